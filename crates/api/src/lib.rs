@@ -1,1 +1,22 @@
-//! api
+//! The control API, `/api/v1`: what operators, the panel and the CLI do to apps, clusters and tenants.
+//!
+//! [`router`] is the index: each route is one file, registered once for serving and for the OpenAPI description.
+
+mod admin;
+mod apps;
+mod body;
+mod clusters;
+mod door;
+mod health;
+mod keys;
+mod problem;
+mod problems;
+mod router;
+mod schema;
+mod serve;
+mod tenant;
+mod tenants;
+
+pub use door::{AdminToken, Door, GatewayAddress};
+pub use router::{openapi, router};
+pub use serve::serve;

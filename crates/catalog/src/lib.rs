@@ -1,1 +1,30 @@
-//! catalog
+//! The control database: what síndico knows of its apps, clusters and tenants, and the routing snapshot made of it.
+//!
+//! SQL stands beside its noun: [`Catalog`]'s methods for tenants are in `tenant.rs`, for keys in `key.rs`, and so on.
+//! Queries are checked against the schema at compile time (`make prepare` renews the offline data).
+
+mod app;
+mod cluster;
+mod error;
+mod key;
+mod lock;
+mod open;
+mod reserve;
+mod routes;
+mod seal;
+mod tenant;
+mod watch;
+
+pub use app::{App, AppFile, NewApp};
+pub use cluster::{Cluster, NewCluster};
+pub use error::CatalogError;
+pub use key::{Key, KeySecret, NewKey};
+pub use lock::ChangeLock;
+pub use open::Catalog;
+pub use reserve::Reservation;
+pub use routes::{ClusterRoute, RouteKey, Routes, TenantRoute};
+pub use seal::{MasterKey, SealError};
+pub use tenant::{Tenant, TenantFilter, TenantRef};
+
+/// Iterations of PBKDF2 in verifiers: PostgreSQL's own figure (`scram_iterations`), which every driver accepts.
+pub const SCRAM_ITERATIONS: u32 = 4096;

@@ -1,1 +1,27 @@
-//! pool
+//! Connections to PostgreSQL, and who may use which.
+//!
+//! A connection belongs to one login role for life, and a role to one tenant: what a tenant's SQL leaves behind on a
+//! connection can only ever meet the same tenant again, and is discarded even then. The pool keeps the number of
+//! connections to each cluster within a budget, closes those of tenants that have gone quiet in favour of those that
+//! ask, and lets the rest queue in order of arrival.
+//!
+//! [`Pool::checkout`] lends a [`Lease`]; [`Lease::give_back`] returns a connection that is known to be clean, and dropping
+//! a lease closes it, which is the right end for every connection that anything can be said against.
+
+mod cancel;
+mod cluster;
+mod connect;
+mod connection;
+mod error;
+mod lease;
+mod permit;
+mod registry;
+mod reset;
+mod route;
+
+pub use cancel::CancelTarget;
+pub use cluster::ClusterStats;
+pub use error::PoolError;
+pub use lease::Lease;
+pub use registry::{Pool, PoolSettings};
+pub use route::{Route, Secret, SessionParams};

@@ -1,1 +1,21 @@
-//! tenantize
+//! An app's plain SQL, written for one customer, rewritten into what each isolation runs.
+//!
+//! Text in, text out: nothing here opens a file or a connection. PostgreSQL's own grammar reads the SQL (`pg_query`); what
+//! no rule covers is refused, with file, line, reason and remedy.
+
+mod manifest;
+mod plan;
+mod refusal;
+mod source;
+
+pub use manifest::{Manifest, ManifestError};
+pub use plan::{Column, Filled, Grant, Plan, Scope, Statement, Step, Table};
+pub use refusal::{Refusal, Refusals};
+pub use source::{Sources, SqlFile};
+
+/// Reads all of an app's SQL and works out what each isolation runs.
+///
+/// Every fault is reported, not only the first.
+pub fn plan(sources: &Sources) -> Result<Plan, Refusals> {
+    source::read(sources)
+}

@@ -1,0 +1,54 @@
+//! `POST /apps`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use catalog::AppFile;
+use lifecycle::AddApp;
+use serde::Deserialize;
+use tenantize::Manifest;
+use utoipa::ToSchema;
+
+use crate::Door;
+use crate::apps::AppView;
+use crate::body::Body;
+use crate::problem::Problem;
+
+/// An app's folder.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAppBody {
+    /// The text of `app.toml`.
+    #[schema(example = "name = \"petshop\"")]
+    manifest: String,
+    /// `migrations/*.sql` and `seed/*.sql`.
+    files: Vec<FileBody>,
+}
+
+/// One SQL file.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FileBody {
+    /// Its path from the app's folder.
+    #[schema(example = "migrations/0001_clients.sql")]
+    path: String,
+    /// Its text.
+    content: String,
+}
+
+/// Registers an app. Every statement is read and tried before the app is accepted; if one is refused, nothing is left.
+/// Registering the same files again changes nothing.
+#[utoipa::path(post, path = "/apps", tag = "apps", security(("admin" = [])), request_body = NewAppBody,
+    responses((status = 201, body = AppView), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
+        (status = 422, body = Problem), (status = 502, body = Problem)))]
+pub(crate) async fn add(State(door): State<Door>, Body(new): Body<NewAppBody>) -> Result<impl IntoResponse, Problem> {
+    let manifest = Manifest::parse(&new.manifest).map_err(|fault| Problem::field("/manifest", fault.to_string()))?;
+    if let Some(index) = new.files.iter().position(|file| file.content.contains('\0')) {
+        return Err(Problem::field(format!("/files/{index}/content"), "the file holds a NUL byte, which no SQL has"));
+    }
+    let files = new.files.into_iter().map(|file| AppFile { path: file.path, content: file.content }).collect();
+    let app = door.lifecycle.add_app(AddApp { manifest, files }).await?;
+    Ok((StatusCode::CREATED, Json(AppView::from(app))))
+}

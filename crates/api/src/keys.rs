@@ -1,0 +1,48 @@
+//! `/tenants/{tenant}/keys`: credentials of a tenant for machines.
+
+pub(crate) mod create;
+pub(crate) mod list;
+pub(crate) mod revoke;
+
+use catalog::{Key, Tenant};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::Door;
+use crate::problem::Problem;
+use crate::tenants::named;
+
+/// A key; its secret was shown when it was made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeyView {
+    id: Uuid,
+    /// What its owner calls it.
+    label: String,
+    /// `read_write` or `read_only`.
+    #[schema(value_type = String)]
+    access: &'static str,
+    /// RFC 3339.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: time::OffsetDateTime,
+    /// RFC 3339; from then on it opens no new connection. Null: never.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<time::OffsetDateTime>,
+}
+
+impl From<Key> for KeyView {
+    fn from(key: Key) -> Self {
+        Self {
+            id: key.id.as_uuid(),
+            label: key.label,
+            access: key.access.as_str(),
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+        }
+    }
+}
+
+async fn owner(door: &Door, word: &str) -> Result<Tenant, Problem> {
+    door.catalog.tenant(&named(word)?).await?.ok_or_else(|| Problem::tenant_not_found(word))
+}

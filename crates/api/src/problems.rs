@@ -1,0 +1,113 @@
+//! Which problem each failure is: whose fault, and what of it the client may see.
+
+use axum::http::StatusCode;
+use catalog::CatalogError;
+use lifecycle::LifecycleError;
+use tenancy::Refusal;
+use tracing::error;
+
+use crate::problem::{Fault, Problem};
+
+impl From<CatalogError> for Problem {
+    fn from(failure: CatalogError) -> Self {
+        let detail = failure.to_string();
+        let conflict = |code, title| Self::new(StatusCode::CONFLICT, code, title, detail.clone());
+        let unusable = |code, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, title, detail.clone());
+        match failure {
+            CatalogError::SlugTaken(_) => conflict("SLUG_TAKEN", "Slug already taken").at("/slug"),
+            CatalogError::AppTaken(_) => conflict("APP_TAKEN", "App already registered").at("/name"),
+            CatalogError::AppUnknown(_) => unusable("APP_NOT_FOUND", "App not found").at("/app"),
+            CatalogError::AppNotReady(_) => conflict("APP_NOT_READY", "App not ready"),
+            CatalogError::ClusterUnknown(_) => unusable("CLUSTER_NOT_FOUND", "Cluster not found").at("/cluster"),
+            CatalogError::ClusterUnfit { .. } => unusable("CLUSTER_UNFIT", "Cluster of the other kind").at("/cluster"),
+            CatalogError::NoRoom(_) => conflict("NO_CLUSTER_ROOM", "No cluster has room").at("/isolation"),
+            CatalogError::Busy(_) => conflict("CHANGE_IN_PROGRESS", "Another change is under way"),
+            CatalogError::Seal(_)
+            | CatalogError::Unreadable { .. }
+            | CatalogError::Database(_)
+            | CatalogError::Migrate(_) => {
+                // The installation's own affair: operators find it in the log, clients learn nothing of its inside.
+                error!(error = %detail, "control database failed");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "CONTROL_DATABASE_UNAVAILABLE",
+                    "Control database unavailable",
+                    "síndico's control database failed; try again, and see síndico's log if it stays so",
+                )
+            }
+        }
+    }
+}
+
+impl From<LifecycleError> for Problem {
+    fn from(failure: LifecycleError) -> Self {
+        let detail = failure.to_string();
+        let conflict = |code, title| Self::new(StatusCode::CONFLICT, code, title, detail.clone());
+        let unusable = |code, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, title, detail.clone());
+        match failure {
+            LifecycleError::Catalog(failure) => failure.into(),
+            LifecycleError::UnknownTenant(name) => Self::tenant_not_found(&name),
+            LifecycleError::WrongStatus { .. } => conflict("WRONG_STATUS", "Not possible in the tenant's status"),
+            LifecycleError::NotInSchema { .. } => conflict("WRONG_ISOLATION", "Not possible in the tenant's isolation"),
+            LifecycleError::SchemaExists(_) => conflict("SCHEMA_EXISTS", "Schema already exists"),
+            LifecycleError::SchemaMissing(_) => {
+                Self::new(StatusCode::NOT_FOUND, "SCHEMA_NOT_FOUND", "Schema not found", detail)
+            }
+            LifecycleError::Refused(refusals) => {
+                let mut problem = unusable("SQL_REFUSED", "The app's SQL was refused");
+                problem.errors = refusals
+                    .iter()
+                    .map(|refusal| Fault {
+                        pointer: format!("{}:{}", refusal.file, refusal.line),
+                        detail: format!("{}; {}", refusal.reason, refusal.remedy),
+                    })
+                    .collect();
+                problem
+            }
+            LifecycleError::Statement { ref file, line, ref reason } => {
+                let mut problem = unusable("SQL_FAILED", "A statement of the app failed");
+                problem.errors.push(Fault { pointer: format!("{file}:{line}"), detail: reason.clone() });
+                problem
+            }
+            LifecycleError::BadApp(_) => unusable("INVALID_APP", "The app's files are not usable").at("/files"),
+            LifecycleError::DatabaseTaken { .. } => conflict("DATABASE_TAKEN", "Database name already in use"),
+            LifecycleError::BadCluster(_) => unusable("INVALID_CLUSTER", "The server is not usable").at("/dsn"),
+            LifecycleError::Server { .. } => {
+                error!(error = %detail, "a cluster failed");
+                Self::new(StatusCode::BAD_GATEWAY, "CLUSTER_FAILED", "A cluster failed", detail)
+            }
+            LifecycleError::Undone { cause, undoing } => {
+                error!(%cause, %undoing, "a change failed and could not be undone yet");
+                let mut problem = Self::from(*cause);
+                problem.detail.push_str("; síndico is still removing what was made");
+                problem
+            }
+            LifecycleError::Unverified(_) | LifecycleError::Injected(_) => {
+                error!(error = %detail, "a change failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error", detail)
+            }
+            LifecycleError::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "STOPPING", "síndico is stopping", detail)
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = format!("{refusal}. {}", refusal.hint());
+        match refusal {
+            Refusal::UnknownTenant(name) => Self::tenant_not_found(&name),
+            Refusal::WrongKey(_) | Refusal::KeyRevoked(_) => Self::unauthorized(&detail),
+            Refusal::Suspended(_) | Refusal::WrongApp { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "TENANT_CLOSED", "Tenant is closed", detail)
+            }
+            Refusal::TooManyConnections { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_CONNECTIONS", "Too many connections", detail)
+            }
+            Refusal::Provisioning(_) | Refusal::NoSchema(_) | Refusal::NoCluster(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "TENANT_UNAVAILABLE", "Tenant is not available", detail)
+            }
+        }
+    }
+}

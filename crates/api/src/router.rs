@@ -1,0 +1,116 @@
+//! The index of the API.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::timeout::TimeoutLayer;
+use tower_http::trace::TraceLayer;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::problem::Problem;
+use crate::{Door, admin, apps, clusters, health, keys, schema, tenant, tenants};
+
+/// An app's whole SQL comes in one body.
+const MAX_BODY: usize = 16 << 20;
+/// The longest change is registering an app with many tables on many clusters.
+const MAX_TIME: Duration = Duration::from_secs(300);
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "síndico control API",
+        description = "Apps, clusters and tenants of a síndico installation. Errors are RFC 9457 problems with a stable `code`."
+    ),
+    modifiers(&BearerSchemes),
+    tags(
+        (name = "tenants", description = "Customers of an app"),
+        (name = "keys", description = "Tenants' credentials for machines"),
+        (name = "apps", description = "Applications that tenants use"),
+        (name = "clusters", description = "PostgreSQL servers that tenants are placed on"),
+        (name = "tenant", description = "A tenant's own view of itself"),
+        (name = "health", description = "Whether this síndico works")
+    )
+)]
+struct Description;
+
+struct BearerSchemes;
+
+impl Modify for BearerSchemes {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        for (name, about) in [("admin", "The installation's admin token"), ("tenant_key", "One of the tenant's keys")] {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
+    }
+}
+
+fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
+    let operators = OpenApiRouter::new()
+        .routes(routes!(tenants::list::list, tenants::create::create))
+        .routes(routes!(tenants::get::get, tenants::patch::patch, tenants::delete::delete))
+        .routes(routes!(schema::create::create, schema::drop::drop))
+        .routes(routes!(keys::list::list, keys::create::create))
+        .routes(routes!(keys::revoke::revoke))
+        .routes(routes!(apps::list::list, apps::add::add))
+        .routes(routes!(clusters::list::list, clusters::add::add));
+    let everybody = OpenApiRouter::new().routes(routes!(tenant::tenant)).routes(routes!(health::health));
+    (operators, everybody)
+}
+
+/// The OpenAPI 3.1 description of every route.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let (operators, everybody) = routes();
+    let described = OpenApiRouter::with_openapi(Description::openapi());
+    described.nest("/api/v1", operators.merge(everybody)).into_openapi()
+}
+
+/// Everything that the door answers.
+pub fn router(door: Door) -> Router {
+    let description = openapi();
+    let (operators, everybody) = routes();
+    let guard = middleware::from_fn_with_state(door.clone(), admin::require);
+    let api = Router::from(operators)
+        .route_layer(guard)
+        .merge(Router::from(everybody))
+        .route("/openapi.json", get(move || async move { Json(description) }));
+    let request_id = HeaderName::from_static("x-request-id");
+    Router::new()
+        .nest("/api/v1", api)
+        .route("/health", get(health::health))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, MAX_TIME))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TraceLayer::new_for_http())
+        .layer(PropagateRequestIdLayer::new(request_id.clone()))
+        .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
+        .with_state(door)
+}
+
+async fn unknown_route() -> Problem {
+    let detail = "there is no such route; GET /api/v1/openapi.json describes those that are";
+    Problem::new(StatusCode::NOT_FOUND, "ROUTE_NOT_FOUND", "Route not found", detail)
+}
+
+async fn wrong_method() -> Problem {
+    let detail = "this route does not take that method; GET /api/v1/openapi.json tells which";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "Method not allowed", detail)
+}
+
+fn panicked(_cause: Box<dyn Any + Send>) -> Response {
+    let detail = "síndico failed on this request; its log says where";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error", detail).into_response()
+}

@@ -1,0 +1,76 @@
+//! `/tenants`: an operator's view of tenants.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod patch;
+
+use catalog::Tenant;
+use domain::Invalid;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TenantView {
+    /// UUID version 7; routes take it or the slug.
+    pub(crate) id: Uuid,
+    /// Unique in the installation.
+    pub(crate) slug: String,
+    /// What people call it.
+    pub(crate) name: String,
+    /// Which app it uses.
+    pub(crate) app: String,
+    /// `provisioning`, `active`, `suspended` or `deleting`.
+    pub(crate) status: String,
+    /// `shared`, `schema`, `database` or `cluster`.
+    pub(crate) isolation: String,
+    /// Where its rows are.
+    pub(crate) placement: PlacementView,
+    /// RFC 3339.
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) created_at: time::OffsetDateTime,
+    /// RFC 3339.
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) updated_at: time::OffsetDateTime,
+}
+
+/// Where a tenant lives.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PlacementView {
+    /// The cluster's name.
+    pub(crate) cluster: String,
+    /// The database on it.
+    pub(crate) database: String,
+    /// The schema in that database; null while it is dropped.
+    pub(crate) schema: Option<String>,
+}
+
+impl From<Tenant> for TenantView {
+    fn from(tenant: Tenant) -> Self {
+        Self {
+            id: tenant.id.as_uuid(),
+            slug: tenant.slug.to_string(),
+            name: tenant.name.to_string(),
+            app: tenant.app.to_string(),
+            status: tenant.status.to_string(),
+            isolation: tenant.placement.isolation.to_string(),
+            placement: PlacementView {
+                cluster: tenant.cluster.to_string(),
+                database: tenant.placement.database,
+                schema: tenant.present.then_some(tenant.placement.schema),
+            },
+            created_at: tenant.created_at,
+            updated_at: tenant.updated_at,
+        }
+    }
+}
+
+/// The tenant that a path names. A word that can be neither id nor slug names nobody.
+pub(crate) fn named(word: &str) -> Result<catalog::TenantRef, Problem> {
+    word.parse().map_err(|_: Invalid| Problem::tenant_not_found(word))
+}

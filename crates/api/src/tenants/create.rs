@@ -1,0 +1,92 @@
+//! `POST /tenants`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::IntoResponse;
+use domain::{AppName, ClusterName, DisplayName, Isolation, Slug};
+use lifecycle::NewTenant;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Door;
+use crate::body::Body;
+use crate::problem::Problem;
+use crate::tenants::TenantView;
+
+/// A tenant to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTenantBody {
+    /// A DNS label, unique in the installation.
+    #[schema(value_type = String, example = "happy-paws", min_length = 1, max_length = 63)]
+    slug: Slug,
+    /// What people call it; the slug when absent.
+    #[schema(value_type = Option<String>, example = "Happy Paws")]
+    name: Option<DisplayName>,
+    /// Which app it uses; may be absent when only one is registered.
+    #[schema(value_type = Option<String>, example = "petshop")]
+    app: Option<AppName>,
+    /// `shared` when absent.
+    #[schema(value_type = Option<String>, example = "schema")]
+    isolation: Option<Isolation>,
+    /// A cluster's name; whichever has room when absent.
+    #[schema(value_type = Option<String>, example = "main")]
+    cluster: Option<ClusterName>,
+}
+
+/// A new tenant and its first key, which is shown this once.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CreatedView {
+    #[serde(flatten)]
+    tenant: TenantView,
+    /// The secret of its first key; síndico keeps only a verifier.
+    key: String,
+    /// A connection string with that key, as any PostgreSQL client takes it.
+    dsn: String,
+}
+
+/// Makes a tenant, complete with roles, tables and the app's first rows. If anything fails, nothing is left.
+#[utoipa::path(post, path = "/tenants", tag = "tenants", security(("admin" = [])),
+    request_body = NewTenantBody,
+    responses(
+        (status = 201, body = CreatedView, headers(("location" = String, description = "Its address"))),
+        (status = 400, body = Problem), (status = 401, body = Problem), (status = 409, body = Problem),
+        (status = 415, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
+pub(crate) async fn create(
+    State(door): State<Door>,
+    Body(new): Body<NewTenantBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let name = match new.name {
+        Some(name) => name,
+        None => {
+            new.slug.as_str().parse().map_err(|fault: domain::Invalid| Problem::field("/name", fault.to_string()))?
+        }
+    };
+    let app = match new.app {
+        Some(app) => app,
+        None => only_app(&door).await?,
+    };
+    let isolation = new.isolation.unwrap_or(Isolation::Shared);
+    let wanted = NewTenant { slug: new.slug, name, app, isolation, cluster: new.cluster };
+    let created = door.lifecycle.create_tenant(wanted).await?;
+    let location = format!("/api/v1/tenants/{}", created.tenant.id);
+    let dsn = door.gateway.dsn(&created.tenant.slug, created.secret.reveal(), &created.tenant.app);
+    let view = CreatedView { key: created.secret.reveal().to_owned(), dsn, tenant: created.tenant.into() };
+    // The answer holds a secret.
+    let headers: [(HeaderName, String); 2] =
+        [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
+    Ok((StatusCode::CREATED, headers, Json(view)))
+}
+
+async fn only_app(door: &Door) -> Result<AppName, Problem> {
+    let apps = door.catalog.apps().await?;
+    match apps.as_slice() {
+        [one] => Ok(one.name.clone()),
+        [] => Err(Problem::field("/app", "no app is registered; register one with `sindico app add <dir>`")),
+        several => {
+            let names: Vec<&str> = several.iter().map(|app| app.name.as_str()).collect();
+            Err(Problem::field("/app", format!("say which app the tenant uses: {}", names.join(", "))))
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `GET /tenants`.
+
+use axum::Json;
+use axum::extract::State;
+use catalog::TenantFilter;
+use domain::{AppName, Isolation, Status, TenantId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::Door;
+use crate::body::Query;
+use crate::problem::Problem;
+use crate::tenants::TenantView;
+
+const DEFAULT_LIMIT: i64 = 100;
+const MAX_LIMIT: i64 = 1000;
+
+/// Which tenants, and how many at once.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// Only tenants of this app.
+    #[param(value_type = Option<String>)]
+    app: Option<AppName>,
+    /// Only `shared`, `schema`, `database` or `cluster`.
+    #[param(value_type = Option<String>)]
+    isolation: Option<Isolation>,
+    /// Only `provisioning`, `active`, `suspended` or `deleting`.
+    #[param(value_type = Option<String>)]
+    status: Option<Status>,
+    /// The `next` of the page before.
+    after: Option<Uuid>,
+    /// 1 to 1000; 100 when absent.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<i64>,
+}
+
+/// A page of tenants, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TenantPage {
+    items: Vec<TenantView>,
+    /// What to send as `after` for the next page; null on the last.
+    next: Option<Uuid>,
+}
+
+/// Tenants, oldest first, page by page.
+#[utoipa::path(get, path = "/tenants", tag = "tenants", security(("admin" = [])), params(ListQuery),
+    responses((status = 200, body = TenantPage), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub(crate) async fn list(
+    State(door): State<Door>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<TenantPage>, Problem> {
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Problem::field("limit", format!("limit {limit} is out of range; give 1 to {MAX_LIMIT}")));
+    }
+    let filter = TenantFilter {
+        app: query.app,
+        isolation: query.isolation,
+        status: query.status,
+        after: query.after.map(TenantId::from_uuid),
+        // One more than asked for tells whether there is a next page.
+        limit: limit + 1,
+    };
+    let mut tenants = door.catalog.tenants(&filter).await?;
+    let asked = usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = if tenants.len() > asked {
+        tenants.truncate(asked);
+        tenants.last().map(|tenant| tenant.id.as_uuid())
+    } else {
+        None
+    };
+    Ok(Json(TenantPage { items: tenants.into_iter().map(TenantView::from).collect(), next }))
+}

@@ -1,0 +1,45 @@
+//! `PATCH /tenants/{tenant}`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use domain::{DisplayName, Status};
+use lifecycle::EditTenant;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::Door;
+use crate::body::Body;
+use crate::problem::Problem;
+use crate::tenants::{TenantView, named};
+
+/// What to change; what is absent stays (RFC 7396).
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PatchBody {
+    /// What people call it.
+    #[schema(value_type = Option<String>, example = "Happier Paws")]
+    name: Option<DisplayName>,
+    /// `suspended` closes every door and every connection, `active` opens them.
+    #[schema(value_type = Option<String>, example = "suspended")]
+    status: Option<Status>,
+}
+
+/// Renames, suspends or resumes a tenant.
+#[utoipa::path(patch, path = "/tenants/{tenant}", tag = "tenants", security(("admin" = [])),
+    params(("tenant" = String, Path, description = "Id or slug")), request_body = PatchBody,
+    responses((status = 200, body = TenantView), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem), (status = 415, body = Problem),
+        (status = 422, body = Problem)))]
+pub(crate) async fn patch(
+    State(door): State<Door>,
+    Path(word): Path<String>,
+    Body(edit): Body<PatchBody>,
+) -> Result<Json<TenantView>, Problem> {
+    if let Some(status @ (Status::Provisioning | Status::Deleting)) = edit.status {
+        let detail = format!("status {status} is síndico's own; set active or suspended");
+        return Err(Problem::field("/status", detail));
+    }
+    let edit = EditTenant { name: edit.name, status: edit.status };
+    let tenant = door.lifecycle.edit_tenant(named(&word)?, edit).await?;
+    Ok(Json(tenant.into()))
+}

@@ -1,0 +1,39 @@
+//! One change of a tenant or an app at a time, whichever process makes it.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use domain::{AppName, TenantId};
+use sqlx::{Postgres, Transaction};
+
+use crate::{Catalog, CatalogError};
+
+/// The right to make a change, held as long as this value lives.
+///
+/// It is an advisory lock of a transaction on the control database: a process that dies gives it back by dying, and so
+/// whoever gets the lock of something unfinished knows that nobody is at work on it.
+#[derive(Debug)]
+pub struct ChangeLock {
+    _held_by: Transaction<'static, Postgres>,
+}
+
+impl Catalog {
+    /// Takes a tenant's lock or answers [`CatalogError::Busy`] at once.
+    pub async fn lock_tenant(&self, tenant: TenantId) -> Result<ChangeLock, CatalogError> {
+        self.lock("tenant", tenant.as_uuid().as_bytes()).await
+    }
+
+    /// Takes an app's lock or answers [`CatalogError::Busy`] at once.
+    pub async fn lock_app(&self, app: &AppName) -> Result<ChangeLock, CatalogError> {
+        self.lock("app", app.as_str().as_bytes()).await
+    }
+
+    async fn lock(&self, what: &'static str, name: &[u8]) -> Result<ChangeLock, CatalogError> {
+        // PostgreSQL's advisory locks are numbers: 64 bits of a hash keep two things from meeting on one.
+        let hash = digest(&SHA256, &[what.as_bytes(), name].concat());
+        let number = hash.as_ref().iter().take(8).fold(0_i64, |sum, byte| (sum << 8) | i64::from(*byte));
+        let mut tx = self.db.begin().await?;
+        let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "locked!""#, number)
+            .fetch_one(&mut *tx)
+            .await?;
+        if locked { Ok(ChangeLock { _held_by: tx }) } else { Err(CatalogError::Busy(what)) }
+    }
+}

@@ -1,0 +1,58 @@
+//! Opening the control database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::{CatalogError, MasterKey, Routes};
+
+/// The control database and the routing snapshot that follows it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    pub(crate) db: PgPool,
+    pub(crate) master: MasterKey,
+    pub(crate) routes: Arc<Routes>,
+}
+
+impl Catalog {
+    /// Connects, brings the control schema up to date and reads the first snapshot.
+    ///
+    /// `max_connections` bounds the connections to the control database; each operation on a tenant holds one.
+    pub async fn open(dsn: &str, max_connections: u32, master: MasterKey) -> Result<Self, CatalogError> {
+        let options: PgConnectOptions = dsn.parse()?;
+        let db = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(Duration::from_secs(15))
+            .connect_with(options.application_name("sindico"))
+            .await?;
+        sqlx::migrate!().run(&db).await?;
+        let catalog = Self { db, master, routes: Arc::new(Routes::empty()) };
+        catalog.reload_routes().await?;
+        Ok(catalog)
+    }
+
+    /// The routing snapshot: reads of it never wait and never query.
+    #[must_use]
+    pub fn routes(&self) -> &Arc<Routes> {
+        &self.routes
+    }
+
+    /// The key from which the passwords of tenants' roles follow.
+    #[must_use]
+    pub fn master(&self) -> &MasterKey {
+        &self.master
+    }
+
+    /// Whether the control database answers, for health checks.
+    pub async fn ping(&self) -> Result<(), CatalogError> {
+        sqlx::query_scalar!("SELECT 1 AS one").fetch_one(&self.db).await?;
+        Ok(())
+    }
+
+    /// Closes every connection, waiting for those in use.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}

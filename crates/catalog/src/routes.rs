@@ -1,0 +1,231 @@
+//! The routing snapshot: everything a door needs to know of a tenant, in memory.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use domain::{Access, AppName, KeyId, Placement, Slug, Status, TenantId};
+use imbl::HashMap;
+use sqlx::types::Json;
+use time::OffsetDateTime;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use wire::scram::Verifier;
+
+use crate::error::read;
+use crate::{Catalog, CatalogError, key};
+
+/// A tenant as doors see it. Never changes: a change publishes another one and cancels `superseded`.
+#[derive(Debug)]
+pub struct TenantRoute {
+    /// Its identity.
+    pub id: TenantId,
+    /// Its short name.
+    pub slug: Slug,
+    /// The app it uses, which is the database that its clients ask for.
+    pub app: AppName,
+    /// Only active tenants are served.
+    pub status: Status,
+    /// Where its rows are.
+    pub placement: Placement,
+    /// False while its schema is dropped.
+    pub present: bool,
+    /// The salt of all its keys.
+    pub salt: Vec<u8>,
+    /// Its keys; expired ones too, since time passes without an update.
+    pub keys: Vec<RouteKey>,
+    /// Cancelled as soon as this route no longer tells the truth.
+    pub superseded: CancellationToken,
+}
+
+/// What a door needs to know of a key.
+#[derive(Debug, Clone)]
+pub struct RouteKey {
+    /// Which key.
+    pub id: KeyId,
+    /// Which of the tenant's roles it logs in as.
+    pub access: Access,
+    /// What its secret is checked against.
+    pub verifier: Verifier,
+    /// From when on it opens no new connection.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Where a cluster answers.
+#[derive(Debug, Clone)]
+pub struct ClusterRoute {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// One state of the snapshot; copies share what did not change.
+#[derive(Debug, Default, Clone)]
+struct Snapshot {
+    by_slug: HashMap<Slug, Arc<TenantRoute>>,
+    by_id: HashMap<TenantId, Arc<TenantRoute>>,
+    clusters: HashMap<Uuid, ClusterRoute>,
+}
+
+/// The current snapshot. Readers never wait; writers are one at a time, so that an older reading of the control database
+/// cannot overwrite a newer one.
+#[derive(Debug)]
+pub struct Routes {
+    current: ArcSwap<Snapshot>,
+    writing: Mutex<()>,
+}
+
+impl Routes {
+    pub(crate) fn empty() -> Self {
+        Self { current: ArcSwap::default(), writing: Mutex::new(()) }
+    }
+
+    /// The tenant with this slug.
+    #[must_use]
+    pub fn by_slug(&self, slug: &Slug) -> Option<Arc<TenantRoute>> {
+        self.current.load().by_slug.get(slug).cloned()
+    }
+
+    /// The tenant with this id.
+    #[must_use]
+    pub fn by_id(&self, id: TenantId) -> Option<Arc<TenantRoute>> {
+        self.current.load().by_id.get(&id).cloned()
+    }
+
+    /// Where a cluster answers.
+    #[must_use]
+    pub fn cluster(&self, id: Uuid) -> Option<ClusterRoute> {
+        self.current.load().clusters.get(&id).cloned()
+    }
+
+    /// Puts a tenant's new route (or its absence) in place of the old one, then wakes those who rely on the old one.
+    fn publish(&self, id: TenantId, route: Option<TenantRoute>) {
+        let mut next = Snapshot::clone(&self.current.load());
+        let old = next.by_id.remove(&id);
+        if let Some(old) = &old {
+            next.by_slug.remove(&old.slug);
+        }
+        if let Some(route) = route {
+            let route = Arc::new(route);
+            next.by_slug.insert(route.slug.clone(), Arc::clone(&route));
+            next.by_id.insert(id, route);
+        }
+        self.current.store(Arc::new(next));
+        if let Some(old) = old {
+            old.superseded.cancel();
+        }
+    }
+}
+
+/// A key as the query below aggregates it.
+#[derive(serde::Deserialize)]
+struct KeyRow {
+    id: Uuid,
+    access: String,
+    verifier: String,
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+}
+
+struct Row {
+    id: Uuid,
+    slug: String,
+    app: String,
+    status: String,
+    salt: Vec<u8>,
+    cluster: Uuid,
+    isolation: String,
+    database: String,
+    schema: String,
+    present: bool,
+    keys: Json<Vec<KeyRow>>,
+}
+
+impl TryFrom<Row> for TenantRoute {
+    type Error = CatalogError;
+
+    fn try_from(row: Row) -> Result<Self, CatalogError> {
+        let keys = row.keys.0.into_iter().map(|key| {
+            Ok::<_, CatalogError>(RouteKey {
+                id: KeyId::from_uuid(key.id),
+                access: key::access(&key.access)?,
+                verifier: read("key verifier", &key.verifier)?,
+                expires_at: key.expires_at,
+            })
+        });
+        Ok(Self {
+            id: TenantId::from_uuid(row.id),
+            slug: read("slug", &row.slug)?,
+            app: read("app name", &row.app)?,
+            status: read("status", &row.status)?,
+            placement: Placement {
+                cluster: row.cluster,
+                isolation: read("isolation", &row.isolation)?,
+                database: row.database,
+                schema: row.schema,
+            },
+            present: row.present,
+            salt: row.salt,
+            keys: keys.collect::<Result<_, _>>()?,
+            superseded: CancellationToken::new(),
+        })
+    }
+}
+
+impl Catalog {
+    /// Reads one tenant again and publishes what was read.
+    pub async fn refresh_tenant(&self, id: TenantId) -> Result<(), CatalogError> {
+        let _one_writer = self.routes.writing.lock().await;
+        let mut routes = self.read_routes(Some(id)).await?;
+        self.routes.publish(id, routes.pop());
+        Ok(())
+    }
+
+    /// Reads where the clusters are again.
+    pub(crate) async fn refresh_clusters(&self) -> Result<(), CatalogError> {
+        let _one_writer = self.routes.writing.lock().await;
+        let clusters = self.read_clusters().await?;
+        let mut next = Snapshot::clone(&self.routes.current.load());
+        next.clusters = clusters;
+        self.routes.current.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// Reads everything again: at the start, and whenever announcements may have been missed.
+    pub async fn reload_routes(&self) -> Result<(), CatalogError> {
+        let _one_writer = self.routes.writing.lock().await;
+        let mut next = Snapshot { clusters: self.read_clusters().await?, ..Snapshot::default() };
+        for route in self.read_routes(None).await? {
+            let route = Arc::new(route);
+            next.by_slug.insert(route.slug.clone(), Arc::clone(&route));
+            next.by_id.insert(route.id, route);
+        }
+        let old = self.routes.current.swap(Arc::new(next));
+        for route in old.by_id.values() {
+            route.superseded.cancel();
+        }
+        Ok(())
+    }
+
+    async fn read_clusters(&self) -> Result<HashMap<Uuid, ClusterRoute>, CatalogError> {
+        let clusters = self.clusters().await?;
+        Ok(clusters.into_iter().map(|it| (it.id, ClusterRoute { host: it.host, port: it.port })).collect())
+    }
+
+    async fn read_routes(&self, only: Option<TenantId>) -> Result<Vec<TenantRoute>, CatalogError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"SELECT t.id, t.slug, t.app, t.status, t.salt, p.cluster, p.isolation, p.database, p.schema, p.present,
+                      coalesce((SELECT json_agg(json_build_object('id', k.id, 'access', k.access,
+                                    'verifier', k.verifier, 'expires_at', k.expires_at) ORDER BY k.id)
+                                FROM sindico.keys k WHERE k.tenant = t.id), '[]') AS "keys!: Json<Vec<KeyRow>>"
+               FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id
+               WHERE $1::uuid IS NULL OR t.id = $1"#,
+            only.map(TenantId::as_uuid),
+        )
+        .fetch_all(&self.db)
+        .await?;
+        rows.into_iter().map(TenantRoute::try_from).collect()
+    }
+}

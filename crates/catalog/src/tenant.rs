@@ -1,0 +1,232 @@
+//! Tenants in the control database.
+
+use std::str::FromStr;
+
+use domain::{AppName, ClusterName, DisplayName, Invalid, Isolation, Placement, Slug, Status, TenantId};
+use serde::Serialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::error::read;
+use crate::{Catalog, CatalogError};
+
+/// A tenant as control data has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tenant {
+    /// UUID version 7.
+    pub id: TenantId,
+    /// Its short name.
+    pub slug: Slug,
+    /// What people call it.
+    pub name: DisplayName,
+    /// Which app it uses.
+    pub app: AppName,
+    /// What it may do at the moment.
+    pub status: Status,
+    /// Where its rows are.
+    #[serde(skip)]
+    pub placement: Placement,
+    /// The cluster's name.
+    pub cluster: ClusterName,
+    /// False while a tenant in `schema` has had its schema dropped.
+    pub present: bool,
+    /// When it was recorded.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When its record last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// How a route names a tenant. A slug never looks like an id, so one word is never both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenantRef {
+    /// By id.
+    Id(TenantId),
+    /// By slug.
+    Slug(Slug),
+}
+
+impl FromStr for TenantRef {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(id) = text.parse() { Ok(Self::Id(id)) } else { text.parse().map(Self::Slug) }
+    }
+}
+
+/// Which tenants a listing shows. Pages follow ids, which sort by creation.
+#[derive(Debug, Default)]
+pub struct TenantFilter {
+    /// Only those of this app.
+    pub app: Option<AppName>,
+    /// Only those kept apart in this way.
+    pub isolation: Option<Isolation>,
+    /// Only those in this state.
+    pub status: Option<Status>,
+    /// Only those made after this one.
+    pub after: Option<TenantId>,
+    /// The most rows to return.
+    pub limit: i64,
+}
+
+/// A row as the two queries below select it.
+struct Row {
+    id: Uuid,
+    slug: String,
+    name: String,
+    app: String,
+    status: String,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+    cluster: Uuid,
+    cluster_name: String,
+    isolation: String,
+    database: String,
+    schema: String,
+    present: bool,
+}
+
+impl TryFrom<Row> for Tenant {
+    type Error = CatalogError;
+
+    fn try_from(row: Row) -> Result<Self, CatalogError> {
+        Ok(Self {
+            id: TenantId::from_uuid(row.id),
+            slug: read("slug", &row.slug)?,
+            name: read("tenant name", &row.name)?,
+            app: read("app name", &row.app)?,
+            status: read("status", &row.status)?,
+            placement: Placement {
+                cluster: row.cluster,
+                isolation: read("isolation", &row.isolation)?,
+                database: row.database,
+                schema: row.schema,
+            },
+            cluster: read("cluster name", &row.cluster_name)?,
+            present: row.present,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl Catalog {
+    /// The tenant, if there is one.
+    pub async fn tenant(&self, which: &TenantRef) -> Result<Option<Tenant>, CatalogError> {
+        let (id, slug) = match which {
+            TenantRef::Id(id) => (Some(id.as_uuid()), None),
+            TenantRef::Slug(slug) => (None, Some(slug.as_str())),
+        };
+        sqlx::query_as!(
+            Row,
+            "SELECT t.id, t.slug, t.name, t.app, t.status, t.created_at, t.updated_at,
+                    p.cluster, c.name AS cluster_name, p.isolation, p.database, p.schema, p.present
+             FROM sindico.tenants t
+             JOIN sindico.placements p ON p.tenant = t.id
+             JOIN sindico.clusters c ON c.id = p.cluster
+             WHERE t.id = $1 OR t.slug = $2",
+            id,
+            slug,
+        )
+        .fetch_optional(&self.db)
+        .await?
+        .map(Tenant::try_from)
+        .transpose()
+    }
+
+    /// A page of tenants, oldest first.
+    pub async fn tenants(&self, filter: &TenantFilter) -> Result<Vec<Tenant>, CatalogError> {
+        let rows = sqlx::query_as!(
+            Row,
+            "SELECT t.id, t.slug, t.name, t.app, t.status, t.created_at, t.updated_at,
+                    p.cluster, c.name AS cluster_name, p.isolation, p.database, p.schema, p.present
+             FROM sindico.tenants t
+             JOIN sindico.placements p ON p.tenant = t.id
+             JOIN sindico.clusters c ON c.id = p.cluster
+             WHERE ($1::text IS NULL OR t.app = $1) AND ($2::text IS NULL OR p.isolation = $2)
+               AND ($3::text IS NULL OR t.status = $3) AND ($4::uuid IS NULL OR t.id > $4)
+             ORDER BY t.id LIMIT $5",
+            filter.app.as_ref().map(AppName::as_str),
+            filter.isolation.map(Isolation::as_str),
+            filter.status.map(Status::as_str),
+            filter.after.map(TenantId::as_uuid),
+            filter.limit,
+        )
+        .fetch_all(&self.db)
+        .await?;
+        rows.into_iter().map(Tenant::try_from).collect()
+    }
+
+    /// How many tenants there are, those being made and removed included.
+    pub async fn count_tenants(&self) -> Result<i64, CatalogError> {
+        let count =
+            sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM sindico.tenants"#).fetch_one(&self.db).await?;
+        Ok(count)
+    }
+
+    /// Tenants that a creation or a deletion left unfinished, or is at work on right now.
+    pub async fn unfinished_tenants(&self) -> Result<Vec<TenantId>, CatalogError> {
+        let ids = sqlx::query_scalar!(
+            "SELECT id FROM sindico.tenants WHERE status IN ('provisioning', 'deleting') ORDER BY id"
+        )
+        .fetch_all(&self.db)
+        .await?;
+        Ok(ids.into_iter().map(TenantId::from_uuid).collect())
+    }
+
+    /// Moves a tenant to another state, if it is in one of those named. `false` when it is not, or is gone.
+    pub async fn set_status(&self, id: TenantId, from: &[Status], to: Status) -> Result<bool, CatalogError> {
+        let from: Vec<String> = from.iter().map(ToString::to_string).collect();
+        let done = sqlx::query!(
+            "UPDATE sindico.tenants SET status = $3, updated_at = now() WHERE id = $1 AND status = ANY ($2)",
+            id.as_uuid(),
+            &from,
+            to.as_str(),
+        )
+        .execute(&self.db)
+        .await?;
+        self.refresh_tenant(id).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Changes what people see and what doors allow, in one statement. `false` when the tenant is neither active nor
+    /// suspended.
+    pub async fn edit_tenant(
+        &self,
+        id: TenantId,
+        name: Option<&DisplayName>,
+        status: Option<Status>,
+    ) -> Result<bool, CatalogError> {
+        let done = sqlx::query!(
+            "UPDATE sindico.tenants SET name = coalesce($2, name), status = coalesce($3, status), updated_at = now()
+             WHERE id = $1 AND status IN ('active', 'suspended')",
+            id.as_uuid(),
+            name.map(DisplayName::as_str),
+            status.map(Status::as_str),
+        )
+        .execute(&self.db)
+        .await?;
+        self.refresh_tenant(id).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Records whether the tenant's schema is there.
+    pub async fn set_present(&self, id: TenantId, present: bool) -> Result<(), CatalogError> {
+        sqlx::query!("UPDATE sindico.placements SET present = $2 WHERE tenant = $1", id.as_uuid(), present)
+            .execute(&self.db)
+            .await?;
+        self.refresh_tenant(id).await
+    }
+
+    /// Forgets a tenant that has nothing left outside the control database.
+    pub async fn remove_tenant(&self, id: TenantId) -> Result<(), CatalogError> {
+        sqlx::query!(
+            "DELETE FROM sindico.tenants WHERE id = $1 AND status IN ('provisioning', 'deleting')",
+            id.as_uuid()
+        )
+        .execute(&self.db)
+        .await?;
+        self.refresh_tenant(id).await
+    }
+}

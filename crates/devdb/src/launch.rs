@@ -1,0 +1,102 @@
+//! Starting a server on data that exists and that nothing uses.
+
+use crate::{
+    cluster::{ClusterConfig, read_password},
+    error::ClusterError,
+    layout::{Layout, replace_file},
+    log,
+    password::Password,
+    port::{self, PortChoice},
+    programs::Programs,
+    record::{Record, previous_port},
+    server::Server,
+    user::ServerUser,
+};
+
+/// What a caller cannot set: it is how the server is found again and how it is kept private.
+pub(crate) const RESERVED_SETTINGS: [&str; 4] = ["listen_addresses", "port", "unix_socket_directories", "cluster_name"];
+
+/// Ports are tried one after the other, because somebody may take a free one before the server does.
+const PORT_ATTEMPTS: u32 = 10;
+
+/// What a server writes last when it could not have its port. Its messages are in English: the environment says nothing
+/// about languages, and the clusters are made with the locale C.
+const NO_SOCKET: &str = "could not create any TCP/IP sockets";
+
+/// How a server is started.
+pub(crate) struct Launch<'a> {
+    pub(crate) programs: &'a Programs,
+    pub(crate) user: &'a ServerUser,
+    pub(crate) layout: &'a Layout,
+    pub(crate) config: &'a ClusterConfig,
+}
+
+impl Launch<'_> {
+    /// Starts the server, waits until it answers, and remembers its port for the next time.
+    pub(crate) async fn run(&self) -> Result<(Server, u16), ClusterError> {
+        let layout = self.layout;
+        let password = read_password(layout)?;
+        log::rotate(layout).map_err(ClusterError::file("put aside", layout.log()))?;
+        for attempt in 0..PORT_ATTEMPTS {
+            let port = self.candidate(attempt)?;
+            match self.start_on(port, &password).await {
+                Ok(server) => {
+                    replace_file(&layout.port(), &format!("{port}\n"))
+                        .map_err(ClusterError::file("write", layout.port()))?;
+                    return Ok((server, port));
+                }
+                Err(ClusterError::Died(death)) if death.log.contains(NO_SOCKET) => {
+                    if let PortChoice::Fixed(port) = self.config.port {
+                        let source = std::io::ErrorKind::AddrInUse.into();
+                        return Err(ClusterError::PortTaken { port, source });
+                    }
+                    tracing::info!(port, "somebody took the port before the server did; trying another");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ClusterError::NoFreePort { attempts: PORT_ATTEMPTS })
+    }
+
+    fn candidate(&self, attempt: u32) -> Result<u16, ClusterError> {
+        match self.config.port {
+            PortChoice::Fixed(port) => Ok(port),
+            PortChoice::Any => {
+                let previous = previous_port(&self.layout.port()).filter(|port| port::probe(*port).is_ok());
+                if let (0, Some(port)) = (attempt, previous) {
+                    return Ok(port);
+                }
+                port::any_free().map_err(|source| ClusterError::PortTaken { port: 0, source })
+            }
+        }
+    }
+
+    async fn start_on(&self, port: u16, password: &Password) -> Result<Server, ClusterError> {
+        let layout = self.layout;
+        let written = |error| ClusterError::file("write", layout.running())(error);
+        let mut record = Record::new(self.programs, &self.config.settings, port).map_err(written)?;
+        record.write(layout).map_err(written)?;
+        let server = self.spawn(&record)?;
+        record.pid = Some(server.pid());
+        record.write(layout).map_err(written)?;
+        server.ready(password, port, self.config.start_timeout).await?;
+        Ok(server)
+    }
+
+    fn spawn(&self, record: &Record) -> Result<Server, ClusterError> {
+        let layout = self.layout;
+        let log = log::open(layout).map_err(ClusterError::file("open", layout.log()))?;
+        let log_too = log.try_clone().map_err(ClusterError::file("open", layout.log()))?;
+        let program = self.programs.postgres();
+        let mut command = self.user.command(&program);
+        command.arg("-D").arg(layout.data()).stdout(log).stderr(log_too);
+        let port = record.port.to_string();
+        let values = ["127.0.0.1", &port, "", &record.instance];
+        let given = self.config.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in given.chain(RESERVED_SETTINGS.into_iter().zip(values)) {
+            command.arg("-c").arg(format!("{name}={value}"));
+        }
+        let child = command.spawn().map_err(|source| ClusterError::Spawn { program: program.clone(), source })?;
+        Server::of_child(child, layout.clone()).map_err(|source| ClusterError::Spawn { program, source })
+    }
+}

@@ -1,0 +1,194 @@
+//! Processes that need not be our children, told apart from others that got the same number later.
+//!
+//! Linux only: everything comes from `/proc` (manual page `proc(5)`).
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// How often a process is looked at while waiting for its end.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A process: its number, and the moment it started, which a later process with the same number does not share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process {
+    pid: u32,
+    /// Clock ticks between the machine's start and the process's.
+    started: u64,
+}
+
+/// What can be seen of where a process works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whereabouts {
+    There,
+    Elsewhere,
+    /// Another user's process, and we lack the right to trace it (as root in most containers).
+    Unknown,
+}
+
+/// What `/proc/<pid>/stat` says, as far as it matters here.
+struct Stat {
+    command: String,
+    is_zombie: bool,
+    started: u64,
+}
+
+impl Process {
+    /// The process that has this number now. One that has ended and only waits to be reaped counts as gone.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let stat = Stat::read(pid)?;
+        (!stat.is_zombie).then_some(Self { pid, started: stat.started })
+    }
+
+    /// A child of ours that may have ended but was not waited for, so that its number is still its own.
+    pub(crate) fn of_child(pid: u32) -> Option<Self> {
+        Stat::read(pid).map(|stat| Self { pid, started: stat.started })
+    }
+
+    /// Every process that can be seen.
+    pub(crate) fn all() -> io::Result<Vec<Self>> {
+        let numbers = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        Ok(numbers.filter_map(Self::of).collect())
+    }
+
+    pub(crate) fn pid(self) -> u32 {
+        self.pid
+    }
+
+    pub(crate) fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+
+    /// Sends a signal; to a process that is gone, nothing.
+    pub(crate) fn signal(self, signal: Signal) -> io::Result<()> {
+        let Some(pid) = i32::try_from(self.pid).ok().filter(|_| self.is_alive()) else { return Ok(()) };
+        match kill(Pid::from_raw(pid), signal) {
+            Err(Errno::ESRCH) => Ok(()),
+            other => other.map_err(Into::into),
+        }
+    }
+
+    /// Whether its working directory is `dir`, which a PostgreSQL server makes its data directory.
+    pub(crate) fn works_in(self, dir: &Path) -> Whereabouts {
+        let Ok(dir) = fs::metadata(dir) else { return Whereabouts::Elsewhere };
+        match fs::metadata(format!("/proc/{}/cwd", self.pid)) {
+            Ok(cwd) if (cwd.dev(), cwd.ino()) == (dir.dev(), dir.ino()) => Whereabouts::There,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Whereabouts::Unknown,
+            _ => Whereabouts::Elsewhere,
+        }
+    }
+
+    /// Whether it is a PostgreSQL server or a part of one, going by the program's name.
+    pub(crate) fn is_postgres(self) -> bool {
+        self.is_named(&["postgres", "postmaster"])
+    }
+
+    /// Whether it is about to make a cluster, going by the program's name.
+    pub(crate) fn is_initdb(self) -> bool {
+        self.is_named(&["initdb"])
+    }
+
+    /// Packagers wrap programs and keep the name as a part of the new one, so a part is enough.
+    fn is_named(self, names: &[&str]) -> bool {
+        Stat::read(self.pid).is_some_and(|stat| names.iter().any(|name| stat.command.contains(name)))
+    }
+
+    /// Whether `text` is in its command line, which PostgreSQL's children replace with what they are doing.
+    pub(crate) fn mentions(self, text: &str) -> bool {
+        fs::read(format!("/proc/{}/cmdline", self.pid))
+            .is_ok_and(|line| line.windows(text.len()).any(|part| part == text.as_bytes()))
+    }
+
+    /// Waits for its end; false when it still lives after `within`.
+    pub(crate) async fn ends_within(self, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        while self.is_alive() {
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        true
+    }
+
+    /// The same for places that cannot await, such as `Drop`.
+    pub(crate) fn ends_within_blocking(self, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        while self.is_alive() {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        true
+    }
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Self> {
+        let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        Self::parse(&String::from_utf8_lossy(&bytes))
+    }
+
+    /// The command's name is in parentheses and may itself contain some; the fields after the last one are counted from
+    /// the state, which is the third of the line, while the start time is the twenty-second.
+    fn parse(line: &str) -> Option<Self> {
+        let (before, after) = line.rsplit_once(')')?;
+        let (_, command) = before.split_once('(')?;
+        let mut fields = after.split_ascii_whitespace();
+        let state = fields.next()?;
+        let started = fields.nth(18)?.parse().ok()?;
+        Some(Self { command: command.to_owned(), is_zombie: matches!(state, "Z" | "X"), started })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use nix::sys::signal::Signal;
+
+    use super::{Duration, Process, Stat, Whereabouts};
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let line = "42 (a) Z (b) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 999 1";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!((stat.command.as_str(), stat.is_zombie, stat.started), ("a) Z (b", false, 777));
+    }
+
+    #[test]
+    fn an_ended_child_is_gone_before_it_is_reaped() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = Command::new("sleep").arg("600").current_dir(dir.path()).stdin(Stdio::null()).spawn().unwrap();
+        let process = Process::of(child.id()).unwrap();
+        assert!(process.is_alive());
+        assert!(!process.is_postgres());
+        assert!(process.mentions("600"));
+        assert_eq!(process.works_in(dir.path()), Whereabouts::There);
+        assert_eq!(process.works_in(std::path::Path::new("/")), Whereabouts::Elsewhere);
+        assert!(!process.ends_within_blocking(Duration::from_millis(30)));
+        process.signal(Signal::SIGKILL).unwrap();
+        assert!(process.ends_within_blocking(Duration::from_secs(10)));
+        child.wait().unwrap();
+        process.signal(Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn a_process_with_the_same_number_is_another() {
+        let own = Process::of(std::process::id()).unwrap();
+        let earlier = Process { started: own.started - 1, ..own };
+        assert!(own.is_alive());
+        assert!(!earlier.is_alive());
+        earlier.signal(Signal::SIGKILL).unwrap();
+    }
+}

@@ -1,0 +1,188 @@
+//! Registering a cluster.
+
+use catalog::{Cluster, NewCluster};
+use domain::ClusterName;
+use tokio_postgres::config::{Host, SslMode};
+
+use crate::server::{Session, parse_dsn};
+use crate::{Lifecycle, LifecycleError};
+
+/// The oldest PostgreSQL whose `ON DELETE SET NULL (column)` the shared tables need.
+const OLDEST: i32 = 150_000;
+
+/// A server that tenants are to be placed on.
+#[derive(Debug)]
+pub struct AddCluster {
+    /// The operator's name for it.
+    pub name: ClusterName,
+    /// A superuser's connection string, one host.
+    pub dsn: String,
+    /// Takes only tenants of isolation `cluster`, and nobody else takes those.
+    pub dedicated: bool,
+    /// The most tenants it takes. A dedicated cluster takes one unless told otherwise.
+    pub capacity: Option<i32>,
+    /// The server is síndico's alone: close databases that anybody may connect to.
+    pub exclusive: bool,
+}
+
+/// A registered cluster and what an operator should know of it.
+#[derive(Debug)]
+pub struct AddedCluster {
+    /// As it was recorded.
+    pub cluster: Cluster,
+    /// What síndico did not change but would.
+    pub warnings: Vec<String>,
+}
+
+impl Lifecycle {
+    /// Registers a cluster, or its new address, and builds every registered app on it.
+    pub async fn add_cluster(&self, new: AddCluster) -> Result<AddedCluster, LifecycleError> {
+        let desk = self.clone();
+        self.through(async move { desk.add_cluster_now(&new).await }).await
+    }
+
+    async fn add_cluster_now(&self, new: &AddCluster) -> Result<AddedCluster, LifecycleError> {
+        let (host, port) = address(&new.dsn)?;
+        let server = Session::open(&new.name, parse_dsn(&new.dsn)?).await?;
+        let server_version = inspect(&server).await?;
+        let warnings = close_doors(&server, new.exclusive).await?;
+        drop(server);
+
+        let known = self.catalog.clusters().await?.into_iter().any(|cluster| cluster.name == new.name);
+        let capacity = new.capacity.or(if new.dedicated { Some(1) } else { None });
+        let id = self
+            .catalog
+            .put_cluster(&NewCluster {
+                name: &new.name,
+                dsn: &new.dsn,
+                host: &host,
+                port,
+                server_version,
+                dedicated: new.dedicated,
+                capacity,
+            })
+            .await?;
+        let cluster = self.catalog.clusters().await?.into_iter().find(|cluster| cluster.id == id);
+        let cluster = cluster.ok_or_else(|| LifecycleError::Unverified("the cluster's record is gone".to_owned()))?;
+        if let Err(cause) = self.prepare_apps(&cluster).await {
+            if !known {
+                self.discard_cluster(&cluster).await?;
+            }
+            return Err(cause);
+        }
+        Ok(AddedCluster { cluster, warnings })
+    }
+
+    async fn prepare_apps(&self, cluster: &Cluster) -> Result<(), LifecycleError> {
+        for app in self.catalog.apps().await?.into_iter().filter(|app| app.ready) {
+            let plan = self.plan_of(&app.name).await?;
+            self.prepare(&app.name, &plan, cluster).await?;
+        }
+        Ok(())
+    }
+
+    async fn discard_cluster(&self, cluster: &Cluster) -> Result<(), LifecycleError> {
+        for app in self.catalog.apps().await? {
+            self.unprepare(&app.name, cluster).await?;
+        }
+        Ok(self.catalog.remove_cluster(cluster.id).await?)
+    }
+}
+
+/// Where server connections will go. One host over TCP, without TLS: both are what the gateway can do today.
+fn address(dsn: &str) -> Result<(String, u16), LifecycleError> {
+    let config = parse_dsn(dsn)?;
+    let refuse = |what: &str| Err(LifecycleError::BadCluster(format!("the DSN {what}")));
+    let host = match config.get_hosts() {
+        [Host::Tcp(host)] => host.clone(),
+        [] => return refuse("names no host; write postgresql://user:password@host:5432/postgres"),
+        [_] => return refuse("names a Unix socket; name a host, since the gateway connects over TCP"),
+        _ => return refuse("names several hosts; name one"),
+    };
+    if config.get_ssl_mode() == SslMode::Require {
+        return refuse("asks for TLS, which síndico cannot yet speak to servers; use a private network");
+    }
+    if config.get_user().is_none() || config.get_password().is_none() {
+        return refuse("lacks a user or a password; a superuser's are needed");
+    }
+    Ok((host, config.get_ports().first().copied().unwrap_or(5432)))
+}
+
+/// Version and rights, checked before anything is recorded.
+async fn inspect(server: &Session) -> Result<i32, LifecycleError> {
+    let row = server
+        .query_one(
+            "SELECT current_setting('server_version_num')::int, r.rolsuper, current_user::text,
+                    pg_is_in_recovery(), current_setting('server_encoding')
+             FROM pg_roles r WHERE r.rolname = current_user",
+            &[],
+        )
+        .await
+        .map_err(|error| server.fault(&error))?;
+    let (version, superuser, user): (i32, bool, String) = (row.get(0), row.get(1), row.get(2));
+    let refuse = |why: String| Err(LifecycleError::BadCluster(why));
+    if version < OLDEST {
+        return refuse(format!("the server is PostgreSQL {}; 15 or later is needed", version / 10_000));
+    }
+    if !superuser {
+        return refuse(format!("role \"{user}\" is no superuser; give the DSN of one"));
+    }
+    if row.get(3) {
+        return refuse("the server is a read-only standby; give the DSN of its primary".to_owned());
+    }
+    Ok(version)
+}
+
+/// Databases that every role may connect to: closed where the server is ours alone, reported elsewhere.
+async fn close_doors(server: &Session, exclusive: bool) -> Result<Vec<String>, LifecycleError> {
+    let open = server
+        .query(
+            "SELECT datname::text FROM pg_database d
+             WHERE datallowconn AND EXISTS (
+                 SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))
+                 WHERE grantee = 0 AND privilege_type = 'CONNECT')
+             ORDER BY datname",
+            &[],
+        )
+        .await
+        .map_err(|error| server.fault(&error))?;
+    let names: Vec<String> = open.iter().map(|row| row.get(0)).collect();
+    if exclusive {
+        for name in &names {
+            server.run(&format!("REVOKE ALL ON DATABASE {} FROM PUBLIC", domain::quote_ident(name))).await?;
+        }
+        return Ok(Vec::new());
+    }
+    Ok(names
+        .into_iter()
+        .map(|name| {
+            format!(
+                "any role may connect to database \"{name}\" of this server; if nobody relies on it: REVOKE CONNECT ON \
+                 DATABASE {} FROM PUBLIC",
+                domain::quote_ident(&name)
+            )
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn a_dsn_is_one_host_over_tcp() {
+        assert_eq!(address("postgresql://a:b@db:6000/x").expect("fine"), ("db".to_owned(), 6000));
+        assert_eq!(address("host=db user=a password=b").expect("fine"), ("db".to_owned(), 5432));
+        for (dsn, fault) in [
+            ("nonsense", "cannot be read"),
+            ("user=a password=b", "no host"),
+            ("host=/run/postgresql user=a password=b", "Unix socket"),
+            ("host=a,b user=a password=b", "several hosts"),
+            ("postgresql://a@db/x", "lacks a user or a password"),
+            ("postgresql://a:b@db/x?sslmode=require", "TLS"),
+        ] {
+            let error = address(dsn).expect_err(dsn).to_string();
+            assert!(error.contains(fault), "{dsn}: {error}");
+        }
+    }
+}

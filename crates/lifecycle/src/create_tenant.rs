@@ -1,0 +1,105 @@
+//! Making a tenant.
+
+use catalog::{Key, KeySecret, Reservation, Tenant, TenantRef};
+use domain::{AppName, ClusterName, DisplayName, Isolation, Placement, Slug, Status, TenantId};
+use tenantize::Plan;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::{Lifecycle, LifecycleError};
+
+/// What a new tenant asks for.
+#[derive(Debug)]
+pub struct NewTenant {
+    /// Unique in the installation.
+    pub slug: Slug,
+    /// What people call it.
+    pub name: DisplayName,
+    /// Which app it uses.
+    pub app: AppName,
+    /// How it is kept apart.
+    pub isolation: Isolation,
+    /// A particular cluster, or whichever has room.
+    pub cluster: Option<ClusterName>,
+}
+
+/// A tenant with its first key, the only time that the key is known.
+#[derive(Debug)]
+pub struct Created {
+    /// As it was recorded.
+    pub tenant: Tenant,
+    /// Its first key.
+    pub key: Key,
+    /// The first key's secret.
+    pub secret: KeySecret,
+}
+
+impl Lifecycle {
+    /// Makes a tenant: reserve → roles → schema or database → seed → read back → open. A failure anywhere undoes all of
+    /// it.
+    pub async fn create_tenant(&self, new: NewTenant) -> Result<Created, LifecycleError> {
+        let desk = self.clone();
+        self.through(async move { desk.create_tenant_now(&new).await }).await
+    }
+
+    async fn create_tenant_now(&self, new: &NewTenant) -> Result<Created, LifecycleError> {
+        self.probe.pass("reserve")?;
+        let id = TenantId::from_uuid(Uuid::now_v7());
+        // Held before the record exists: whoever finds an unlocked unfinished record may undo it.
+        let _lock = self.catalog.lock_tenant(id).await?;
+        let reservation = Reservation {
+            id,
+            slug: &new.slug,
+            name: &new.name,
+            app: &new.app,
+            isolation: new.isolation,
+            cluster: new.cluster.as_ref(),
+        };
+        let (placement, key, secret) = self.catalog.reserve(&reservation).await?;
+        match self.provision(id, &new.app, &placement).await {
+            Ok(tenant) => {
+                info!(tenant = %id, slug = %new.slug, isolation = %new.isolation, "tenant created");
+                Ok(Created { tenant, key, secret })
+            }
+            Err(cause) => {
+                warn!(tenant = %id, slug = %new.slug, error = %cause, "creation failed; undoing it");
+                match self.remove(id, &placement).await {
+                    Ok(()) => Err(cause),
+                    Err(undoing) => Err(LifecycleError::Undone { cause: cause.into(), undoing: undoing.into() }),
+                }
+            }
+        }
+    }
+
+    async fn provision(&self, id: TenantId, app: &AppName, placement: &Placement) -> Result<Tenant, LifecycleError> {
+        let plan = self.plan_of(app).await?;
+        if !self.catalog.is_prepared(app, placement.cluster).await? {
+            let clusters = self.catalog.clusters().await?;
+            for cluster in clusters.iter().filter(|cluster| cluster.id == placement.cluster) {
+                self.prepare(app, &plan, cluster).await?;
+            }
+        }
+        self.build_tenant(id, app, &plan, placement).await?;
+        self.probe.pass("open")?;
+        self.catalog.set_status(id, &[Status::Provisioning], Status::Active).await?;
+        self.find(&TenantRef::Id(id)).await
+    }
+
+    /// Everything of a tenant that is in PostgreSQL, whether or not a record knows of it.
+    pub(crate) async fn build_tenant(
+        &self,
+        id: TenantId,
+        app: &AppName,
+        plan: &Plan,
+        placement: &Placement,
+    ) -> Result<(), LifecycleError> {
+        self.probe.pass("roles")?;
+        self.create_roles(id, app, placement).await?;
+        self.probe.pass("storage")?;
+        self.create_storage(id, app, plan, placement).await?;
+        self.probe.pass("seed")?;
+        let session = self.seed(id, plan, placement).await?;
+        self.probe.pass("verify")?;
+        self.verify(&session, id, plan, placement).await
+    }
+}

@@ -1,0 +1,89 @@
+//! Who makes the changes.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use catalog::{Catalog, Tenant, TenantRef};
+use domain::AppName;
+use tenancy::Threshold;
+use tenantize::Plan;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use crate::add_app::plan_files;
+use crate::{LifecycleError, Probe};
+
+/// Makes changes, a bounded number at a time. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Lifecycle {
+    pub(crate) catalog: Catalog,
+    pub(crate) threshold: Threshold,
+    pub(crate) probe: Probe,
+    /// Each running change holds a connection to the control database and up to two to a cluster.
+    slots: Arc<Semaphore>,
+    running: TaskTracker,
+    /// Apps never change once registered, and reading their SQL takes milliseconds.
+    plans: Arc<Mutex<HashMap<AppName, Arc<Plan>>>>,
+}
+
+impl Lifecycle {
+    /// Makes at most `at_once` changes at a time; more wait their turn.
+    #[must_use]
+    pub fn new(catalog: Catalog, threshold: Threshold, at_once: usize, probe: Probe) -> Self {
+        Self {
+            catalog,
+            threshold,
+            probe,
+            slots: Arc::new(Semaphore::new(at_once)),
+            running: TaskTracker::new(),
+            plans: Arc::default(),
+        }
+    }
+
+    /// Takes no new change and waits for those under way.
+    pub async fn stop(&self) {
+        self.slots.close();
+        self.running.close();
+        self.running.wait().await;
+    }
+
+    /// Runs a change to its end, even if whoever asked for it goes away in the middle.
+    pub(crate) async fn through<T, F>(&self, change: F) -> Result<T, LifecycleError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, LifecycleError>> + Send + 'static,
+    {
+        let slots = Arc::clone(&self.slots);
+        let task = self.running.spawn(async move {
+            let _slot = slots.acquire().await.map_err(|_closed| LifecycleError::Stopping)?;
+            change.await
+        });
+        // The task fails to deliver only if it panicked or the runtime is going down.
+        task.await.map_err(|_| LifecycleError::Stopping)?
+    }
+
+    pub(crate) async fn plan_of(&self, app: &AppName) -> Result<Arc<Plan>, LifecycleError> {
+        let known = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(app).cloned();
+        if let Some(plan) = known {
+            return Ok(plan);
+        }
+        let plan = Arc::new(plan_files(&self.catalog.app_files(app).await?)?);
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner).insert(app.clone(), Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    /// Forgets a plan whose app was not registered after all.
+    pub(crate) fn forget_plan(&self, app: &AppName) {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
+    }
+
+    pub(crate) async fn find(&self, which: &TenantRef) -> Result<Tenant, LifecycleError> {
+        self.catalog.tenant(which).await?.ok_or_else(|| {
+            LifecycleError::UnknownTenant(match which {
+                TenantRef::Id(id) => id.to_string(),
+                TenantRef::Slug(slug) => slug.to_string(),
+            })
+        })
+    }
+}

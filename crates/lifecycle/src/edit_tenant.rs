@@ -1,0 +1,36 @@
+//! Renaming, suspending and resuming a tenant: edits of its record, effective at every door at once.
+
+use catalog::{Tenant, TenantRef};
+use domain::{DisplayName, Status};
+use tracing::info;
+
+use crate::{Lifecycle, LifecycleError};
+
+/// What to change; what is absent stays.
+#[derive(Debug, Default)]
+pub struct EditTenant {
+    /// What people call it.
+    pub name: Option<DisplayName>,
+    /// [`Status::Active`] or [`Status::Suspended`].
+    pub status: Option<Status>,
+}
+
+impl Lifecycle {
+    /// Changes a tenant's record. Suspending closes its connections; resuming opens the doors again.
+    pub async fn edit_tenant(&self, which: TenantRef, edit: EditTenant) -> Result<Tenant, LifecycleError> {
+        let before = self.find(&which).await?;
+        if !self.catalog.edit_tenant(before.id, edit.name.as_ref(), edit.status).await? {
+            let now = self.find(&which).await?;
+            let remedy = "only active and suspended tenants can be changed";
+            return Err(LifecycleError::WrongStatus { slug: now.slug, status: now.status, remedy });
+        }
+        if edit.status == Some(Status::Suspended) {
+            self.threshold.forget(before.id);
+        }
+        let after = self.find(&TenantRef::Id(before.id)).await?;
+        if after.status != before.status {
+            info!(tenant = %after.id, slug = %after.slug, status = %after.status, "tenant's status changed");
+        }
+        Ok(after)
+    }
+}

@@ -1,0 +1,119 @@
+//! Removing everything of a tenant from PostgreSQL. Idempotent: it undoes creations that failed anywhere as well as it
+//! deletes tenants.
+
+use domain::{Isolation, Placement, Role, TenantId, quote_ident};
+
+use crate::server::Session;
+use crate::{Lifecycle, LifecycleError};
+
+/// How long a session that was told to end may take, in milliseconds.
+const PATIENCE_MS: i64 = 5_000;
+
+impl Lifecycle {
+    /// Removes roles, schema, database and rows, then reads back that none is left.
+    pub(crate) async fn erase(&self, tenant: TenantId, placement: &Placement) -> Result<(), LifecycleError> {
+        self.threshold.forget(tenant);
+        let server = self.admin(placement.cluster, None).await?;
+        let roles = self.close_logins(&server, tenant).await?;
+        match placement.isolation {
+            Isolation::Shared | Isolation::Schema => self.erase_inside(tenant, placement, &roles).await?,
+            Isolation::Database | Isolation::Cluster => {
+                let database = quote_ident(&placement.database);
+                server.run(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await?;
+            }
+        }
+        for role in &roles {
+            server.run(&format!("DROP ROLE IF EXISTS \"{role}\"")).await?;
+        }
+        let names = Role::both(tenant).map(|role| role.to_string()).to_vec();
+        let gone = server
+            .ask(
+                "SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ANY ($1::text[]))
+                    AND NOT ($3 AND EXISTS (SELECT FROM pg_database WHERE datname = $2::text))",
+                &[&names, &placement.database, &placement.isolation.has_own_database()],
+            )
+            .await?;
+        if gone { Ok(()) } else { Err(LifecycleError::Unverified(format!("removal of tenant {tenant}"))) }
+    }
+
+    /// Ends the tenant's sessions for good: no new login first, then those that are there. Returns the roles that exist.
+    pub(crate) async fn close_logins(&self, server: &Session, tenant: TenantId) -> Result<Vec<String>, LifecycleError> {
+        let mut existing = Vec::new();
+        for role in Role::both(tenant).map(|role| role.to_string()) {
+            if server.ask("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1::text)", &[&role]).await? {
+                server.run(&format!("ALTER ROLE \"{role}\" NOLOGIN")).await?;
+                existing.push(role);
+            }
+        }
+        self.end_sessions(server, &existing).await?;
+        Ok(existing)
+    }
+
+    /// Ends the sessions of these roles and waits until they have.
+    pub(crate) async fn end_sessions(&self, server: &Session, roles: &[String]) -> Result<(), LifecycleError> {
+        let ended = server
+            .ask(
+                "SELECT coalesce(bool_and(pg_terminate_backend(pid, $2)), true)
+                 FROM pg_stat_activity WHERE usename = ANY ($1::text[])",
+                &[&roles, &PATIENCE_MS],
+            )
+            .await?;
+        // A session that ended by itself in between answers false as well, so only what is still there counts.
+        let none_left = ended
+            || server
+                .ask("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = ANY ($1::text[]))", &[&roles])
+                .await?;
+        if none_left {
+            return Ok(());
+        }
+        Err(LifecycleError::Server {
+            cluster: "the tenant's".to_owned(),
+            reason: format!("sessions of {} did not end within {PATIENCE_MS} ms", roles.join(", ")),
+        })
+    }
+
+    /// Rows or schema in the app's database, and whatever else there belongs to the roles or grants them something.
+    async fn erase_inside(
+        &self,
+        tenant: TenantId,
+        placement: &Placement,
+        roles: &[String],
+    ) -> Result<(), LifecycleError> {
+        let inside = self.admin(placement.cluster, Some(&placement.database)).await?;
+        inside.run("BEGIN").await?;
+        if placement.isolation == Isolation::Schema {
+            inside.run(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_ident(&placement.schema))).await?;
+        } else {
+            delete_rows(&inside, tenant).await?;
+        }
+        for role in roles {
+            inside.run(&format!("DROP OWNED BY \"{role}\"")).await?;
+        }
+        inside.run("COMMIT").await
+    }
+}
+
+/// Deletes the tenant's rows from every shared table. All of them go, and no key leads out of a tenant, so foreign keys
+/// and the app's triggers have nothing to say: `replica` leaves them out, and the order does not matter.
+async fn delete_rows(inside: &Session, tenant: TenantId) -> Result<(), LifecycleError> {
+    let tables = inside
+        .query(
+            "SELECT c.oid::regclass::text FROM pg_class c
+             JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+             WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition",
+            &[],
+        )
+        .await
+        .map_err(|error| inside.fault(&error))?;
+    inside.run("SET LOCAL session_replication_role = replica").await?;
+    for table in tables.iter().map(|row| row.get::<_, String>(0)) {
+        inside.run(&format!("DELETE FROM {table} WHERE tenant_id = '{tenant}'")).await?;
+        let empty = inside
+            .ask(&format!("SELECT NOT EXISTS (SELECT FROM {table} WHERE tenant_id = $1)"), &[&tenant.as_uuid()])
+            .await?;
+        if !empty {
+            return Err(LifecycleError::Unverified(format!("removal of tenant {tenant} from {table}")));
+        }
+    }
+    Ok(())
+}

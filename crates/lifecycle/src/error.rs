@@ -1,0 +1,108 @@
+//! What can go wrong with a change, by whose fault it is.
+
+use catalog::CatalogError;
+use domain::{AppName, ClusterName, Isolation, Slug, Status};
+use tenantize::Refusals;
+
+/// Failures of a change. Whatever it began has been undone when one of these is returned, or will be (see
+/// [`LifecycleError::Undone`]).
+#[derive(Debug, thiserror::Error)]
+pub enum LifecycleError {
+    /// Control data refused.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Nobody of this name.
+    #[error("tenant \"{0}\" not found")]
+    UnknownTenant(String),
+    /// The change does not fit the tenant's state.
+    #[error("tenant \"{slug}\" is {status}; {remedy}")]
+    WrongStatus {
+        /// Which tenant.
+        slug: Slug,
+        /// Its state.
+        status: Status,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Only tenants in `schema` have a schema to create or drop.
+    #[error("tenant \"{slug}\" has isolation {isolation}; only tenants of isolation schema have a schema of their own")]
+    NotInSchema {
+        /// Which tenant.
+        slug: Slug,
+        /// Its isolation.
+        isolation: Isolation,
+    },
+    /// It is there already.
+    #[error("tenant \"{0}\" already has its schema; drop it first to start anew")]
+    SchemaExists(Slug),
+    /// It is gone already.
+    #[error("tenant \"{0}\" has no schema to drop")]
+    SchemaMissing(Slug),
+    /// The app's SQL is not accepted.
+    #[error("the app's SQL was refused:\n{0}")]
+    Refused(Refusals),
+    /// A statement of the app did not run.
+    #[error("{file}:{line}: {reason}")]
+    Statement {
+        /// The app's file.
+        file: String,
+        /// Line in that file.
+        line: u32,
+        /// What PostgreSQL said.
+        reason: String,
+    },
+    /// An app's folder holds something unexpected.
+    #[error("{0}")]
+    BadApp(String),
+    /// A database of that name is somebody else's.
+    #[error(
+        "cluster \"{cluster}\" already has a database \"{database}\" that this síndico did not make for app \"{app}\"; \
+         rename one of them"
+    )]
+    DatabaseTaken {
+        /// Where.
+        cluster: ClusterName,
+        /// Which database.
+        database: String,
+        /// Which app wants it.
+        app: AppName,
+    },
+    /// The server cannot be used as a cluster.
+    #[error("{0}")]
+    BadCluster(String),
+    /// A server does not answer, or refuses an administrative statement.
+    #[error("PostgreSQL on cluster \"{cluster}\": {reason}")]
+    Server {
+        /// Which cluster, by name or id.
+        cluster: String,
+        /// What it said.
+        reason: String,
+    },
+    /// What was just made does not read back as it should.
+    #[error("verification failed: {0}; this is a bug in síndico, please report it")]
+    Unverified(String),
+    /// Something failed and undoing failed as well; síndico keeps trying.
+    #[error("{cause}; undoing it has to wait: {undoing}")]
+    Undone {
+        /// Why the change failed.
+        cause: Box<LifecycleError>,
+        /// Why the undoing failed.
+        undoing: Box<LifecycleError>,
+    },
+    /// A test asked for it.
+    #[error("injected failure at {0}")]
+    Injected(&'static str),
+    /// The process is stopping.
+    #[error("síndico is stopping; try again when it is back")]
+    Stopping,
+}
+
+/// What PostgreSQL said, with its detail, on one line. The driver's own text leaves both out.
+pub(crate) fn postgres_text(error: &tokio_postgres::Error) -> String {
+    let Some(said) = error.as_db_error() else {
+        return std::error::Error::source(error)
+            .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+    };
+    let detail = said.detail().map(|detail| format!(" ({})", detail.replace('\n', " "))).unwrap_or_default();
+    format!("{}{detail} [{}]", said.message(), said.code().code())
+}

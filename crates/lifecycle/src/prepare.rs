@@ -1,0 +1,181 @@
+//! Building an app on a cluster: its group roles, the database that `shared` and `schema` tenants live in, and the template
+//! that databases of their own are copied from.
+
+use catalog::Cluster;
+use domain::{AppName, SharedNames, quote_ident, quote_literal};
+use tenantize::{Plan, Statement};
+
+use crate::server::Session;
+use crate::{Lifecycle, LifecycleError};
+
+/// Who a tenant is, for row-level security: whoever logged in. `session_user` is the one name that only a superuser can
+/// change. The body is parsed here and now (`RETURN`), so no search path can bend it later. Anybody who is no tenant gets
+/// NULL, which equals no `tenant_id` and is refused as one.
+const CURRENT_TENANT: &str = "
+    CREATE FUNCTION sindico.current_tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN session_user::text ~ '^[tr]_[0-9a-f]{32}$' THEN substr(session_user::text, 3)::uuid END";
+
+/// Which of an app's two databases.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Tables shared by all tenants, and schemas beside them.
+    Shared,
+    /// What databases of their own are copied from.
+    Template,
+}
+
+impl Lifecycle {
+    /// Builds the app on a cluster, unless it stands there already. Databases are built under another name and renamed
+    /// when whole, so that a crash leaves nothing that could be taken for one.
+    pub(crate) async fn prepare(&self, app: &AppName, plan: &Plan, cluster: &Cluster) -> Result<(), LifecycleError> {
+        if self.catalog.is_prepared(app, cluster.id).await? {
+            return Ok(());
+        }
+        let names = app.names();
+        let server = self.admin(cluster.id, None).await?;
+        // Two processes, or two tenants that are the first on a cluster, take turns; the lock ends with the session.
+        server
+            .run(&format!("SELECT pg_advisory_lock(hashtextextended({}, 0))", quote_literal(&names.database)))
+            .await?;
+        create_groups(&server, &names).await?;
+        if !cluster.dedicated {
+            self.build_database(app, cluster, &server, Kind::Shared, plan).await?;
+        }
+        self.build_database(app, cluster, &server, Kind::Template, plan).await?;
+        Ok(self.catalog.set_prepared(app, cluster.id).await?)
+    }
+
+    /// Takes an app that never had a tenant from a cluster.
+    pub(crate) async fn unprepare(&self, app: &AppName, cluster: &Cluster) -> Result<(), LifecycleError> {
+        let names = app.names();
+        let server = self.admin(cluster.id, None).await?;
+        let mark = self.mark(app);
+        for database in [&names.database, &names.template] {
+            drop_database(&server, &building(database)).await?;
+            if comment_of(&server, database).await?.flatten().as_deref() == Some(&mark) {
+                drop_database(&server, database).await?;
+            }
+        }
+        let left_over = server.ask(LEFT_OVER, &[&names.database, &names.template]).await?;
+        if !left_over {
+            let roles = [names.owner.as_str()].into_iter().chain(names.groups());
+            let list = roles.map(quote_ident).collect::<Vec<_>>().join(", ");
+            server.run(&format!("DROP ROLE IF EXISTS {list}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn build_database(
+        &self,
+        app: &AppName,
+        cluster: &Cluster,
+        server: &Session,
+        kind: Kind,
+        plan: &Plan,
+    ) -> Result<(), LifecycleError> {
+        let names = app.names();
+        let database = match kind {
+            Kind::Shared => &names.database,
+            Kind::Template => &names.template,
+        };
+        match comment_of(server, database).await? {
+            Some(Some(comment)) if comment == self.mark(app) => return Ok(()),
+            Some(_) => {
+                let (cluster, database, app) = (cluster.name.clone(), database.clone(), app.clone());
+                return Err(LifecycleError::DatabaseTaken { cluster, database, app });
+            }
+            None => {}
+        }
+        let building = building(database);
+        drop_database(server, &building).await?;
+        server.run(&format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", quote_ident(&building))).await?;
+        let inside = self.admin(cluster.id, Some(&building)).await?;
+        inside.run(&frame(&building, &names, kind)).await?;
+        inside.run_app(&statements(plan, &names, kind)).await?;
+        inside.run("COMMIT").await?;
+        inside.close().await;
+        let (from, to) = (quote_ident(&building), quote_ident(database));
+        server.run(&format!("COMMENT ON DATABASE {from} IS {}", quote_literal(&self.mark(app)))).await?;
+        if matches!(kind, Kind::Template) {
+            server.run(&format!("ALTER DATABASE {from} IS_TEMPLATE true ALLOW_CONNECTIONS false")).await?;
+        }
+        server.run(&format!("ALTER DATABASE {from} RENAME TO {to}")).await
+    }
+
+    /// What tells our databases from somebody else's of the same name: it follows from the master key.
+    fn mark(&self, app: &AppName) -> String {
+        format!("sindico app {app} of installation {}", self.catalog.master().installation())
+    }
+}
+
+const LEFT_OVER: &str = "SELECT EXISTS (SELECT FROM pg_database WHERE datname IN ($1, $2))";
+
+async fn create_groups(server: &Session, names: &SharedNames) -> Result<(), LifecycleError> {
+    for role in [names.owner.as_str()].into_iter().chain(names.groups()) {
+        if !server.ask("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", &[&role]).await? {
+            server.run(&format!("CREATE ROLE {} NOLOGIN", quote_ident(role))).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Everything around the app's own statements, up to the moment when its owner takes over; the transaction stays open.
+fn frame(database: &str, names: &SharedNames, kind: Kind) -> String {
+    let owner = quote_ident(&names.owner);
+    let database = quote_ident(database);
+    let (rw, ro) = match kind {
+        Kind::Shared => (quote_ident(&names.shared_rw), quote_ident(&names.shared_ro)),
+        Kind::Template => (quote_ident(&names.own_rw), quote_ident(&names.own_ro)),
+    };
+    let mut sql = format!(
+        "BEGIN;
+         REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+         REVOKE ALL ON SCHEMA public FROM PUBLIC;
+         CREATE SCHEMA global;
+         GRANT USAGE, CREATE ON SCHEMA public, global TO {owner};
+         GRANT USAGE ON SCHEMA public, global TO {rw}, {ro};"
+    );
+    if matches!(kind, Kind::Shared) {
+        let schema_group = quote_ident(&names.schema_group);
+        sql.push_str(&format!(
+            "GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {rw}, {ro}, {schema_group};
+             GRANT USAGE ON SCHEMA global TO {schema_group};
+             CREATE SCHEMA sindico;
+             GRANT USAGE ON SCHEMA sindico TO {owner}, {rw}, {ro};
+             {CURRENT_TENANT};"
+        ));
+    }
+    sql.push_str(&format!("SET LOCAL ROLE {owner}; SET LOCAL search_path = public, global;"));
+    sql
+}
+
+fn statements(plan: &Plan, names: &SharedNames, kind: Kind) -> Vec<Statement> {
+    let mut all = match kind {
+        Kind::Shared => plan.shared_ddl(names),
+        Kind::Template => plan.own_database_ddl(names),
+    };
+    all.extend(plan.global_seed());
+    all
+}
+
+fn building(database: &str) -> String {
+    format!("building_{database}")
+}
+
+/// `None` without such a database, `Some(None)` without a comment on it.
+async fn comment_of(server: &Session, database: &str) -> Result<Option<Option<String>>, LifecycleError> {
+    let row = server
+        .query_opt("SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", &[&database])
+        .await
+        .map_err(|error| server.fault(&error))?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+async fn drop_database(server: &Session, database: &str) -> Result<(), LifecycleError> {
+    if server.ask("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", &[&database]).await? {
+        let database = quote_ident(database);
+        server.run(&format!("ALTER DATABASE {database} IS_TEMPLATE false")).await?;
+        server.run(&format!("DROP DATABASE {database} WITH (FORCE)")).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Finishing what another process, or this one's predecessor, could not.
+
+use std::time::Duration;
+
+use catalog::{CatalogError, TenantRef};
+use domain::TenantId;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{Lifecycle, LifecycleError};
+
+/// How often unfinished tenants are looked for.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+impl Lifecycle {
+    /// Undoes creations and finishes deletions that nobody is at work on. Returns how many.
+    ///
+    /// A tenant whose cluster does not answer is left for the next time; it keeps no other from being recovered.
+    pub async fn recover(&self) -> Result<usize, LifecycleError> {
+        let mut recovered = 0;
+        for id in self.catalog.unfinished_tenants().await? {
+            match self.recover_one(id).await {
+                Ok(true) => recovered += 1,
+                Ok(false) => {}
+                Err(error) => warn!(tenant = %id, %error, "unfinished tenant could not be removed yet"),
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Recovers now and then until `shutdown`.
+    pub async fn recover_forever(&self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+            if let Err(error) = self.recover().await {
+                warn!(%error, "unfinished tenants could not be looked for");
+            }
+        }
+    }
+
+    async fn recover_one(&self, id: TenantId) -> Result<bool, LifecycleError> {
+        let _lock = match self.catalog.lock_tenant(id).await {
+            Ok(lock) => lock,
+            // Its maker is alive.
+            Err(CatalogError::Busy(_)) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        // Its maker may have finished between the listing and the lock.
+        let Some(tenant) = self.catalog.tenant(&TenantRef::Id(id)).await? else { return Ok(false) };
+        if matches!(tenant.status, domain::Status::Active | domain::Status::Suspended) {
+            return Ok(false);
+        }
+        info!(tenant = %id, slug = %tenant.slug, status = %tenant.status, "removing an unfinished tenant");
+        self.remove(id, &tenant.placement).await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,30 @@
+//! A tenant's first rows.
+
+use domain::{Access, Isolation, Placement, Role, TenantId};
+use tenantize::Plan;
+
+use crate::server::Session;
+use crate::{Lifecycle, LifecycleError};
+
+impl Lifecycle {
+    /// Runs the app's seed in one transaction, as the tenant's own role: whatever it does, it cannot leave the tenant.
+    /// Returns the session, which [`Lifecycle::verify`] goes on with.
+    pub(crate) async fn seed(
+        &self,
+        tenant: TenantId,
+        plan: &Plan,
+        placement: &Placement,
+    ) -> Result<Session, LifecycleError> {
+        let session = self.as_role(placement, Role::new(tenant, Access::ReadWrite)).await?;
+        let statements = match placement.isolation {
+            Isolation::Shared => plan.shared_tenant_seed(),
+            Isolation::Schema | Isolation::Database | Isolation::Cluster => plan.own_tenant_seed(),
+        };
+        if !statements.is_empty() {
+            session.run("BEGIN").await?;
+            session.run_app(&statements).await?;
+            session.run("COMMIT").await?;
+        }
+        Ok(session)
+    }
+}

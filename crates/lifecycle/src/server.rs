@@ -1,0 +1,121 @@
+//! Administrative sessions on clusters. Tenants' requests never come this way.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use domain::Role;
+use tenantize::Statement;
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, NoTls};
+use uuid::Uuid;
+
+use crate::error::postgres_text;
+use crate::{Lifecycle, LifecycleError};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// An administrative statement that waits for a tenant's lock must not wait for ever.
+const LIMITS: &str = "-c statement_timeout=120s -c lock_timeout=30s -c client_min_messages=warning";
+
+/// One session; dropping it ends it.
+pub(crate) struct Session {
+    client: Client,
+    driver: JoinHandle<()>,
+    cluster: String,
+}
+
+impl Session {
+    pub(crate) async fn open(cluster: impl ToString, mut config: Config) -> Result<Self, LifecycleError> {
+        let cluster = cluster.to_string();
+        config.connect_timeout(CONNECT_TIMEOUT).application_name("sindico");
+        let (client, connection) = config
+            .connect(NoTls)
+            .await
+            .map_err(|error| LifecycleError::Server { cluster: cluster.clone(), reason: postgres_text(&error) })?;
+        let driver = tokio::spawn(async move {
+            // The same error reaches whoever waits for an answer, who knows what was being done.
+            let _seen_by_the_client = connection.await;
+        });
+        Ok(Self { client, driver, cluster })
+    }
+
+    /// Runs administrative SQL.
+    pub(crate) async fn run(&self, sql: &str) -> Result<(), LifecycleError> {
+        self.client.batch_execute(sql).await.map_err(|error| self.fault(&error))
+    }
+
+    /// Runs an app's statements, naming file and line of one that fails.
+    pub(crate) async fn run_app(&self, statements: &[Statement]) -> Result<(), LifecycleError> {
+        for statement in statements {
+            self.client.batch_execute(&statement.sql).await.map_err(|error| {
+                if error.as_db_error().is_none() {
+                    return self.fault(&error);
+                }
+                let (file, line) = (statement.file.clone(), statement.line);
+                LifecycleError::Statement { file, line, reason: postgres_text(&error) }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A question with a yes or no.
+    pub(crate) async fn ask(
+        &self,
+        sql: &str,
+        params: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<bool, LifecycleError> {
+        let row = self.client.query_one(sql, params).await.map_err(|error| self.fault(&error))?;
+        row.try_get(0).map_err(|error| self.fault(&error))
+    }
+
+    /// Ends the session and waits until the socket is closed: a database with sessions can be neither copied nor renamed.
+    pub(crate) async fn close(self) {
+        drop(self.client);
+        let _ended = self.driver.await;
+    }
+
+    pub(crate) fn fault(&self, error: &tokio_postgres::Error) -> LifecycleError {
+        LifecycleError::Server { cluster: self.cluster.clone(), reason: postgres_text(error) }
+    }
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// Reads a cluster's DSN, with the limits that every session of ours has.
+pub(crate) fn parse_dsn(dsn: &str) -> Result<Config, LifecycleError> {
+    let mut config: Config = dsn.parse().map_err(|error: tokio_postgres::Error| {
+        LifecycleError::BadCluster(format!(
+            "the DSN cannot be read ({}); write postgresql://user:password@host:5432/postgres",
+            postgres_text(&error)
+        ))
+    })?;
+    config.options(LIMITS);
+    Ok(config)
+}
+
+impl Lifecycle {
+    /// A superuser's session on a cluster, in the database that its DSN names or in another.
+    pub(crate) async fn admin(&self, cluster: Uuid, database: Option<&str>) -> Result<Session, LifecycleError> {
+        let mut config = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
+        if let Some(database) = database {
+            config.dbname(database);
+        }
+        Session::open(cluster, config).await
+    }
+
+    /// A session as a tenant's own role, with nothing but that role's rights.
+    pub(crate) async fn as_role(&self, placement: &domain::Placement, role: Role) -> Result<Session, LifecycleError> {
+        let mut config = parse_dsn(&self.catalog.cluster_dsn(placement.cluster).await?)?;
+        config
+            .user(role.to_string())
+            .password(self.catalog.master().role_password(placement.cluster, role))
+            .dbname(&placement.database)
+            .options(format!("{LIMITS} -c search_path={}", placement.search_path().replace(' ', "")));
+        Session::open(placement.cluster, config).await
+    }
+}

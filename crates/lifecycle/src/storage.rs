@@ -1,0 +1,76 @@
+//! The tables of one tenant: none to make in `shared`, a schema in `schema`, a copy of the template otherwise.
+
+use domain::{AppName, Isolation, Placement, Role, TenantId, quote_ident};
+use tenantize::Plan;
+
+use crate::{Lifecycle, LifecycleError};
+
+impl Lifecycle {
+    /// Makes what the tenant's isolation needs. Nothing of it can be reached before its privileges are in place.
+    pub(crate) async fn create_storage(
+        &self,
+        tenant: TenantId,
+        app: &AppName,
+        plan: &Plan,
+        placement: &Placement,
+    ) -> Result<(), LifecycleError> {
+        match placement.isolation {
+            Isolation::Shared => Ok(()),
+            Isolation::Schema => self.create_schema_of(tenant, app, plan, placement).await,
+            Isolation::Database | Isolation::Cluster => self.copy_template(tenant, app, placement).await,
+        }
+    }
+
+    /// One transaction, so that the schema is there whole or not at all. Whatever an interrupted drop left of an earlier
+    /// one goes first.
+    pub(crate) async fn create_schema_of(
+        &self,
+        tenant: TenantId,
+        app: &AppName,
+        plan: &Plan,
+        placement: &Placement,
+    ) -> Result<(), LifecycleError> {
+        let inside = self.admin(placement.cluster, Some(&placement.database)).await?;
+        let schema = quote_ident(&placement.schema);
+        let owner = quote_ident(&app.names().owner);
+        let [t, r] = Role::both(tenant);
+        inside
+            .run(&format!(
+                "BEGIN;
+                 DROP SCHEMA IF EXISTS {schema} CASCADE;
+                 CREATE SCHEMA {schema};
+                 GRANT USAGE, CREATE ON SCHEMA {schema} TO {owner};
+                 GRANT USAGE ON SCHEMA {schema} TO \"{t}\", \"{r}\";
+                 SET LOCAL ROLE {owner};
+                 SET LOCAL search_path = {schema}, global;"
+            ))
+            .await?;
+        inside.run_app(&plan.own_schema_ddl(tenant)).await?;
+        inside.run("COMMIT").await
+    }
+
+    /// Connections are allowed only after CONNECT has been taken from everybody else: whoever slipped in before would
+    /// stay in.
+    async fn copy_template(
+        &self,
+        tenant: TenantId,
+        app: &AppName,
+        placement: &Placement,
+    ) -> Result<(), LifecycleError> {
+        let server = self.admin(placement.cluster, None).await?;
+        let (database, template) = (quote_ident(&placement.database), quote_ident(&app.names().template));
+        let [t, r] = Role::both(tenant);
+        server
+            .run(&format!("CREATE DATABASE {database} TEMPLATE {template} ALLOW_CONNECTIONS false IS_TEMPLATE false"))
+            .await?;
+        server
+            .run(&format!(
+                "BEGIN;
+                 REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+                 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO \"{t}\", \"{r}\";
+                 ALTER DATABASE {database} ALLOW_CONNECTIONS true;
+                 COMMIT"
+            ))
+            .await
+    }
+}

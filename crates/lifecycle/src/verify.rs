@@ -1,0 +1,56 @@
+//! Reading back what was made, before anybody is told that it is there.
+
+use domain::{Access, Isolation, Placement, Role, TenantId, quote_ident};
+use tenantize::{Plan, Scope};
+
+use crate::server::Session;
+use crate::{Lifecycle, LifecycleError};
+
+/// Privileges that both roles have to have, and those that the reading one must not have.
+const PRIVILEGES: &str = "
+    SELECT coalesce(bool_and(
+        has_table_privilege(t, c, 'SELECT') AND has_table_privilege(t, c, 'INSERT')
+        AND has_table_privilege(t, c, 'UPDATE') AND has_table_privilege(t, c, 'DELETE')
+        AND NOT has_table_privilege(t, c, 'TRUNCATE, REFERENCES, TRIGGER')
+        AND has_table_privilege(r, c, 'SELECT')
+        AND NOT has_table_privilege(r, c, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')), true)
+    FROM (SELECT $1::text::name AS t, $2::text::name AS r) roles,
+         unnest($3::text[]) AS tables (name), LATERAL (SELECT tables.name::regclass::oid) AS found (c)";
+
+/// Both policies' switches of every shared table.
+const ROW_SECURITY: &str = "
+    SELECT coalesce(bool_and(relrowsecurity AND relforcerowsecurity
+        AND EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid)), true) AND sindico.current_tenant() = $2
+    FROM pg_class c WHERE c.oid = ANY ($1::text[]::regclass[])";
+
+impl Lifecycle {
+    /// Asks the tenant's own session who it is and what it may do.
+    pub(crate) async fn verify(
+        &self,
+        session: &Session,
+        tenant: TenantId,
+        plan: &Plan,
+        placement: &Placement,
+    ) -> Result<(), LifecycleError> {
+        let [t, r] = [Access::ReadWrite, Access::ReadOnly].map(|access| Role::new(tenant, access).to_string());
+        let tables: Vec<String> = plan
+            .tables()
+            .iter()
+            .filter(|table| table.scope == Scope::Tenant)
+            .map(|table| format!("{}.{}", quote_ident(&placement.schema), quote_ident(&table.name)))
+            .collect();
+        let expect = |holds: bool, what: &str| {
+            if holds { Ok(()) } else { Err(LifecycleError::Unverified(format!("{what} of tenant {tenant}"))) }
+        };
+        let who = session
+            .ask("SELECT session_user = $1::text AND current_database() = $2::text", &[&t, &placement.database])
+            .await?;
+        expect(who, "login and database")?;
+        expect(session.ask(PRIVILEGES, &[&t, &r, &tables]).await?, "table privileges")?;
+        if placement.isolation == Isolation::Shared {
+            let holds = session.ask(ROW_SECURITY, &[&tables, &tenant.as_uuid()]).await?;
+            expect(holds, "row-level security")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! Opens a connection and logs in (PostgreSQL manual, 55.2.1 and 55.3).
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf as _, BytesMut};
+use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use wire::backend::TransactionStatus;
+use wire::report::ServerError;
+use wire::startup::CancelKey;
+use wire::{frontend, scram, startup};
+
+use crate::PoolError;
+use crate::connection::{Connection, Message, Reader, parameter_status, tune};
+use crate::route::Purpose;
+
+/// Most messages that a login may take. PostgreSQL sends about 20.
+const MAX_MESSAGES: usize = 256;
+
+/// Most rounds of PBKDF2 that a server may ask for: about 0.1 s of a core. PostgreSQL's default is 4096.
+const MAX_ITERATIONS: u32 = 200_000;
+
+/// Connects, logs in and waits for the server to be ready, all within `within`.
+pub(crate) async fn connect(purpose: &Purpose, within: Duration) -> Result<Connection, PoolError> {
+    timeout(within, log_in(purpose))
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+        .inspect_err(|error| {
+            let route = &purpose.route;
+            tracing::warn!(
+                cluster = %route.cluster, host = route.host, port = route.port, database = route.database,
+                role = route.role, error = error as &(dyn std::error::Error + 'static),
+                "cannot open a server connection"
+            );
+        })
+}
+
+async fn log_in(purpose: &Purpose) -> Result<Connection, PoolError> {
+    let route = &purpose.route;
+    let mut stream = TcpStream::connect((route.host.as_str(), route.port)).await?;
+    tune(&stream)?;
+
+    let mut out = BytesMut::new();
+    let own = [("user", route.role.as_str()), ("database", &route.database), ("search_path", &route.search_path)];
+    // PostgreSQL lets the last of a name count, so what the route says stands after what the client says.
+    startup::session(&mut out, purpose.params.iter().chain(own));
+    send(&mut stream, &mut out).await?;
+
+    let mut reader = Reader::new();
+    let mut login = Login::Unasked;
+    let mut reported = BTreeMap::new();
+    let mut cancel_key = None;
+    for _ in 0..MAX_MESSAGES {
+        let Message { tag, body } = reader.next(&mut stream).await?;
+        match tag {
+            b'R' => {
+                login = login.answer(&body, route.password.expose(), &mut out).await?;
+                send(&mut stream, &mut out).await?;
+            }
+            b'E' => {
+                return Err(ServerError::parse(&body)
+                    .map_or(PoolError::Protocol("it sent an error that cannot be read"), PoolError::from));
+            }
+            b'S' if login.is_done() => {
+                reported.extend(parameter_status(&body));
+            }
+            b'K' if login.is_done() => {
+                let key = body.as_chunks();
+                let ([pid, secret], []) = key else {
+                    return Err(PoolError::Protocol("its cancel key has another form than protocol 3.0's"));
+                };
+                cancel_key = Some(CancelKey { pid: u32::from_be_bytes(*pid), secret: u32::from_be_bytes(*secret) });
+            }
+            b'N' => {}
+            b'Z' if login.is_done() => {
+                if TransactionStatus::parse(&body) != Some(TransactionStatus::Idle) || reader.has_rest() {
+                    return Err(PoolError::Protocol("it is not idle after login"));
+                }
+                let cancel_key = cancel_key.ok_or(PoolError::Protocol("it gave no cancel key"))?;
+                return Ok(Connection { stream, reported, cancel_key, opened: Instant::now() });
+            }
+            _ => return Err(PoolError::Protocol("it sent a message that does not belong into a login")),
+        }
+    }
+    Err(PoolError::Protocol("its login does not come to an end"))
+}
+
+async fn send(stream: &mut TcpStream, out: &mut BytesMut) -> Result<(), PoolError> {
+    stream.write_all(out).await?;
+    out.clear();
+    Ok(())
+}
+
+/// How far the authentication is. Each step is possible once, in this order, so that a server can neither leave its own
+/// proof out nor keep us computing.
+enum Login {
+    Unasked,
+    Challenged(Box<ScramSha256>),
+    Proving(Box<ScramSha256>),
+    ServerProven,
+    Done,
+}
+
+impl Login {
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
+    /// Takes an `Authentication…` message and writes what answers it.
+    async fn answer(self, mut body: &[u8], password: &str, out: &mut BytesMut) -> Result<Self, PoolError> {
+        let kind = body.try_get_u32().map_err(|_| PoolError::Protocol("it sent half an authentication request"))?;
+        match (kind, self) {
+            // A server that trusts its network asks for nothing; that is the operator's choice.
+            (0, Self::Unasked | Self::ServerProven) => Ok(Self::Done),
+            (10, Self::Unasked) => {
+                if !body.split(|&byte| byte == 0).any(|offered| offered == scram::MECHANISM.as_bytes()) {
+                    return Err(PoolError::Protocol("it does not offer SCRAM-SHA-256"));
+                }
+                let client = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+                frontend::sasl_initial_response(out, scram::MECHANISM, client.message());
+                Ok(Self::Challenged(Box::new(client)))
+            }
+            (11, Self::Challenged(client)) => {
+                if iterations(body).is_none_or(|count| count > MAX_ITERATIONS) {
+                    return Err(PoolError::Protocol("it asks for more SCRAM iterations than are reasonable"));
+                }
+                let client = prove(client, body.to_vec()).await?;
+                frontend::sasl_response(out, client.message());
+                Ok(Self::Proving(client))
+            }
+            (12, Self::Proving(mut client)) => {
+                client
+                    .finish(body)
+                    .map_err(|_| PoolError::Protocol("it could not prove that it knows the password"))?;
+                Ok(Self::ServerProven)
+            }
+            (3 | 5, Self::Unasked) => Err(PoolError::Protocol(
+                "it asks for the password in the clear or as MD5; set password_encryption and pg_hba.conf to scram-sha-256",
+            )),
+            (2 | 7..=9, Self::Unasked) => {
+                Err(PoolError::Protocol("it asks for Kerberos, GSSAPI or SSPI; set pg_hba.conf to scram-sha-256"))
+            }
+            _ => Err(PoolError::Protocol("its authentication requests come out of order")),
+        }
+    }
+}
+
+/// Works out the proof, which takes milliseconds of computing, where it holds nobody else up.
+async fn prove(mut client: Box<ScramSha256>, server_first: Vec<u8>) -> Result<Box<ScramSha256>, PoolError> {
+    let work = move || client.update(&server_first).map(|()| client);
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(_)) => Err(PoolError::Protocol("its SCRAM challenge is malformed")),
+        Err(stopped) => Err(io::Error::other(stopped).into()),
+    }
+}
+
+/// The `i=` of a `server-first-message` (RFC 5802, section 5.1).
+fn iterations(server_first: &[u8]) -> Option<u32> {
+    let text = str::from_utf8(server_first).ok()?;
+    text.split(',').find_map(|attribute| attribute.strip_prefix("i="))?.parse().ok()
+}

@@ -1,0 +1,117 @@
+//! One connection to a server, between messages.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use wire::frame::{Direction, HEADER_LEN, Scanner};
+use wire::startup::CancelKey;
+
+use crate::PoolError;
+
+/// Bytes in the longest message that a server may send while síndico itself talks to it: notices and settings.
+pub(crate) const MAX_MESSAGE_LEN: usize = 64 * 1024;
+
+/// Silence after which the kernel asks whether the server is still there.
+const KEEPALIVE: Duration = Duration::from_mins(1);
+
+/// An authenticated connection. Whoever holds it has read everything the server said: nothing is buffered here.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    /// What `ParameterStatus` said after login, or at the last reset.
+    pub(crate) reported: BTreeMap<String, String>,
+    pub(crate) cancel_key: CancelKey,
+    pub(crate) opened: Instant,
+}
+
+impl Connection {
+    /// Whether the server has neither closed the connection nor said anything of its own accord. Asks the kernel and not
+    /// the runtime, whose knowledge is as old as its last turn of the event loop.
+    ///
+    /// A server speaks up unasked to say goodbye, or that a setting has changed; either way the connection is no longer
+    /// what it was when it was put by.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let answer = SockRef::from(&self.stream).peek(&mut byte);
+        matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Small messages, and a server that goes away without a word has to be noticed.
+pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
+}
+
+/// A message of the server, whole.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) tag: u8,
+    pub(crate) body: BytesMut,
+}
+
+/// Reads whole messages where síndico is the client itself. Bounded, since the server may be hostile: messages in length,
+/// and by whoever calls in number and time.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    held: BytesMut,
+}
+
+impl Reader {
+    pub(crate) fn new() -> Self {
+        Self { held: BytesMut::with_capacity(4096) }
+    }
+
+    /// The next message; must not be interrupted midway.
+    pub(crate) async fn next(&mut self, stream: &mut TcpStream) -> Result<Message, PoolError> {
+        loop {
+            // A scanner at the beginning of a message needs no memory of earlier ones.
+            if let Some(piece) = Scanner::new(Direction::ToClient, &[]).next(&self.held)?
+                && let Some(header) = piece.begins
+            {
+                if header.body_len > MAX_MESSAGE_LEN {
+                    return Err(PoolError::Protocol("it sent a message far longer than belongs here"));
+                }
+                if piece.ends {
+                    let mut body = self.held.split_to(HEADER_LEN + header.body_len);
+                    return Ok(Message { tag: header.tag, body: body.split_off(HEADER_LEN) });
+                }
+            }
+            if stream.read_buf(&mut self.held).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+    }
+
+    /// Whether the server has said more than was asked for.
+    pub(crate) fn has_rest(&self) -> bool {
+        !self.held.is_empty()
+    }
+}
+
+/// Reads name and value of a `ParameterStatus`.
+pub(crate) fn parameter_status(body: &[u8]) -> Option<(String, String)> {
+    let text = str::from_utf8(body).ok()?.strip_suffix('\0')?;
+    let (name, value) = text.split_once('\0')?;
+    (!value.contains('\0')).then(|| (name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reported_setting_is_exactly_two_strings() {
+        assert_eq!(parameter_status(b"TimeZone\0UTC\0"), Some(("TimeZone".to_owned(), "UTC".to_owned())));
+        for bad in [&b""[..], b"a", b"a\0", b"a\0b", b"a\0b\0c\0", b"\xff\0b\0"] {
+            assert_eq!(parameter_status(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A connection on loan.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::CancelTarget;
+use crate::connection::Connection;
+use crate::permit::{Enlisted, Permit};
+use crate::reset::reset;
+use crate::route::Purpose;
+
+/// A server connection, logged in and ready, for as long as this is held. A guard: dropping it closes the connection, and
+/// with it ends whatever the session was doing, and passes its place in the budget on.
+#[derive(Debug)]
+pub struct Lease {
+    pub(crate) connection: Connection,
+    pub(crate) permit: Permit,
+    pub(crate) user: Enlisted,
+    pub(crate) purpose: Arc<Purpose>,
+    /// Time for a reset, and for a cancel request.
+    pub(crate) within: Duration,
+}
+
+impl Lease {
+    /// The connection, between two messages and with nothing buffered.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        &mut self.connection.stream
+    }
+
+    /// What the server has reported of its settings (`ParameterStatus`), by name.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.connection.reported.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whom to ask to interrupt this connection. Good for this loan only: whoever sends it must be done before the lease is
+    /// given back, or it may hit the next one's statement.
+    #[must_use]
+    pub fn cancel_target(&self) -> CancelTarget {
+        let route = &self.purpose.route;
+        CancelTarget {
+            host: route.host.clone(),
+            port: route.port,
+            key: self.connection.cancel_key,
+            within: self.within,
+        }
+    }
+
+    /// Returns a connection that is clean as far as its user knows: the server's last word was `ReadyForQuery` outside of a
+    /// transaction, and nothing has been sent since. When that is not so, drop the lease instead.
+    ///
+    /// The session's state is discarded first and the server's confirmation read, and a connection that does not confirm is
+    /// closed; so a wrong belief costs a connection, not its next user.
+    pub async fn give_back(mut self) {
+        if self.user.is_condemned() || !self.connection.is_quiet() {
+            return;
+        }
+        if let Err(error) = reset(&mut self.connection, self.within).await {
+            let route = &self.purpose.route;
+            tracing::info!(cluster = %route.cluster, role = route.role, %error, "closing a connection that was not reset");
+            return;
+        }
+        let Self { connection, permit, user, purpose, .. } = self;
+        user.cluster().rest(connection, purpose, &user, permit);
+    }
+}

@@ -1,0 +1,112 @@
+//! Where a connection leads and how it is opened.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use uuid::Uuid;
+
+/// Where a tenant's connections lead. Two routes that differ in anything never share a connection, so a rotated password
+/// or a tenant that has moved needs no further care here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The cluster, whose budget the connection counts against.
+    pub cluster: Uuid,
+    /// Name or address of the server.
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
+    /// The database to connect to.
+    pub database: String,
+    /// The tenant's login role.
+    pub role: String,
+    /// The role's password.
+    pub password: Secret,
+    /// The `search_path` under which the app's unqualified names mean the tenant's tables.
+    pub search_path: String,
+}
+
+/// A password on its way to a server. It is not shown by `Debug` and has no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a password in the clear.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The password, for the one who has to prove it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Settings that a client gave in its startup message, such as `TimeZone`.
+///
+/// A server connection is opened with exactly these, and lent only to clients that gave the same. So they are the
+/// defaults that `RESET ALL` returns to, as they are when PostgreSQL is spoken to directly.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct SessionParams(BTreeMap<String, String>);
+
+impl SessionParams {
+    /// Name and value of each, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// One setting's value.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// Of two settings with the same name the later counts. Names are compared as written: give them in one spelling.
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for SessionParams {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(settings: I) -> Self {
+        Self(settings.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// What two uses must have in common to share a connection, one after the other.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Purpose {
+    pub(crate) route: Route,
+    pub(crate) params: SessionParams,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_can_be_logged() {
+        let route = Route {
+            cluster: Uuid::nil(),
+            host: "127.0.0.1".to_owned(),
+            port: 5432,
+            database: "app_petshop".to_owned(),
+            role: "t_0".to_owned(),
+            password: Secret::new("hunter2"),
+            search_path: "public".to_owned(),
+        };
+        assert!(!format!("{route:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_order_of_settings_does_not_matter_and_the_last_of_a_name_counts() {
+        let one: SessionParams = [("TimeZone", "UTC"), ("DateStyle", "ISO")].into_iter().collect();
+        let other: SessionParams =
+            [("DateStyle", "SQL"), ("DateStyle", "ISO"), ("TimeZone", "UTC")].into_iter().collect();
+        assert_eq!(one, other);
+        assert_eq!(one.iter().next(), Some(("DateStyle", "ISO")));
+    }
+}

@@ -1,0 +1,83 @@
+//! Crossing the threshold.
+
+use std::sync::Arc;
+
+use catalog::{Catalog, TenantRoute};
+use domain::{KeyId, Status};
+use pool::Pool;
+
+use crate::seats::Seats;
+use crate::{Claim, Identity, Refusal, TenantHandle};
+
+/// Decides who gets in. Cheap to clone; all clones count together.
+#[derive(Debug, Clone)]
+pub struct Threshold {
+    pub(crate) catalog: Catalog,
+    pub(crate) pool: Pool,
+    seats: Seats,
+    connections_per_tenant: usize,
+}
+
+impl Threshold {
+    /// Guards the way to `pool`. `connections_per_tenant` is how many handles a tenant may hold at once, in this process.
+    #[must_use]
+    pub fn new(catalog: Catalog, pool: Pool, connections_per_tenant: usize) -> Self {
+        Self { catalog, pool, seats: Seats::default(), connections_per_tenant }
+    }
+
+    /// What a client on the PostgreSQL wire says it is: the user name is a slug, the database an app.
+    pub fn claim(&self, user: &str, database: &str) -> Result<Claim, Refusal> {
+        Claim::find(self.catalog.routes(), user, Some(database))
+    }
+
+    /// What an HTTP client says it is: `X-Tenant-ID` with an id or a slug.
+    pub fn claim_header(&self, tenant: &str) -> Result<Claim, Refusal> {
+        let by_id = tenant.parse().ok().and_then(|id| self.catalog.routes().by_id(id));
+        let slug = by_id.map(|route| route.slug.to_string());
+        Claim::find(self.catalog.routes(), slug.as_deref().unwrap_or(tenant), None)
+    }
+
+    /// Lets a proven identity in, or says why not. Decided on the newest route, not on the one that the claim saw: the
+    /// proof may have taken its time.
+    pub fn admit(&self, identity: Identity) -> Result<TenantHandle, Refusal> {
+        let Identity { route, app, key, access } = identity;
+        let route = current(&self.catalog, &route, key).ok_or_else(|| Refusal::WrongKey(route.slug.clone()))?;
+        if let Some(asked) = app.filter(|asked| asked != route.app.as_str()) {
+            return Err(Refusal::WrongApp { slug: route.slug.clone(), asked, app: route.app.clone() });
+        }
+        standing(&route, key)?;
+        let seat = self.seats.take(route.id, self.connections_per_tenant).ok_or_else(|| {
+            Refusal::TooManyConnections { slug: route.slug.clone(), limit: self.connections_per_tenant }
+        })?;
+        Ok(TenantHandle::new(self.clone(), route, key, access, seat))
+    }
+
+    /// Closes the idle server connections of a tenant, and those in use as soon as they are given back.
+    pub fn forget(&self, tenant: domain::TenantId) {
+        for role in domain::Role::both(tenant) {
+            self.pool.close_role(&role.to_string());
+        }
+    }
+}
+
+/// The newest route of a tenant, if it still has this key.
+fn current(catalog: &Catalog, seen: &TenantRoute, key: KeyId) -> Option<Arc<TenantRoute>> {
+    catalog.routes().by_id(seen.id).filter(|route| route.keys.iter().any(|known| known.id == key))
+}
+
+/// Whether a tenant is to be served through this key, by what its route says.
+pub(crate) fn standing(route: &TenantRoute, key: KeyId) -> Result<(), Refusal> {
+    match route.status {
+        Status::Active => {}
+        Status::Suspended => return Err(Refusal::Suspended(route.slug.clone())),
+        Status::Provisioning => return Err(Refusal::Provisioning(route.slug.clone())),
+        Status::Deleting => return Err(Refusal::UnknownTenant(route.slug.to_string())),
+    }
+    if !route.keys.iter().any(|known| known.id == key) {
+        return Err(Refusal::KeyRevoked(route.slug.clone()));
+    }
+    if !route.present {
+        return Err(Refusal::NoSchema(route.slug.clone()));
+    }
+    Ok(())
+}

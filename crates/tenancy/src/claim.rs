@@ -1,0 +1,84 @@
+//! Who a client says it is, and who it has proven to be.
+
+use std::sync::Arc;
+
+use catalog::{RouteKey, Routes, TenantRoute};
+use domain::{Access, KeyId, Slug};
+use time::OffsetDateTime;
+use wire::scram::Verifier;
+
+use crate::Refusal;
+
+/// A tenant that a client named. Nothing is proven yet, and nothing can be reached from here.
+#[derive(Debug)]
+pub struct Claim {
+    route: Arc<TenantRoute>,
+    app: Option<String>,
+    /// Keys valid at the time of the claim, so that indexes mean the same before and after the exchange.
+    keys: Vec<RouteKey>,
+}
+
+/// A tenant whose key a client has proven to hold. There is no other way to make one than [`Claim::proven`].
+#[derive(Debug)]
+pub struct Identity {
+    pub(crate) route: Arc<TenantRoute>,
+    pub(crate) app: Option<String>,
+    pub(crate) key: KeyId,
+    pub(crate) access: Access,
+}
+
+impl Claim {
+    pub(crate) fn find(routes: &Routes, name: &str, app: Option<&str>) -> Result<Self, Refusal> {
+        let route = name
+            .parse::<Slug>()
+            .ok()
+            .and_then(|slug| routes.by_slug(&slug))
+            .ok_or_else(|| Refusal::UnknownTenant(shown(name)))?;
+        let now = OffsetDateTime::now_utc();
+        let keys = route.keys.iter().filter(|key| key.expires_at.is_none_or(|end| now < end)).cloned().collect();
+        Ok(Self { route, app: app.map(shown), keys })
+    }
+
+    /// The tenant that was named.
+    #[must_use]
+    pub fn slug(&self) -> &Slug {
+        &self.route.slug
+    }
+
+    /// The salt of the tenant's keys, for SCRAM's first answer.
+    #[must_use]
+    pub fn salt(&self) -> &[u8] {
+        &self.route.salt
+    }
+
+    /// The iterations of the tenant's verifiers, for SCRAM's first answer.
+    #[must_use]
+    pub fn iterations(&self) -> u32 {
+        self.keys.first().map_or(catalog::SCRAM_ITERATIONS, |key| key.verifier.iterations())
+    }
+
+    /// What a proof may fit: one verifier for each valid key.
+    #[must_use]
+    pub fn verifiers(&self) -> Vec<&Verifier> {
+        self.keys.iter().map(|key| &key.verifier).collect()
+    }
+
+    /// The identity of whoever proved to hold the key at `index` of [`Claim::verifiers`]; `None` past its end.
+    #[must_use]
+    pub fn proven(self, index: usize) -> Option<Identity> {
+        let key = self.keys.get(index)?;
+        Some(Identity { key: key.id, access: key.access, route: self.route, app: self.app })
+    }
+
+    /// The identity of whoever sent a key in the clear, as HTTP clients do. Costs one PBKDF2.
+    pub fn with_key(self, secret: &str) -> Result<Identity, Refusal> {
+        let slug = self.route.slug.clone();
+        let index = self.keys.iter().position(|key| key.verifier.matches(secret));
+        index.and_then(|index| self.proven(index)).ok_or(Refusal::WrongKey(slug))
+    }
+}
+
+/// What a client sent, short enough to be shown and logged.
+fn shown(name: &str) -> String {
+    name.chars().take(Slug::MAX_LEN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

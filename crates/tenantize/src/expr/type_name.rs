@@ -1,0 +1,33 @@
+//! Names of types.
+
+use pg_query::protobuf as pb;
+
+use super::must_be_unqualified;
+use crate::refusal::{Fault, Verdict};
+use crate::tree;
+
+/// Fails for a type that PostgreSQL does not bring itself, as far as the name tells: types cannot be created by an app
+/// yet, and the row type of a table has `tenant_id` where tenants share it.
+pub(crate) fn check(type_name: &mut pb::TypeName, is_table: impl Fn(&str) -> bool) -> Verdict<()> {
+    if type_name.setof || type_name.pct_type {
+        return Err(Fault::unsupported("SETOF or %TYPE", "name the type itself"));
+    }
+    must_be_unqualified(&type_name.names, "the type")?;
+    let Some(name) = type_name.names.last().and_then(tree::string) else { return Ok(()) };
+    if is_table(name.strip_prefix('_').unwrap_or(name)) || is_table(name) {
+        return Err(Fault::new(
+            format!("{name} is the row type of a table, which has tenant_id where tenants share the table"),
+            "use a type that PostgreSQL brings, such as jsonb, or separate columns",
+        ));
+    }
+    Ok(())
+}
+
+/// The integer type behind `serial` and its like (PostgreSQL manual, 8.1.4); only the bare word counts.
+pub(crate) fn is_serial(type_name: &pb::TypeName) -> bool {
+    const SERIALS: [&str; 6] = ["serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"];
+    match type_name.names.as_slice() {
+        [only] => tree::string(only).is_some_and(|name| SERIALS.contains(&name)) && type_name.array_bounds.is_empty(),
+        _ => false,
+    }
+}

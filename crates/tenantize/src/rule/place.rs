@@ -1,0 +1,59 @@
+//! Expressions that belong to a table: defaults, checks, generated columns, index expressions and predicates.
+
+use pg_query::protobuf as pb;
+
+use crate::expr::{self, Place};
+use crate::refusal::{Fault, Verdict};
+use crate::schema::Schema;
+
+/// Reads expressions that may mention one table's columns and nothing else.
+pub(super) struct TablePlace<'a> {
+    schema: &'a Schema,
+    table: &'a str,
+    columns: &'a [String],
+    mentions: Vec<String>,
+}
+
+impl<'a> TablePlace<'a> {
+    /// `columns` are given apart from the schema because the table may be about to be created or altered.
+    pub(super) fn new(schema: &'a Schema, table: &'a str, columns: &'a [String]) -> Self {
+        Self { schema, table, columns, mentions: Vec::new() }
+    }
+
+    /// The columns mentioned since last asked, each once.
+    pub(super) fn take_mentions(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.mentions)
+    }
+}
+
+impl Place for TablePlace<'_> {
+    fn column(&mut self, table: Option<&str>, column: &str) -> Verdict<()> {
+        if table.is_some_and(|table| table != self.table) || !self.columns.iter().any(|known| known == column) {
+            return Err(Fault::new(
+                format!("table {} has no column {column} to use here", self.table),
+                format!("use one of its columns: {}", self.columns.join(", ")),
+            ));
+        }
+        if !self.mentions.iter().any(|known| known == column) {
+            self.mentions.push(column.to_owned());
+        }
+        Ok(())
+    }
+
+    fn query(&mut self, _: &mut pb::Node) -> Verdict<()> {
+        Err(Fault::new(
+            "PostgreSQL allows no sub-query in a default, check, generated column or index",
+            "use the row's own columns, or a foreign key",
+        ))
+    }
+
+    fn is_table(&self, name: &str) -> bool {
+        name == self.table || self.schema.find(name).is_some()
+    }
+}
+
+/// [`expr::walk`] for an expression that may be absent; gives the columns it mentions.
+pub(super) fn mentions(expr: &mut Option<Box<pb::Node>>, place: &mut TablePlace<'_>) -> Verdict<Vec<String>> {
+    expr::walk_opt(expr, place)?;
+    Ok(place.take_mentions())
+}

@@ -1,0 +1,115 @@
+//! Reading and building nodes of PostgreSQL's parse tree, and writing them back as SQL.
+
+use pg_query::{DeparseOptions, NodeEnum, ParserOptions, protobuf as pb};
+use serde_json::Value;
+
+use crate::refusal::{Fault, Verdict};
+
+/// The column that shared tables have and apps must not.
+pub(crate) const TENANT_ID: &str = "tenant_id";
+
+/// Wraps a kind of node.
+pub(crate) fn node(kind: NodeEnum) -> pb::Node {
+    pb::Node { node: Some(kind) }
+}
+
+/// A name, as lists of columns hold it.
+pub(crate) fn name(text: impl Into<String>) -> pb::Node {
+    node(NodeEnum::String(pb::String { sval: text.into() }))
+}
+
+/// The text of a name; `None` for any other node.
+pub(crate) fn string(node: &pb::Node) -> Option<&str> {
+    match &node.node {
+        Some(NodeEnum::String(text)) => Some(&text.sval),
+        _ => None,
+    }
+}
+
+/// The names in a list of nodes that are names.
+pub(crate) fn strings(nodes: &[pb::Node]) -> Vec<String> {
+    nodes.iter().filter_map(string).map(str::to_owned).collect()
+}
+
+/// `tenant_id` as a member of an index.
+pub(crate) fn tenant_index_element() -> pb::Node {
+    node(NodeEnum::IndexElem(Box::new(pb::IndexElem {
+        name: TENANT_ID.to_owned(),
+        ordering: pb::SortByDir::SortbyDefault.into(),
+        nulls_ordering: pb::SortByNulls::SortbyNullsDefault.into(),
+        ..pb::IndexElem::default()
+    })))
+}
+
+/// `tenant_id uuid NOT NULL DEFAULT sindico.current_tenant()`.
+pub(crate) fn tenant_column() -> Verdict<pb::Node> {
+    let table = parse("CREATE TABLE t (tenant_id uuid NOT NULL DEFAULT sindico.current_tenant())");
+    match table.ok().and_then(|node| node.node) {
+        Some(NodeEnum::CreateStmt(mut table)) if table.table_elts.len() == 1 => Ok(table.table_elts.remove(0)),
+        _ => Err(unfaithful("the column tenant_id was not understood")),
+    }
+}
+
+/// Why one statement's text is not one statement.
+pub(crate) enum ParseError {
+    /// PostgreSQL's own words.
+    Syntax(String),
+    /// Expressions inside expressions past what the tree's encoding carries.
+    TooDeep,
+    /// None, or several.
+    NotOne,
+}
+
+/// Reads exactly one statement.
+pub(crate) fn parse(sql: &str) -> Result<pb::Node, ParseError> {
+    let mut statements = match pg_query::parse(sql, ParserOptions::default()) {
+        Ok(result) => result.protobuf.stmts,
+        Err(pg_query::Error::Decode(_)) => return Err(ParseError::TooDeep),
+        Err(pg_query::Error::Parse(message)) => return Err(ParseError::Syntax(message)),
+        Err(other) => return Err(ParseError::Syntax(other.to_string())),
+    };
+    match (statements.pop(), statements.is_empty()) {
+        (Some(pb::RawStmt { stmt: Some(node), .. }), true) => Ok(*node),
+        _ => Err(ParseError::NotOne),
+    }
+}
+
+/// Writes a statement as SQL, and reads that back: a deparser that drops a clause must not go unnoticed.
+pub(crate) fn write(statement: &pb::Node) -> Verdict<String> {
+    let raw = pb::RawStmt { stmt: Some(Box::new(statement.clone())), ..pb::RawStmt::default() };
+    let whole = pb::ParseResult { version: 0, stmts: vec![raw] };
+    let sql = pg_query::deparse(&whole, DeparseOptions::default()).map_err(|error| unfaithful(&error.to_string()))?;
+    let again = parse(&sql).map_err(|_| unfaithful("it is not read back"))?;
+    if same(statement, &again) { Ok(sql) } else { Err(unfaithful("it is read back as something else")) }
+}
+
+fn unfaithful(detail: &str) -> Fault {
+    Fault::new(
+        format!("síndico cannot write the rewritten statement as SQL ({detail})"),
+        "write it in a simpler way, and report this statement to síndico's authors",
+    )
+}
+
+/// Whether two statements are equal but for where their words stood in the text.
+pub(crate) fn same(left: &pb::Node, right: &pb::Node) -> bool {
+    left == right || placeless(left).is_some_and(|left| placeless(right).is_some_and(|right| left == right))
+}
+
+fn placeless(node: &pb::Node) -> Option<Value> {
+    let mut value = serde_json::to_value(node).ok()?;
+    forget_places(&mut value);
+    Some(value)
+}
+
+fn forget_places(value: &mut Value) {
+    const PLACES: [&str; 6] =
+        ["location", "arg_location", "list_start", "list_end", "rexpr_list_start", "rexpr_list_end"];
+    match value {
+        Value::Object(members) => {
+            members.retain(|key, _| !PLACES.contains(&key.as_str()));
+            members.values_mut().for_each(forget_places);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_places),
+        _ => {}
+    }
+}
