@@ -80,17 +80,16 @@ impl Cluster {
         enterable_by(&user, &dir)?;
         let layout = Layout::new(dir);
 
-        let (server, port, adopted) = match (Takeover { programs, config: &config, layout: &layout }).settle().await? {
-            Some((server, port)) => (server, port, true),
-            None => {
-                if let PortChoice::Fixed(port) = config.port {
-                    port::probe(port).map_err(|source| ClusterError::PortTaken { port, source })?;
-                }
-                make_if_absent(programs, &user, &layout, &config.settings).await?;
-                let launch = Launch { programs, user: &user, layout: &layout, config: &config };
-                let (server, port) = launch.run().await?;
-                (server, port, false)
+        let found = Takeover { programs, config: &config, layout: &layout }.settle().await?;
+        let adopted = found.is_some();
+        let (server, port) = if let Some(found) = found {
+            found
+        } else {
+            if let PortChoice::Fixed(port) = config.port {
+                port::probe(port).map_err(|source| ClusterError::PortTaken { port, source })?;
             }
+            make_if_absent(programs, &user, &layout, &config.settings).await?;
+            Launch { programs, user: &user, layout: &layout, config: &config }.run().await?
         };
         let password = read_password(&layout)?;
         Ok(Self { server, port, adopted, password, stop_timeout: config.stop_timeout, _lock: lock })

@@ -117,10 +117,40 @@ fn remove_leftovers(init: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::process::ExitStatusExt, process::ExitStatus};
+    use std::{
+        fs,
+        os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+        process::ExitStatus,
+    };
 
-    use super::{is_about_the_locale, remove_leftovers};
-    use crate::error::ClusterError;
+    use super::{Initialise, is_about_the_locale, remove_leftovers};
+    use crate::{error::ClusterError, layout::Layout, programs::Programs, user::ServerUser};
+
+    #[tokio::test]
+    async fn without_the_locale_a_plainer_one_is_taken() {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let (bin, dir) = (place.path().join("bin"), place.path().join("cluster"));
+        for made in [&bin, &dir] {
+            fs::create_dir(made).unwrap();
+            fs::set_permissions(made, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let real = Programs::find().unwrap();
+        let picky = format!(
+            "#!/bin/sh\ncase \"$*\" in *--locale=C.UTF-8*)\n\
+             echo 'initdb: error: invalid locale name \"C.UTF-8\"' >&2\nexit 1\nesac\nexec {} \"$@\"\n",
+            real.initdb().display()
+        );
+        fs::write(bin.join("initdb"), picky).unwrap();
+        fs::set_permissions(bin.join("initdb"), fs::Permissions::from_mode(0o755)).unwrap();
+
+        let (user, layout) = (ServerUser::detect().unwrap(), Layout::new(dir));
+        let programs = Programs::stand_in(&real, bin);
+        Initialise { programs: &programs, user: &user, layout: &layout, durable: false }.run().await.unwrap();
+        let written = fs::read_to_string(layout.data().join("postgresql.conf")).unwrap();
+        assert!(written.lines().any(|line| line.starts_with("lc_time = 'C'")), "{written}");
+        assert!(!layout.init().exists());
+    }
 
     #[test]
     fn an_unknown_locale_is_told_from_other_failures() {

@@ -100,3 +100,32 @@ impl Launch<'_> {
         Server::of_child(child, layout.clone()).map_err(|source| ClusterError::Spawn { program, source })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
+
+    use super::Launch;
+    use crate::{
+        cluster::ClusterConfig, error::ClusterError, init::Initialise, layout::Layout, port::PortChoice,
+        programs::Programs, user::ServerUser,
+    };
+
+    #[tokio::test]
+    async fn a_port_that_is_lost_at_the_last_moment_is_recognised() {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let (programs, user) = (Programs::find().unwrap(), ServerUser::detect().unwrap());
+        let layout = Layout::new(place.path().to_owned());
+        Initialise { programs: &programs, user: &user, layout: &layout, durable: false }.run().await.unwrap();
+
+        let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = stranger.local_addr().unwrap().port();
+        let mut config = ClusterConfig::new(place.path());
+        config.port = PortChoice::Fixed(taken);
+        let launch = Launch { programs: &programs, user: &user, layout: &layout, config: &config };
+        let error = launch.run().await.unwrap_err();
+        assert!(matches!(error, ClusterError::PortTaken { port, .. } if port == taken), "{error}");
+        assert!(!layout.running().exists());
+    }
+}

@@ -55,8 +55,8 @@ mod tests {
 
     #[test]
     fn only_the_end_is_kept() {
-        let text: String = (1..=40).map(|n| format!("line {n}\n")).collect();
-        let tail = last_lines(&text);
+        let lines: Vec<String> = (1..=40).map(|n| format!("line {n}")).collect();
+        let tail = last_lines(&(lines.join("\n") + "\n"));
         assert!(tail.starts_with("line 26\n") && tail.ends_with("line 40"), "{tail}");
         assert_eq!(last_lines(""), "");
     }

@@ -49,8 +49,9 @@ impl Process {
         (!stat.is_zombie).then_some(Self { pid, started: stat.started })
     }
 
-    /// A child of ours that may have ended but was not waited for, so that its number is still its own.
-    pub(crate) fn of_child(pid: u32) -> Option<Self> {
+    /// The same, counting one that has ended but still has its number because nobody waited for it: a child of ours, or
+    /// an orphan in a container whose first process does not reap.
+    pub(crate) fn with_number(pid: u32) -> Option<Self> {
         Stat::read(pid).map(|stat| Self { pid, started: stat.started })
     }
 
@@ -153,7 +154,7 @@ impl Stat {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::process::{Child, Command, Stdio};
 
     use nix::sys::signal::Signal;
 
@@ -166,20 +167,32 @@ mod tests {
         assert_eq!((stat.command.as_str(), stat.is_zombie, stat.started), ("a) Z (b", false, 777));
     }
 
+    /// A child that does not survive its test, whatever happens in between.
+    struct Sleeper(Child);
+
+    impl Drop for Sleeper {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
     #[test]
     fn an_ended_child_is_gone_before_it_is_reaped() {
         let dir = tempfile::tempdir().unwrap();
-        let mut child = Command::new("sleep").arg("600").current_dir(dir.path()).stdin(Stdio::null()).spawn().unwrap();
-        let process = Process::of(child.id()).unwrap();
+        let child = Command::new("sleep").arg("600").current_dir(dir.path()).stdin(Stdio::null()).spawn().unwrap();
+        let child = Sleeper(child);
+        let process = Process::of(child.0.id()).unwrap();
         assert!(process.is_alive());
         assert!(!process.is_postgres());
-        assert!(process.mentions("600"));
         assert_eq!(process.works_in(dir.path()), Whereabouts::There);
         assert_eq!(process.works_in(std::path::Path::new("/")), Whereabouts::Elsewhere);
-        assert!(!process.ends_within_blocking(Duration::from_millis(30)));
+        // Also gives the kernel time to show the command line, which comes a moment after the program's start.
+        assert!(!process.ends_within_blocking(Duration::from_millis(100)));
+        assert!(process.mentions("600"));
         process.signal(Signal::SIGKILL).unwrap();
         assert!(process.ends_within_blocking(Duration::from_secs(10)));
-        child.wait().unwrap();
+        drop(child);
         process.signal(Signal::SIGKILL).unwrap();
     }
 

@@ -98,6 +98,12 @@ impl Programs {
         Err(ProgramsError::Unusable(rejected))
     }
 
+    /// Programs at `bin` that pass for those of `like`, whose version they have.
+    #[cfg(test)]
+    pub(crate) fn stand_in(like: &Self, bin: PathBuf) -> Self {
+        Self { bin, version: like.version.clone() }
+    }
+
     /// The directory that holds the programs, with every symbolic link resolved.
     #[must_use]
     pub fn bin(&self) -> &Path {

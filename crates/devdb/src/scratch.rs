@@ -29,7 +29,7 @@ const SETTINGS: [(&str, &str); 4] =
     [("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off"), ("max_connections", "400")];
 
 /// A directory that was just made has no holder yet for a moment; after so long nobody will come.
-const UNCLAIMED: Duration = Duration::from_secs(60);
+const UNCLAIMED: Duration = Duration::from_mins(1);
 const KILLED: Duration = Duration::from_secs(5);
 
 /// A cluster of its own in the system's temporary directory. Dropping it stops the server and removes the directory.

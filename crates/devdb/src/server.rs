@@ -44,7 +44,7 @@ impl Server {
     /// Takes charge of a server that was just spawned.
     pub(crate) fn of_child(mut child: Child, layout: Layout) -> io::Result<Self> {
         let gone = || io::Error::other("the new process is not to be seen in /proc");
-        let process = child.id().and_then(Process::of_child).ok_or_else(gone)?;
+        let process = child.id().and_then(Process::with_number).ok_or_else(gone)?;
         let (tell, ended) = watch::channel(None);
         let log_of = layout.clone();
         tokio::spawn(async move {

@@ -56,7 +56,7 @@ impl Takeover<'_> {
             }
         }
         self.outlive_remains(&data, record.as_ref()).await?;
-        drop_reused_pidfile(&data).map_err(ClusterError::file("clear", PidFile::path(&data)))?;
+        drop_misleading_pidfile(&data).map_err(ClusterError::file("clear", PidFile::path(&data)))?;
         Record::forget(self.layout).map_err(ClusterError::file("remove", self.layout.running()))?;
         Ok(None)
     }
@@ -126,12 +126,11 @@ pub(crate) fn holder(data: &Path) -> Result<Option<Process>, ClusterError> {
     Ok((is_there && process.is_postgres()).then_some(process))
 }
 
-/// Removes a `postmaster.pid` whose number now belongs to some other program, at which PostgreSQL would refuse to
-/// start. One whose number is free stays: PostgreSQL removes it itself, after checking for shared memory in use.
-fn drop_reused_pidfile(data: &Path) -> io::Result<()> {
-    let Some(file) = PidFile::read(data)? else { return Ok(()) };
-    let Some(process) = Process::of(file.pid) else { return Ok(()) };
-    tracing::info!(pid = process.pid(), "removing a stale postmaster.pid that names another program's process");
+/// Removes a `postmaster.pid` whose number is in use, if only by a dead process that nobody reaped, although the server
+/// is gone: PostgreSQL would refuse to start. One whose number is free stays, PostgreSQL removes it itself.
+fn drop_misleading_pidfile(data: &Path) -> io::Result<()> {
+    let Some(process) = PidFile::read(data)?.and_then(|file| Process::with_number(file.pid)) else { return Ok(()) };
+    tracing::info!(pid = process.pid(), "removing a stale postmaster.pid whose process is not a server on this data");
     remove_file_if_present(&PidFile::path(data))
 }
 
@@ -139,7 +138,7 @@ fn drop_reused_pidfile(data: &Path) -> io::Result<()> {
 mod tests {
     use std::fs;
 
-    use super::{drop_reused_pidfile, holder};
+    use super::{drop_misleading_pidfile, holder};
     use crate::pidfile::PidFile;
 
     fn data_with_pid(pid: u32) -> tempfile::TempDir {
@@ -152,8 +151,23 @@ mod tests {
     fn a_number_that_passed_to_another_program_holds_nothing() {
         let data = data_with_pid(std::process::id());
         assert_eq!(holder(data.path()).unwrap(), None);
-        drop_reused_pidfile(data.path()).unwrap();
+        drop_misleading_pidfile(data.path()).unwrap();
         assert!(!PidFile::path(data.path()).exists());
+    }
+
+    #[test]
+    fn a_dead_process_that_nobody_reaped_holds_nothing() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let data = data_with_pid(child.id());
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while crate::process::Process::of(child.id()).is_some() {
+            assert!(std::time::Instant::now() < until, "`true` does not end");
+            std::thread::yield_now();
+        }
+        assert_eq!(holder(data.path()).unwrap(), None);
+        drop_misleading_pidfile(data.path()).unwrap();
+        assert!(!PidFile::path(data.path()).exists());
+        child.wait().unwrap();
     }
 
     #[test]
@@ -161,7 +175,7 @@ mod tests {
         // Linux gives out numbers below 2^22 only.
         let data = data_with_pid(2_000_000_000);
         assert_eq!(holder(data.path()).unwrap(), None);
-        drop_reused_pidfile(data.path()).unwrap();
+        drop_misleading_pidfile(data.path()).unwrap();
         assert!(PidFile::path(data.path()).exists());
     }
 }

@@ -1,1 +1,17 @@
-//! gateway
+//! The door for PostgreSQL's own protocol: any driver, unchanged.
+//!
+//! A client's session is one task and reads in the order of the modules: [`opening`] takes its first words,
+//! [`parameters`] what it asks for, [`login`] its proof; `tenancy` decides; [`relay`] carries messages until one side
+//! leaves. [`cancel`] stands beside it, for clients that come in through a second connection to interrupt the first.
+
+mod cancel;
+mod client;
+mod fault;
+mod login;
+mod opening;
+mod parameters;
+mod relay;
+mod serve;
+mod session;
+
+pub use serve::{GatewaySettings, serve};

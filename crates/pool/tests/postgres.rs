@@ -115,11 +115,11 @@ async fn the_budget_holds_and_the_quiet_make_room() {
         member.await.expect("served");
     }
     drop(order);
-    let mut served = Vec::new();
+    let mut turns = Vec::new();
     while let Some(place) = arrived.recv().await {
-        served.push(place);
+        turns.push(place);
     }
-    assert_eq!(served, [1, 2, 3]);
+    assert_eq!(turns, [1, 2, 3]);
     assert_eq!((patient.stats()[0].1.open, patient.stats()[0].1.waiting), (1, 0));
 }
 

@@ -3,10 +3,18 @@
 //! Text in, text out: nothing here opens a file or a connection. PostgreSQL's own grammar reads the SQL (`pg_query`); what
 //! no rule covers is refused, with file, line, reason and remedy.
 
+mod expr;
 mod manifest;
+mod marker;
+mod name;
+mod piece;
 mod plan;
 mod refusal;
+mod rule;
+mod schema;
 mod source;
+mod syntax;
+mod tree;
 
 pub use manifest::{Manifest, ManifestError};
 pub use plan::{Column, Filled, Grant, Plan, Scope, Statement, Step, Table};

@@ -86,6 +86,11 @@ pub(crate) fn apply(statement: &pb::Node, global: bool, stage: Stage, schema: &m
     }
 }
 
+/// Tables that a refused statement would have made, so that what follows is not blamed for their absence.
+pub(crate) fn creates(statement: &pb::Node) -> Option<String> {
+    create_table::named(statement)
+}
+
 /// Takes `public.` off a table's name, which is in another schema for tenants that have their own; any other schema is
 /// refused.
 fn unqualify(relation: &mut pb::RangeVar) -> Verdict<()> {

@@ -178,8 +178,8 @@ impl Schema {
     }
 
     /// Notes that a table's CREATE TABLE was refused.
-    pub(crate) fn mark_broken(&mut self, name: String) {
-        self.broken.push(name);
+    pub(crate) fn mark_broken(&mut self, name: Option<String>) {
+        self.broken.extend(name);
     }
 
     pub(crate) fn published(&self) -> Vec<plan::Table> {

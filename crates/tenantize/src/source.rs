@@ -1,7 +1,11 @@
-//! An app's SQL files.
+//! An app's SQL files, and reading them from the first to the last.
 
-use crate::plan::Plan;
-use crate::refusal::{Refusal, Refusals};
+use crate::piece::{self, Piece};
+use crate::plan::{Plan, Scope, Step};
+use crate::refusal::{Fault, Refusal, Refusals, Verdict};
+use crate::rule::{self, Rewrite, Sql, Stage};
+use crate::schema::Schema;
+use crate::{marker, syntax, tree};
 
 /// A file of SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +16,7 @@ pub struct SqlFile {
     pub text: String,
 }
 
-/// All SQL of an app, in the order of the files' names.
+/// All SQL of an app. Files are taken in the order of their names, whatever their order here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sources {
     /// What builds its tables.
@@ -21,10 +25,11 @@ pub struct Sources {
     pub seed: Vec<SqlFile>,
 }
 
+/// Reads everything, and refuses everything that has to be refused.
 pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
-    let mut refusals = Vec::new();
+    let mut reader = Reader { schema: Schema::default(), refusals: Vec::new() };
     if sources.migrations.is_empty() {
-        refusals.push(Refusal {
+        reader.refusals.push(Refusal {
             file: "migrations".to_owned(),
             line: 1,
             statement: String::new(),
@@ -32,5 +37,158 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
             remedy: "add migrations/0001_initial.sql with its CREATE TABLE statements".to_owned(),
         });
     }
-    Refusals::of(refusals).map_or_else(|| Ok(Plan { migrations: vec![], seed: vec![], tables: vec![] }), Err)
+    let migrations = reader.files(&sources.migrations, Stage::Migration);
+    let seed = reader.files(&sources.seed, Stage::Seed);
+    match Refusals::of(reader.refusals) {
+        Some(refusals) => Err(refusals),
+        None => Ok(Plan { migrations, seed, tables: reader.schema.published() }),
+    }
+}
+
+struct Reader {
+    schema: Schema,
+    refusals: Vec<Refusal>,
+}
+
+impl Reader {
+    fn files(&mut self, files: &[SqlFile], stage: Stage) -> Vec<Step> {
+        let mut files: Vec<&SqlFile> = files.iter().collect();
+        files.sort_by(|left, right| left.name.cmp(&right.name));
+        files.into_iter().flat_map(|file| self.file(file, stage)).collect()
+    }
+
+    fn file(&mut self, file: &SqlFile, stage: Stage) -> Vec<Step> {
+        let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
+        let page = Page { name: &file.name, text };
+        if let Some(place) = text.find('\0') {
+            let fault =
+                Fault::new("the file holds a NUL byte, which SQL cannot", "remove it, or save the file as text");
+            self.refuse(&page, place, "", fault);
+            return Vec::new();
+        }
+        let pieces = piece::cut(text);
+        let mut steps = Vec::new();
+        let mut end_of_last = None;
+        for piece in &pieces.statements {
+            match self.statement(&page, piece, end_of_last, stage) {
+                Ok(step) => steps.push(step),
+                Err((place, fault)) => self.refuse(&page, place, piece.text, fault),
+            }
+            end_of_last = Some(piece.start + piece.text.len());
+        }
+        if let (Err(fault), Some((place, comment))) = (marker::none(&pieces.trailing), pieces.trailing.last()) {
+            self.refuse(&page, *place, comment, fault);
+        }
+        if let Some((place, reason)) = pieces.broken {
+            let rest = text.get(place..).unwrap_or_default();
+            self.refuse(&page, place, rest, Fault::new(reason, "close it, or correct the character"));
+        }
+        if stage == Stage::Migration {
+            let line = steps.last().map_or(1, |step| step.line);
+            steps.extend(self.tenant_indexes(&page, line));
+        }
+        steps
+    }
+
+    fn statement(
+        &mut self,
+        page: &Page<'_>,
+        piece: &Piece<'_>,
+        end_of_last: Option<usize>,
+        stage: Stage,
+    ) -> Result<Step, (usize, Fault)> {
+        let here = |fault| (piece.start, fault);
+        syntax::check_words(piece, page.text).map_err(here)?;
+        let tree = tree::parse(piece.text).map_err(|error| syntax::explain(&error, piece, page.text))?;
+        let line_of_last = end_of_last.map(|end| page.line(end));
+        let own_line = |place| line_of_last != Some(page.line(place));
+        let marked = marker::global(&piece.leading, own_line)
+            .and_then(|global| marker::none(&piece.inner).map(|()| global).map_err(here));
+
+        // A rule that fails leaves the schema as it was before the statement.
+        let mut schema = self.schema.clone();
+        let step = marked.and_then(|global| {
+            let rewrite = rule::apply(&tree, global, stage, &mut schema).map_err(here)?;
+            page.step(piece, &tree, rewrite).map_err(here)
+        });
+        match step {
+            Ok(_) => self.schema = schema,
+            Err(_) => self.schema.mark_broken(rule::creates(&tree)),
+        }
+        step
+    }
+
+    /// Gives every tenants' table that has no index to find one tenant's rows by an index on `tenant_id`. At the end of
+    /// a file, since a key often follows its table.
+    fn tenant_indexes(&mut self, page: &Page<'_>, line: u32) -> Vec<Step> {
+        let lacking = |table: &&crate::schema::Table| table.scope == Scope::Tenant && !table.has_leading_index();
+        let tables: Vec<String> = self.schema.tables().iter().filter(lacking).map(|table| table.name.clone()).collect();
+        let mut steps = Vec::new();
+        for table in tables {
+            let name = self.schema.choose_tenant_index(&table);
+            let sql =
+                format!("CREATE INDEX {} ON {} (tenant_id)", domain::quote_ident(&name), domain::quote_ident(&table));
+            if let Ok(table) = self.schema.table_mut(&table) {
+                table.tenant_index = Some(name);
+            }
+            let file = page.name.to_owned();
+            let (shared, own) = (vec![sql], Vec::new());
+            steps.push(Step { file, line, scope: Scope::Tenant, shared, own, grants: Vec::new() });
+        }
+        steps
+    }
+
+    fn refuse(&mut self, page: &Page<'_>, place: usize, statement: &str, fault: Fault) {
+        if fault.echo {
+            return;
+        }
+        self.refusals.push(Refusal {
+            file: page.name.to_owned(),
+            line: page.line(place),
+            statement: excerpt(statement),
+            reason: fault.reason,
+            remedy: fault.remedy,
+        });
+    }
+}
+
+/// A file being read.
+struct Page<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Page<'_> {
+    fn line(&self, place: usize) -> u32 {
+        piece::line_of(self.text, place)
+    }
+
+    fn step(&self, piece: &Piece<'_>, tree: &pg_query::Node, rewrite: Rewrite) -> Verdict<Step> {
+        let write = |statements: Vec<Sql>| -> Verdict<Vec<String>> {
+            let written = statements.into_iter().map(|sql| match sql {
+                Sql::Tree(changed) if tree::same(tree, &changed) => Ok(piece.text.to_owned()),
+                Sql::Tree(changed) => tree::write(&changed),
+                Sql::Text(text) => Ok(text),
+            });
+            written.collect()
+        };
+        Ok(Step {
+            file: self.name.to_owned(),
+            line: self.line(piece.start),
+            scope: rewrite.scope,
+            shared: write(rewrite.shared)?,
+            own: write(rewrite.own)?,
+            grants: rewrite.grants,
+        })
+    }
+}
+
+/// The beginning of a statement, on one line.
+fn excerpt(statement: &str) -> String {
+    const CHARS: usize = 80;
+    let line = statement.split_whitespace().take(CHARS).collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= CHARS {
+        return line;
+    }
+    line.chars().take(CHARS - 1).chain(['…']).collect()
 }

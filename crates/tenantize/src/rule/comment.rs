@@ -15,7 +15,9 @@ pub(super) fn apply(statement: &pb::CommentStmt, schema: &Schema) -> Verdict<Rew
     let own_names = match comment.objtype() {
         Kind::ObjectTable | Kind::ObjectIndex => 1,
         Kind::ObjectColumn | Kind::ObjectTabconstraint => 2,
-        _ => return Err(Fault::unsupported("a comment on this", "comment on tables, columns, indexes and constraints")),
+        _ => {
+            return Err(Fault::unsupported("a comment on this", "comment on tables, columns, indexes and constraints"));
+        }
     };
     let kind = comment.objtype();
     let object = comment.object.as_deref_mut().and_then(|object| object.node.as_mut());

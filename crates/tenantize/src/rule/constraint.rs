@@ -51,10 +51,7 @@ fn check_key(constraint: &pb::Constraint) -> Verdict<()> {
         return Err(Fault::unsupported("USING INDEX", "list the columns of the constraint"));
     }
     if !constraint.options.is_empty() || !constraint.indexspace.is_empty() {
-        return Err(Fault::unsupported(
-            "a storage parameter or tablespace",
-            "leave it to whoever runs the clusters",
-        ));
+        return Err(Fault::unsupported("a storage parameter or tablespace", "leave it to whoever runs the clusters"));
     }
     if constraint.without_overlaps || constraint.where_clause.is_some() {
         return Err(Fault::unsupported("WITHOUT OVERLAPS", "leave it out: PostgreSQL 15 does not have it"));
@@ -134,10 +131,7 @@ pub(super) fn settle_check(constraint: &mut pb::Constraint, table: &str, schema:
 /// Fails if the table has a constraint of this name.
 pub(super) fn free_constraint(name: &str, table: &str, schema: &Schema) -> Verdict<()> {
     if schema.table(table)?.constraints().any(|taken| taken == name) {
-        return Err(Fault::new(
-            format!("table {table} has a constraint {name} already"),
-            "choose another name",
-        ));
+        return Err(Fault::new(format!("table {table} has a constraint {name} already"), "choose another name"));
     }
     Ok(())
 }

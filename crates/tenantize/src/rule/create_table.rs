@@ -41,7 +41,7 @@ pub(super) fn apply(statement: &pb::CreateStmt, global: bool, schema: &mut Schem
 }
 
 /// The name a statement would create, for noting that it was refused.
-pub(crate) fn named(statement: &pb::Node) -> Option<String> {
+pub(super) fn named(statement: &pb::Node) -> Option<String> {
     match &statement.node {
         Some(NodeEnum::CreateStmt(table)) => table.relation.as_ref().map(|relation| relation.relname.clone()),
         _ => None,
@@ -99,13 +99,7 @@ fn check_elements(elements: &mut [pb::Node], name: &str, columns: &[String], sch
     Ok(())
 }
 
-fn model(
-    elements: &mut [pb::Node],
-    name: &str,
-    scope: Scope,
-    columns: &[String],
-    schema: &Schema,
-) -> Verdict<Table> {
+fn model(elements: &mut [pb::Node], name: &str, scope: Scope, columns: &[String], schema: &Schema) -> Verdict<Table> {
     let mut place = TablePlace::new(schema, name, columns);
     let mut table = Table {
         name: name.to_owned(),

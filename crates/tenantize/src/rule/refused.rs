@@ -28,7 +28,9 @@ pub(super) fn in_seed(kind: &NodeEnum) -> Fault {
 /// For every other kind of statement.
 pub(super) fn statement(kind: &NodeEnum) -> Fault {
     let (what, remedy) = match kind {
-        NodeEnum::CreateTableAsStmt(_) => ("CREATE TABLE AS and materialized views", "create the table with its columns"),
+        NodeEnum::CreateTableAsStmt(_) => {
+            ("CREATE TABLE AS and materialized views", "create the table with its columns")
+        }
         NodeEnum::ViewStmt(_) => ("a view", "query the tables from the application"),
         NodeEnum::CreateFunctionStmt(_) => ("a function or procedure", "keep this logic in the application"),
         NodeEnum::CreateTrigStmt(_) | NodeEnum::CreateEventTrigStmt(_) => {
@@ -43,7 +45,9 @@ pub(super) fn statement(kind: &NodeEnum) -> Fault {
             ("a sequence of its own", "use GENERATED ALWAYS AS IDENTITY on the column")
         }
         NodeEnum::CreateExtensionStmt(_) => ("an extension", "ask whoever runs the clusters to provide it"),
-        NodeEnum::CreateSchemaStmt(_) => ("a schema", "leave it out: síndico puts each table where its isolation wants it"),
+        NodeEnum::CreateSchemaStmt(_) => {
+            ("a schema", "leave it out: síndico puts each table where its isolation wants it")
+        }
         NodeEnum::GrantStmt(_)
         | NodeEnum::GrantRoleStmt(_)
         | NodeEnum::AlterDefaultPrivilegesStmt(_)

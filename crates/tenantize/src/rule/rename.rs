@@ -12,20 +12,21 @@ use crate::tree::TENANT_ID;
 /// sequences keep their names.
 pub(super) fn apply(statement: &pb::RenameStmt, schema: &mut Schema) -> Verdict<Rewrite> {
     let mut own = statement.clone();
-    let unsupported = || Fault::unsupported("RENAME of this", "rename tables and columns only");
     if own.missing_ok {
         return Err(Fault::unsupported("IF EXISTS", "leave it out: it is known what exists"));
     }
     let kind = own.rename_type();
-    if kind == pb::ObjectType::ObjectColumn && own.relation_type() != pb::ObjectType::ObjectTable {
-        return Err(unsupported());
+    match kind {
+        pb::ObjectType::ObjectTable => {}
+        pb::ObjectType::ObjectColumn if own.relation_type() == pb::ObjectType::ObjectTable => {}
+        _ => return Err(Fault::unsupported("RENAME of this", "rename tables and columns only")),
     }
     let name = target(own.relation.as_mut())?.relname.clone();
     let scope = schema.table(&name)?.scope;
-    match kind {
-        pb::ObjectType::ObjectTable => rename_table(schema, &name, &own.newname)?,
-        pb::ObjectType::ObjectColumn => rename_column(schema, &name, &own.subname, &own.newname)?,
-        _ => return Err(unsupported()),
+    if kind == pb::ObjectType::ObjectTable {
+        rename_table(schema, &name, &own.newname)?;
+    } else {
+        rename_column(schema, &name, &own.subname, &own.newname)?;
     }
     Ok(Rewrite::alike(scope, NodeEnum::RenameStmt(Box::new(own))))
 }

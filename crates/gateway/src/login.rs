@@ -1,0 +1,54 @@
+//! A client proves that it holds one of its tenant's keys (PostgreSQL manual, 55.3.1).
+
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use tenancy::{Claim, Identity, Refusal};
+use wire::backend;
+use wire::frontend::SaslInitialResponse;
+use wire::scram::{Exchange, MECHANISM, ScramError};
+
+use crate::client::{Client, Loss};
+use crate::fault::Fault;
+
+/// Bytes of randomness in the server's nonce, as PostgreSQL has it.
+const NONCE_LEN: usize = 18;
+
+/// Runs SCRAM-SHA-256. The server's own proof is left in the client's `out`, to go along with what comes next.
+pub(crate) async fn log_in(client: &mut Client, claim: Claim) -> Result<Identity, Loss> {
+    backend::authentication_sasl(&mut client.out);
+    client.flush().await?;
+
+    let body = client.password().await?;
+    let choice =
+        SaslInitialResponse::parse(&body).ok_or_else(|| Fault::protocol("the client's SASL response is malformed"))?;
+    if choice.mechanism != MECHANISM {
+        return Err(Fault::protocol("the client chose a SASL mechanism that was not on offer").into());
+    }
+    let (exchange, challenge) = Exchange::start(choice.data, claim.salt(), claim.iterations(), &nonce()?)?;
+    backend::authentication_sasl_continue(&mut client.out, &challenge);
+    client.flush().await?;
+
+    let answer = client.password().await?;
+    let slug = claim.slug().clone();
+    // A key that is wrong, revoked or expired gets the same answer in the same time: none of them is a candidate.
+    match exchange.finish(&answer, &claim.verifiers()) {
+        Ok((index, server_final)) => {
+            backend::authentication_sasl_final(&mut client.out, &server_final);
+            Ok(claim.proven(index).ok_or(Refusal::WrongKey(slug))?)
+        }
+        Err(ScramError::Proof) => Err(Refusal::WrongKey(slug).into()),
+        Err(malformed) => Err(malformed.into()),
+    }
+}
+
+fn nonce() -> Result<String, Fault> {
+    let mut bytes = [0; NONCE_LEN];
+    rand::fill(&mut bytes).map_err(|_| no_randomness())?;
+    Ok(STANDARD_NO_PAD.encode(bytes))
+}
+
+/// The system's generator failed, without which nobody is let in.
+pub(crate) fn no_randomness() -> Fault {
+    Fault::new("58000", "the gateway has no source of randomness", "The operator has to look at the system it runs on.")
+}

@@ -1,0 +1,91 @@
+//! Accepts clients.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tenancy::Threshold;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cancel::Cancels;
+use crate::session::attend;
+
+/// How many clients, and how patiently.
+#[derive(Debug, Clone)]
+pub struct GatewaySettings {
+    /// Sessions at once, of all tenants together.
+    pub max_clients: usize,
+    /// Clients that may be on their way in at once. More are turned away without a word: whoever floods the door pays for
+    /// a connection and gets nothing for it.
+    pub max_logins: usize,
+    /// Time from connecting to the proof of a key.
+    pub login_timeout: Duration,
+    /// How long sessions that are in the middle of something may go on after shutdown has begun.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self {
+            max_clients: 5000,
+            max_logins: 500,
+            login_timeout: Duration::from_secs(15),
+            shutdown_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What sessions share. Cheap to clone; all clones are the same gateway.
+#[derive(Debug, Clone)]
+pub(crate) struct Gateway {
+    pub(crate) threshold: Threshold,
+    pub(crate) cancels: Cancels,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) settings: Arc<GatewaySettings>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// Serves clients until `shutdown`, and returns when the last session has ended: idle ones at once, the others after
+/// their transaction or the grace period.
+pub async fn serve(
+    listener: TcpListener,
+    threshold: Threshold,
+    settings: GatewaySettings,
+    shutdown: CancellationToken,
+) {
+    let entrances = Arc::new(Semaphore::new(settings.max_logins.min(Semaphore::MAX_PERMITS)));
+    let gateway = Gateway {
+        threshold,
+        cancels: Cancels::default(),
+        places: Arc::new(Semaphore::new(settings.max_clients.min(Semaphore::MAX_PERMITS))),
+        settings: Arc::new(settings),
+        shutdown,
+    };
+    let sessions = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = gateway.shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely; asking again at once would not help.
+                tracing::warn!(%error, "cannot accept a client");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(entrance) = entrances.clone().try_acquire_owned() else {
+            tracing::warn!(%peer, limit = gateway.settings.max_logins, "too many logins at once, client turned away");
+            continue;
+        };
+        sessions.spawn(attend(gateway.clone(), stream, peer, entrance));
+    }
+    drop(listener);
+    sessions.close();
+    sessions.wait().await;
+}

@@ -1,0 +1,234 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use domain::{AppName, ClusterName, DisplayName, Isolation, Slug};
+
+/// Runs PostgreSQL for all the tenants of a SaaS.
+#[derive(Debug, Parser)]
+#[command(name = "sindico", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The folder of the síndico to start or to talk to. Without it, client commands use `SINDICO_API` and `SINDICO_TOKEN`
+    /// where they are set, and .sindico otherwise.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// What `sindico` does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start everything on this machine: a private PostgreSQL, the pet-shop app, gateway and control API.
+    Up(UpArgs),
+    /// Start gateway and control API over PostgreSQL servers of your own.
+    Serve {
+        /// The configuration file; docs/configuration.md describes it.
+        #[arg(long, value_name = "FILE", default_value = "sindico.toml")]
+        config: PathBuf,
+    },
+    /// Applications that tenants use.
+    #[command(subcommand)]
+    App(AppCommand),
+    /// PostgreSQL servers that tenants are placed on.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Customers of an app.
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+}
+
+/// How `sindico up` listens.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The gateway's port; 0 for any. Without it 6432, or the next one that is free.
+    #[arg(long, value_name = "PORT")]
+    pub gateway_port: Option<u16>,
+    /// The control API's port; 0 for any. Without it 6433, or the next one that is free.
+    #[arg(long, value_name = "PORT")]
+    pub api_port: Option<u16>,
+}
+
+/// `sindico app …`
+#[derive(Debug, Subcommand)]
+pub enum AppCommand {
+    /// Register the app in a folder with app.toml, migrations/*.sql and seed/*.sql.
+    Add {
+        /// The app's folder.
+        folder: PathBuf,
+    },
+    /// List the registered apps.
+    List,
+}
+
+/// `sindico cluster …`
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Register a PostgreSQL server, 15 or later, or a registered one's new address.
+    Add {
+        /// A name for it.
+        name: ClusterName,
+        /// A superuser's connection string. Give it by environment to keep it out of the process list.
+        #[arg(env = "SINDICO_CLUSTER_DSN", hide_env_values = true)]
+        dsn: String,
+        /// Only for tenants of isolation cluster.
+        #[arg(long)]
+        dedicated: bool,
+        /// The most tenants it takes; without it one if dedicated, else no bound.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+        capacity: Option<i32>,
+    },
+    /// List the registered clusters.
+    List,
+}
+
+/// `sindico tenant …`
+#[derive(Debug, Subcommand)]
+pub enum TenantCommand {
+    /// Make a tenant and print its first key, which is shown only this once.
+    Create {
+        /// Its short name: a DNS label.
+        slug: Slug,
+        /// How it is kept apart: shared, schema, database or cluster.
+        #[arg(long, default_value = "shared")]
+        isolation: Isolation,
+        /// What people call it; the slug if not given.
+        #[arg(long)]
+        name: Option<DisplayName>,
+        /// Its app; needed only when several are registered.
+        #[arg(long)]
+        app: Option<AppName>,
+        /// A particular cluster; whichever has room if not given.
+        #[arg(long)]
+        cluster: Option<ClusterName>,
+    },
+    /// List the tenants.
+    List {
+        /// Only those of this app.
+        #[arg(long)]
+        app: Option<AppName>,
+        /// Only those kept apart in this way.
+        #[arg(long)]
+        isolation: Option<Isolation>,
+    },
+    /// Show one tenant.
+    Show {
+        /// Id or slug.
+        tenant: String,
+    },
+    /// Close every door to a tenant; its data stays.
+    Suspend {
+        /// Id or slug.
+        tenant: String,
+    },
+    /// Open the doors again.
+    Resume {
+        /// Id or slug.
+        tenant: String,
+    },
+    /// Delete a tenant with all its data, for good.
+    Delete {
+        /// Id or slug.
+        tenant: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Open psql as a tenant, with a key made for the occasion.
+    Psql {
+        /// Id or slug.
+        tenant: String,
+        /// As the role that only reads.
+        #[arg(long)]
+        read_only: bool,
+        /// Words for psql, after --.
+        #[arg(last = true)]
+        psql: Vec<String>,
+    },
+    /// A tenant's keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The schema of a tenant whose isolation is schema.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
+}
+
+/// `sindico tenant key …`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make one more key and print it, this once.
+    Create {
+        /// Id or slug.
+        tenant: String,
+        /// What to call it.
+        #[arg(long, default_value = "made by sindico tenant key create")]
+        label: String,
+        /// It only reads.
+        #[arg(long)]
+        read_only: bool,
+        /// Seconds until it opens no more connections; never if not given.
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..))]
+        expires_in: Option<i64>,
+    },
+    /// List a tenant's keys, without their secrets.
+    List {
+        /// Id or slug.
+        tenant: String,
+    },
+    /// Take a key back and close its connections.
+    Revoke {
+        /// Id or slug.
+        tenant: String,
+        /// The key's id.
+        key: uuid::Uuid,
+    },
+}
+
+/// `sindico tenant schema …`
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Make the schema anew after it was dropped.
+    Create {
+        /// Id or slug.
+        tenant: String,
+    },
+    /// Drop the schema with everything in it; the tenant stays.
+    Drop {
+        /// Id or slug.
+        tenant: String,
+        /// The tenant's slug once more.
+        #[arg(long, value_name = "SLUG")]
+        confirm: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn json_and_dir_stand_anywhere() {
+        for line in ["sindico --json --dir d tenant list", "sindico tenant list --dir d --json"] {
+            let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+            assert!(cli.json);
+            assert_eq!(cli.dir.as_deref(), Some(std::path::Path::new("d")));
+        }
+    }
+
+    #[test]
+    fn bad_words_are_refused_with_their_reason() {
+        let error = Cli::try_parse_from(["sindico", "tenant", "create", "Bad_Slug"]).expect_err("a bad slug");
+        assert!(error.to_string().contains("other than a-z, 0-9"), "{error}");
+    }
+}

@@ -1,0 +1,31 @@
+//! The commands. Those that talk to a running síndico use nothing but its control API.
+
+mod app;
+mod cluster;
+mod key;
+mod psql;
+mod schema;
+mod tenant;
+
+use crate::cli::{Cli, Command, TenantCommand};
+use crate::client::Client;
+use crate::console::Console;
+use crate::{serve, up};
+
+/// Does what the command line says.
+pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
+    let console = *console;
+    let dir = cli.dir.as_deref();
+    match cli.command {
+        Command::Up(args) => up::up(dir, &args, console).await,
+        Command::Serve { config } => serve::serve(&config).await,
+        Command::App(command) => app::run(command, &Client::find(dir)?, console).await,
+        Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,
+        Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
+        Command::Tenant(TenantCommand::Schema(command)) => schema::run(command, &Client::find(dir)?, console).await,
+        Command::Tenant(TenantCommand::Psql { tenant, read_only, psql }) => {
+            psql::run(&tenant, read_only, &psql, &Client::find(dir)?).await
+        }
+        Command::Tenant(command) => tenant::run(command, &Client::find(dir)?, console).await,
+    }
+}

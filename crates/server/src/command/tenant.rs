@@ -1,0 +1,111 @@
+//! `sindico tenant …`
+
+use std::io::{BufRead, IsTerminal};
+
+use anyhow::bail;
+use serde_json::{Value, json};
+
+use crate::cli::TenantCommand;
+use crate::client::{Client, segment};
+use crate::command::app::rows;
+use crate::console::{Console, card, table};
+
+const CARD: [(&str, &str); 8] = [
+    ("id", "/id"),
+    ("slug", "/slug"),
+    ("name", "/name"),
+    ("app", "/app"),
+    ("status", "/status"),
+    ("isolation", "/isolation"),
+    ("cluster", "/placement/cluster"),
+    ("created", "/created_at"),
+];
+
+pub(crate) async fn run(command: TenantCommand, client: &Client, console: Console) -> anyhow::Result<()> {
+    match command {
+        TenantCommand::Create { slug, isolation, name, app, cluster } => {
+            let mut body = json!({"slug": slug, "isolation": isolation});
+            for (field, value) in [("name", json!(name)), ("app", json!(app)), ("cluster", json!(cluster))] {
+                if !value.is_null() {
+                    body[field] = value;
+                }
+            }
+            let made = console.wait("making the tenant", client.post("/tenants", &body)).await?;
+            console.result(&made, |made| {
+                let shown = card(made, &[CARD.as_slice(), &[("key", "/key"), ("dsn", "/dsn")]].concat());
+                format!(
+                    "{shown}\n\nThe key is shown only now. Try it: psql \"{}\"",
+                    made["dsn"].as_str().unwrap_or_default()
+                )
+            });
+        }
+        TenantCommand::List { app, isolation } => {
+            let mut filter = String::new();
+            for (name, value) in
+                [("app", app.map(|it| it.to_string())), ("isolation", isolation.map(|it| it.to_string()))]
+            {
+                if let Some(value) = value {
+                    filter.push_str(&format!("&{name}={value}"));
+                }
+            }
+            let all = Value::Array(every_page(client, &filter).await?);
+            console.result(&all, |all| match rows(all) {
+                [] => "no tenants; make one with `sindico tenant create <slug>`".to_owned(),
+                rows => table(rows, &[CARD[1], CARD[2], CARD[3], CARD[5], CARD[4], CARD[6], CARD[0]]),
+            });
+        }
+        TenantCommand::Show { tenant } => {
+            let shown = client.get(&format!("/tenants/{}", segment(&tenant))).await?;
+            console.result(&shown, |shown| card(shown, &CARD));
+        }
+        TenantCommand::Suspend { tenant } => set_status(&tenant, "suspended", client, console).await?,
+        TenantCommand::Resume { tenant } => set_status(&tenant, "active", client, console).await?,
+        TenantCommand::Delete { tenant, yes } => delete(&tenant, yes, client, console).await?,
+        TenantCommand::Psql { .. } | TenantCommand::Key(_) | TenantCommand::Schema(_) => {}
+    }
+    Ok(())
+}
+
+async fn every_page(client: &Client, filter: &str) -> anyhow::Result<Vec<Value>> {
+    let mut all = Vec::new();
+    let mut after = String::new();
+    loop {
+        let mut page = client.get(&format!("/tenants?limit=1000{filter}{after}")).await?;
+        if let Value::Array(items) = page["items"].take() {
+            all.extend(items);
+        }
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return Ok(all),
+        }
+    }
+}
+
+async fn set_status(tenant: &str, status: &str, client: &Client, console: Console) -> anyhow::Result<()> {
+    let path = format!("/tenants/{}", segment(tenant));
+    let edited = client.patch(&path, &json!({"status": status})).await?;
+    console.result(&edited, |edited| {
+        format!("{} is {}", edited["slug"].as_str().unwrap_or_default(), edited["status"].as_str().unwrap_or_default())
+    });
+    Ok(())
+}
+
+async fn delete(tenant: &str, yes: bool, client: &Client, console: Console) -> anyhow::Result<()> {
+    let path = format!("/tenants/{}", segment(tenant));
+    let found = client.get(&path).await?;
+    let slug = found["slug"].as_str().unwrap_or_default();
+    if !yes {
+        if !std::io::stdin().is_terminal() {
+            bail!("deleting {slug} deletes all its data; add --yes to do it without being asked");
+        }
+        console.note(&format!("This deletes {slug} with all its data, for good. Type its slug to go on:"));
+        let mut typed = String::new();
+        std::io::stdin().lock().read_line(&mut typed)?;
+        if typed.trim() != slug {
+            bail!("nothing was deleted");
+        }
+    }
+    console.wait("deleting the tenant", client.delete(&path, None)).await?;
+    console.result(&json!({"deleted": slug, "id": found["id"]}), |_| format!("{slug} is deleted"));
+    Ok(())
+}

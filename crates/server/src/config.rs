@@ -1,0 +1,280 @@
+//! `sindico.toml`: the raw sections, and the validated values that they become before any socket opens.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use catalog::MasterKey;
+use pool::PoolSettings;
+use serde::Deserialize;
+
+use crate::logging::LogFormat;
+
+/// A configuration that cannot be right. The text names the key.
+#[derive(Debug)]
+pub(crate) struct ConfigError(String);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What `sindico serve` needs, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) control_dsn: String,
+    pub(crate) control_connections: u32,
+    pub(crate) master: MasterKey,
+    pub(crate) admin_token: String,
+    pub(crate) api_listen: SocketAddr,
+    pub(crate) gateway_listen: SocketAddr,
+    /// What connection strings name: where clients reach the gateway.
+    pub(crate) gateway_public: (String, Option<u16>),
+    pub(crate) max_clients: usize,
+    pub(crate) connections_per_tenant: usize,
+    pub(crate) changes_at_once: usize,
+    pub(crate) pool: PoolSettings,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_filter: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    control: Control,
+    secrets: Secrets,
+    #[serde(default)]
+    api: Api,
+    #[serde(default)]
+    gateway: Gateway,
+    #[serde(default)]
+    pool: RawPool,
+    #[serde(default)]
+    lifecycle: RawLifecycle,
+    #[serde(default)]
+    log: Log,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Control {
+    dsn: String,
+    #[serde(default = "control_connections")]
+    max_connections: u32,
+}
+
+const fn control_connections() -> u32 {
+    32
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Secrets {
+    master_key_file: PathBuf,
+    admin_token_file: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Api {
+    listen: String,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:6433".to_owned() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Gateway {
+    listen: String,
+    public_host: String,
+    public_port: Option<u16>,
+    max_clients: usize,
+    connections_per_tenant: usize,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:6432".to_owned(),
+            public_host: "127.0.0.1".to_owned(),
+            public_port: None,
+            max_clients: 10_000,
+            connections_per_tenant: 100,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPool {
+    connections_per_cluster: usize,
+    wait_seconds: u64,
+    idle_seconds: u64,
+}
+
+impl Default for RawPool {
+    fn default() -> Self {
+        Self { connections_per_cluster: 80, wait_seconds: 15, idle_seconds: 300 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLifecycle {
+    changes_at_once: usize,
+}
+
+impl Default for RawLifecycle {
+    fn default() -> Self {
+        Self { changes_at_once: 8 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Log {
+    format: String,
+    filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: "json".to_owned(), filter: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file, and the secrets that it points to.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            ConfigError(format!("cannot read {}: {error}; docs/configuration.md has an example", path.display()))
+        })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, base).map_err(|ConfigError(why)| ConfigError(format!("{}: {why}", path.display())))
+    }
+
+    fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
+        let raw: Raw = toml::from_str(text).map_err(|error| ConfigError(error.to_string()))?;
+        let master = secret(base, "secrets.master_key_file", &raw.secrets.master_key_file)?;
+        let admin_token = secret(base, "secrets.admin_token_file", &raw.secrets.admin_token_file)?;
+        if admin_token.len() < 32 {
+            return Err(ConfigError(
+                "secrets.admin_token_file: the token is shorter than 32 characters; make one with `openssl rand -hex 32`"
+                    .to_owned(),
+            ));
+        }
+        let gateway_listen = loopback("gateway.listen", &raw.gateway.listen)?;
+        // Each change holds one connection and needs another; one more listens for announcements.
+        let needed =
+            u32::try_from(raw.lifecycle.changes_at_once).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(4);
+        if raw.control.max_connections < needed {
+            return Err(ConfigError(format!(
+                "control.max_connections: {} is too few for lifecycle.changes_at_once = {}; give {needed} or more",
+                raw.control.max_connections, raw.lifecycle.changes_at_once
+            )));
+        }
+        Ok(Self {
+            control_dsn: raw.control.dsn,
+            control_connections: raw.control.max_connections,
+            master: MasterKey::from_hex(&master)
+                .map_err(|error| ConfigError(format!("secrets.master_key_file: {error}")))?,
+            admin_token,
+            api_listen: loopback("api.listen", &raw.api.listen)?,
+            gateway_listen,
+            gateway_public: (raw.gateway.public_host, raw.gateway.public_port),
+            max_clients: positive("gateway.max_clients", raw.gateway.max_clients)?,
+            connections_per_tenant: positive("gateway.connections_per_tenant", raw.gateway.connections_per_tenant)?,
+            changes_at_once: positive("lifecycle.changes_at_once", raw.lifecycle.changes_at_once)?,
+            pool: PoolSettings {
+                max_per_cluster: positive("pool.connections_per_cluster", raw.pool.connections_per_cluster)?,
+                wait_timeout: Duration::from_secs(raw.pool.wait_seconds),
+                idle_timeout: Duration::from_secs(raw.pool.idle_seconds),
+                ..PoolSettings::default()
+            },
+            log_format: match raw.log.format.as_str() {
+                "json" => LogFormat::Json,
+                "text" => LogFormat::Text,
+                other => {
+                    return Err(ConfigError(format!("log.format: {other:?} is unknown; give \"json\" or \"text\"")));
+                }
+            },
+            log_filter: raw.log.filter,
+        })
+    }
+}
+
+fn secret(base: &Path, key: &str, file: &Path) -> Result<String, ConfigError> {
+    let path = base.join(file);
+    let text = fs::read_to_string(&path)
+        .map_err(|error| ConfigError(format!("{key}: cannot read {}: {error}", path.display())))?;
+    Ok(text.trim().to_owned())
+}
+
+fn positive(key: &str, value: usize) -> Result<usize, ConfigError> {
+    if value > 0 { Ok(value) } else { Err(ConfigError(format!("{key}: 0 would let nobody in; give 1 or more"))) }
+}
+
+/// Neither door speaks TLS yet, so neither may be reached from another machine.
+fn loopback(key: &str, value: &str) -> Result<SocketAddr, ConfigError> {
+    let address: SocketAddr = value
+        .parse()
+        .map_err(|_| ConfigError(format!("{key}: {value:?} is no address; give one such as \"127.0.0.1:6432\"")))?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err(ConfigError(format!(
+        "{key}: {address} can be reached from other machines, and this version speaks no TLS; listen on 127.0.0.1 and put \
+         a TLS proxy in front"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = "[control]\ndsn = \"postgresql://a:b@db/sindico\"\n\
+        [secrets]\nmaster_key_file = \"master\"\nadmin_token_file = \"token\"\n";
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join("master"), format!("{}\n", "ab".repeat(32))).expect("written");
+        fs::write(dir.path().join("token"), "t".repeat(32)).expect("written");
+        dir
+    }
+
+    #[test]
+    fn control_database_and_secrets_are_enough() {
+        let dir = folder();
+        let config = Config::parse(MINIMAL, dir.path()).expect("a configuration");
+        assert_eq!(config.gateway_listen.port(), 6432);
+        assert_eq!(config.connections_per_tenant, 100);
+    }
+
+    #[test]
+    fn every_fault_names_its_key() {
+        let dir = folder();
+        for (more, named) in [
+            ("[gateway]\nlisten = \"0.0.0.0:1\"", "gateway.listen"),
+            ("[api]\nlisten = \"here\"", "api.listen"),
+            ("[gateway]\nmax_client = 3", "max_client"),
+            ("[gateway]\nmax_clients = 0", "gateway.max_clients"),
+            ("[lifecycle]\nchanges_at_once = 100", "control.max_connections"),
+            ("[log]\nformat = \"xml\"", "log.format"),
+            ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),
+        ] {
+            let error = Config::parse(&format!("{MINIMAL}{more}"), dir.path()).expect_err(more).to_string();
+            assert!(error.contains(named), "{more}: {error}");
+        }
+        fs::write(dir.path().join("token"), "short").expect("written");
+        let error = Config::parse(MINIMAL, dir.path()).expect_err("a short token").to_string();
+        assert!(error.contains("secrets.admin_token_file"), "{error}");
+    }
+}

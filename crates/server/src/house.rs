@@ -1,0 +1,105 @@
+//! The wiring: from settings to open doors, and in reverse.
+
+use std::time::Duration;
+
+use api::{AdminToken, Door, GatewayAddress};
+use catalog::{Catalog, MasterKey};
+use gateway::GatewaySettings;
+use lifecycle::{Lifecycle, Probe};
+use pool::{Pool, PoolSettings};
+use tenancy::Threshold;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info};
+
+/// How long open requests and transactions may take to finish when síndico stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Everything that a síndico needs to know before it starts.
+#[derive(Debug)]
+pub struct HouseSettings {
+    /// The control database.
+    pub control_dsn: String,
+    /// The most connections to it.
+    pub control_connections: u32,
+    /// The installation's secret.
+    pub master: MasterKey,
+    /// The most connections of a tenant.
+    pub connections_per_tenant: usize,
+    /// The most changes of tenants at a time.
+    pub changes_at_once: usize,
+    /// Server connections.
+    pub pool: PoolSettings,
+    /// Silent, except in tests.
+    pub probe: Probe,
+}
+
+/// A síndico: desks and means, and the doors once they are open.
+#[derive(Debug)]
+pub struct House {
+    /// Control data.
+    pub catalog: Catalog,
+    /// Changes.
+    pub lifecycle: Lifecycle,
+    threshold: Threshold,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl House {
+    /// Connects to the control database and finishes what an earlier run could not. No door is open yet.
+    pub async fn enter(settings: HouseSettings) -> anyhow::Result<Self> {
+        let catalog = Catalog::open(&settings.control_dsn, settings.control_connections, settings.master).await?;
+        let threshold = Threshold::new(catalog.clone(), Pool::new(settings.pool), settings.connections_per_tenant);
+        let lifecycle = Lifecycle::new(catalog.clone(), threshold.clone(), settings.changes_at_once, settings.probe);
+        let house =
+            Self { catalog, lifecycle, threshold, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
+        let (watching, watched) = (house.catalog.clone(), house.shutdown.clone());
+        house.tasks.spawn(async move { watching.watch(watched).await });
+        Ok(house)
+    }
+
+    /// Opens gateway and control API.
+    pub fn open_doors(
+        &self,
+        gateway: TcpListener,
+        gateway_settings: GatewaySettings,
+        api: TcpListener,
+        admin: AdminToken,
+        public: GatewayAddress,
+    ) {
+        let (lifecycle, shutdown) = (self.lifecycle.clone(), self.shutdown.clone());
+        self.tasks.spawn(async move { lifecycle.recover_forever(shutdown).await });
+        self.tasks.spawn(gateway::serve(gateway, self.threshold.clone(), gateway_settings, self.shutdown.clone()));
+        let door = Door {
+            catalog: self.catalog.clone(),
+            lifecycle: self.lifecycle.clone(),
+            threshold: self.threshold.clone(),
+            admin,
+            gateway: public,
+        };
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = api::serve(api, door, shutdown).await {
+                error!(%error, "the control API stopped");
+            }
+        });
+    }
+
+    /// Closes the doors, lets what is under way finish, and leaves the control database.
+    pub async fn leave(self) {
+        info!("stopping");
+        self.shutdown.cancel();
+        self.tasks.close();
+        let in_order = async {
+            self.tasks.wait().await;
+            self.lifecycle.stop().await;
+        };
+        if tokio::time::timeout(DRAIN, in_order).await.is_err() {
+            error!("some work did not finish in {DRAIN:?}; the next start completes or undoes it");
+        }
+        // Connections that unfinished work still holds end with the process.
+        let _closed = tokio::time::timeout(Duration::from_secs(2), self.catalog.close()).await;
+    }
+}

@@ -1,0 +1,142 @@
+//! `sindico up`: everything on one machine, without configuration.
+
+mod clusters;
+mod dirs;
+mod steps;
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use api::{AdminToken, GatewayAddress};
+use catalog::MasterKey;
+use devdb::{DirLock, Programs};
+use gateway::GatewaySettings;
+use lifecycle::{AddApp, AddCluster, Probe};
+use pool::PoolSettings;
+use tenantize::Manifest;
+use tokio::net::TcpListener;
+
+use crate::app_dir::AppDir;
+use crate::cli::UpArgs;
+use crate::console::Console;
+use crate::endpoints::{Endpoints, GatewayEndpoint, Published};
+use crate::house::{House, HouseSettings};
+use crate::listen::{address, listen};
+use crate::{logging, signal};
+use clusters::{Clusters, DEDICATED, DEDICATED_CAPACITY, MAIN, POOL_CONNECTIONS};
+use dirs::Dirs;
+use steps::Steps;
+
+/// Where an instance lives when nobody says otherwise.
+pub(crate) const DEFAULT_DIR: &str = ".sindico";
+
+const GATEWAY_PORT: u16 = 6432;
+const API_PORT: u16 = 6433;
+const CONTROL_CONNECTIONS: u32 = 32;
+const CHANGES_AT_ONCE: usize = 8;
+const CONNECTIONS_PER_TENANT: usize = 100;
+
+/// Starts everything, waits to be told to stop, and stops everything in reverse.
+pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> anyhow::Result<()> {
+    let steps = Steps::new(console, Instant::now());
+    let stop = signal::stop_requested()?;
+    tokio::pin!(stop);
+    let programs = Programs::find()?;
+    let dirs = Dirs::make(dir.unwrap_or(Path::new(DEFAULT_DIR)))?;
+    let _lock = DirLock::take(&dirs.base)?;
+    logging::to_file(dirs.log()?, "info");
+    // Before anything is started: a port that is taken should cost nothing.
+    let gateway = listen("gateway", args.gateway_port, GATEWAY_PORT).await?;
+    let api = listen("control API", args.api_port, API_PORT).await?;
+    steps.done(&format!("PostgreSQL {} in {}", programs.version(), programs.bin().display()));
+
+    let clusters = tokio::select! {
+        started = Clusters::start(&programs, &dirs, &steps) => started?,
+        () = &mut stop => return Ok(()),
+    };
+    let opened = tokio::select! {
+        opened = open(&dirs, &clusters, gateway, api, &steps) => opened.map(Some),
+        () = &mut stop => Ok(None),
+    };
+    let outcome = match opened {
+        Ok(Some((house, published))) => {
+            let outcome = tokio::select! {
+                () = &mut stop => Ok(()),
+                died = clusters.died() => Err(died),
+            };
+            steps.say("stopping");
+            drop(published);
+            house.leave().await;
+            outcome
+        }
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    clusters.stop().await.and(outcome)
+}
+
+/// From running clusters to open doors.
+async fn open(
+    dirs: &Dirs,
+    clusters: &Clusters,
+    gateway: TcpListener,
+    api: TcpListener,
+    steps: &Steps,
+) -> anyhow::Result<(House, Published)> {
+    let house = House::enter(HouseSettings {
+        control_dsn: clusters.control_database().await?,
+        control_connections: CONTROL_CONNECTIONS,
+        master: dirs.master_key()?,
+        connections_per_tenant: CONNECTIONS_PER_TENANT,
+        changes_at_once: CHANGES_AT_ONCE,
+        pool: PoolSettings { max_per_cluster: POOL_CONNECTIONS, ..PoolSettings::default() },
+        probe: Probe::default(),
+    })
+    .await?;
+    for (name, cluster, dedicated) in [(MAIN, &clusters.main, false), (DEDICATED, &clusters.dedicated, true)] {
+        let wanted = AddCluster {
+            name: name.parse()?,
+            dsn: cluster.dsn("postgres"),
+            dedicated,
+            capacity: dedicated.then_some(DEDICATED_CAPACITY),
+            exclusive: true,
+        };
+        house.lifecycle.add_cluster(wanted).await.with_context(|| format!("cluster {name}"))?;
+    }
+    let unfinished = house.lifecycle.recover().await?;
+    steps.done("control database");
+    if unfinished > 0 {
+        steps.done(&format!("{unfinished} unfinished tenants of the last run removed"));
+    }
+    load_sample(&house, steps).await?;
+
+    let (gateway_port, api_port) = (address(&gateway)?.port(), address(&api)?.port());
+    let host = "127.0.0.1".to_owned();
+    // Fresh at each start, like a one-time password: whoever reads the file may do everything.
+    let admin_token = MasterKey::generate()?.to_hex();
+    let public = GatewayAddress { host: host.clone(), port: gateway_port };
+    house.open_doors(gateway, GatewaySettings::default(), api, AdminToken::new(&admin_token), public);
+    let endpoints = Endpoints {
+        api: format!("http://{host}:{api_port}"),
+        admin_token,
+        gateway: GatewayEndpoint { host, port: gateway_port },
+    };
+    let published = endpoints.publish(&dirs.base)?;
+    steps.ready(&endpoints, &dirs.base);
+    Ok((house, published))
+}
+
+/// Registers the pet shop, once: an instance keeps the one that its tenants have.
+async fn load_sample(house: &House, steps: &Steps) -> anyhow::Result<()> {
+    let app = AppDir::sample()?;
+    let manifest = Manifest::parse(&app.manifest)?;
+    let name = manifest.name.clone();
+    let known = house.catalog.apps().await?.iter().any(|known| known.name == name && known.ready);
+    if !known {
+        steps.timed("app petshop", house.lifecycle.add_app(AddApp { manifest, files: app.files })).await?;
+        return Ok(());
+    }
+    steps.done(&format!("app {name}"));
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! INSERT, UPDATE and DELETE: the seed, and rows of `global` tables in migrations.
+//!
+//! Row-level security and the default of `tenant_id` do most of the work. Rewritten are the places where a statement
+//! depends on which columns a table or key has: `ON CONFLICT (…)`, and INSERT without a list of columns.
+
+use pg_query::{NodeEnum, protobuf as pb};
+
+use super::{Rewrite, Sql, Stage, refused, unqualify};
+use crate::expr::{self, Place, tenant_id_mentioned};
+use crate::plan::Scope;
+use crate::refusal::{Fault, Verdict};
+use crate::schema::{Schema, Table};
+use crate::tree;
+
+pub(super) fn apply(statement: &pb::Node, stage: Stage, schema: &Schema) -> Verdict<Rewrite> {
+    let mut own = statement.clone();
+    let mut reader = Reader::new(schema, false);
+    reader.statement(&mut own)?;
+    let scope = reader.scope(stage)?;
+    let mut shared = statement.clone();
+    Reader::new(schema, true).statement(&mut shared)?;
+    Ok(Rewrite { scope, shared: vec![Sql::Tree(shared)], own: vec![Sql::Tree(own)], grants: Vec::new() })
+}
+
+/// Reads one statement with everything in it, and notes what it touches.
+pub(super) struct Reader<'a> {
+    pub(super) schema: &'a Schema,
+    /// Whether to rewrite for shared tables.
+    shared: bool,
+    /// Names of WITH queries that are visible at this point.
+    ctes: Vec<String>,
+    reads: Vec<&'a Table>,
+    writes: Vec<&'a Table>,
+    /// Columns mentioned without a table.
+    bare: Vec<String>,
+    /// Names under which tenants' tables may be mentioned as a whole row.
+    rows: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(schema: &'a Schema, shared: bool) -> Self {
+        Self { schema, shared, ctes: vec![], reads: vec![], writes: vec![], bare: vec![], rows: vec![] }
+    }
+
+    fn scope(&self, stage: Stage) -> Verdict<Scope> {
+        let whole_row = self.rows.iter().find(|row| self.bare.contains(row) && !self.is_column(row));
+        if let Some(row) = whole_row {
+            return Err(Fault::new(
+                format!("{row} means whole rows, which have tenant_id where tenants share tables"),
+                "name the columns",
+            ));
+        }
+        let tenants = |tables: &[&'a Table]| tables.iter().find(|table| table.scope == Scope::Tenant).copied();
+        let global = self.writes.iter().find(|table| table.scope == Scope::Global);
+        match (global, tenants(&self.writes)) {
+            (None, None) => Err(Fault::unsupported(
+                "a statement that changes nothing",
+                "remove it: nobody would see what SELECT returns",
+            )),
+            (Some(global), Some(tenant)) => Err(Fault::new(
+                format!("the statement writes {}, which is global, and {}", global.name, tenant.name),
+                "write two statements: one runs once, the other once per tenant",
+            )),
+            (Some(global), None) => tenants(&self.reads).map_or(Ok(Scope::Global), |read| {
+                Err(Fault::new(
+                    format!("rows of {}, which is global, cannot depend on rows of {}", global.name, read.name),
+                    "take them from global tables, or write them out",
+                ))
+            }),
+            (None, Some(_)) if stage == Stage::Seed => Ok(Scope::Tenant),
+            (None, Some(tenant)) => Err(Fault::new(
+                format!("the rows of {} are tenants' own, and a migration runs for no tenant", tenant.name),
+                "move the statement to seed/",
+            )),
+        }
+    }
+
+    fn is_column(&self, name: &str) -> bool {
+        self.reads.iter().chain(&self.writes).any(|table| table.has_column(name))
+    }
+
+    fn statement(&mut self, node: &mut pb::Node) -> Verdict<()> {
+        let visible = self.ctes.len();
+        match &mut node.node {
+            Some(NodeEnum::InsertStmt(insert)) => self.insert(insert),
+            Some(NodeEnum::UpdateStmt(update)) => self.update(update),
+            Some(NodeEnum::DeleteStmt(delete)) => self.delete(delete),
+            Some(NodeEnum::SelectStmt(select)) => self.select(select),
+            Some(other) => Err(refused::statement(other)),
+            None => Err(refused::nothing()),
+        }?;
+        self.ctes.truncate(visible);
+        Ok(())
+    }
+
+    fn insert(&mut self, insert: &mut pb::InsertStmt) -> Verdict<()> {
+        self.with(insert.with_clause.as_mut())?;
+        let table = self.write(insert.relation.as_mut())?;
+        check_targets(&mut insert.cols, table)?;
+        if insert.cols.is_empty()
+            && let Some(NodeEnum::SelectStmt(select)) = insert.select_stmt.as_deref().and_then(|s| s.node.as_ref())
+        {
+            insert.cols = self.columns_in_order(table, width(select))?;
+        }
+        for target in &mut insert.cols {
+            if let Some(NodeEnum::ResTarget(target)) = &mut target.node {
+                expr::walk_all(&mut target.indirection, self)?;
+            }
+        }
+        if let Some(query) = insert.select_stmt.as_deref_mut() {
+            self.statement(query)?;
+        }
+        if let Some(conflict) = insert.on_conflict_clause.as_deref_mut() {
+            self.on_conflict(conflict, table)?;
+        }
+        self.returning(insert.returning_clause.as_mut())
+    }
+
+    /// Where tables are shared a column added later comes after `tenant_id`, so that position means another column.
+    fn columns_in_order(&self, table: &Table, width: usize) -> Verdict<Vec<pb::Node>> {
+        if width > table.columns.len() {
+            return Err(Fault::new(
+                format!("there are {width} values for the {} columns of {}", table.columns.len(), table.name),
+                "name the columns in INSERT INTO, and give each one value",
+            ));
+        }
+        if !self.shared || table.scope == Scope::Global {
+            return Ok(Vec::new());
+        }
+        let target = |name: &str| pb::ResTarget { name: name.to_owned(), ..pb::ResTarget::default() };
+        let names = table.column_names().take(width);
+        Ok(names.map(|name| tree::node(NodeEnum::ResTarget(Box::new(target(name))))).collect())
+    }
+
+    fn on_conflict(&mut self, conflict: &mut pb::OnConflictClause, table: &Table) -> Verdict<()> {
+        if let Some(infer) = conflict.infer.as_deref_mut() {
+            for element in &mut infer.index_elems {
+                let Some(NodeEnum::IndexElem(element)) = &mut element.node else { continue };
+                if !element.name.is_empty() {
+                    table.column(&element.name)?;
+                }
+                expr::must_be_unqualified(&element.opclass, "the operator class")?;
+                expr::must_be_unqualified(&element.collation, "the collation")?;
+                expr::walk_opt(&mut element.expr, self)?;
+            }
+            expr::walk_opt(&mut infer.where_clause, self)?;
+            if !infer.conname.is_empty() && !table.keys.iter().any(|key| key.name == infer.conname) {
+                return Err(Fault::new(
+                    format!("table {} has no unique constraint {}", table.name, infer.conname),
+                    "correct the name, or list the columns: ON CONFLICT (…)",
+                ));
+            }
+            if self.shared && table.scope == Scope::Tenant && !infer.index_elems.is_empty() {
+                infer.index_elems.insert(0, tree::tenant_index_element());
+            }
+        }
+        check_targets(&mut conflict.target_list, table)?;
+        self.targets(&mut conflict.target_list)?;
+        expr::walk_opt(&mut conflict.where_clause, self)
+    }
+
+    fn update(&mut self, update: &mut pb::UpdateStmt) -> Verdict<()> {
+        self.with(update.with_clause.as_mut())?;
+        let table = self.write(update.relation.as_mut())?;
+        check_targets(&mut update.target_list, table)?;
+        self.from(&mut update.from_clause)?;
+        self.targets(&mut update.target_list)?;
+        expr::walk_opt(&mut update.where_clause, self)?;
+        self.returning(update.returning_clause.as_mut())
+    }
+
+    fn delete(&mut self, delete: &mut pb::DeleteStmt) -> Verdict<()> {
+        self.with(delete.with_clause.as_mut())?;
+        self.write(delete.relation.as_mut())?;
+        self.from(&mut delete.using_clause)?;
+        expr::walk_opt(&mut delete.where_clause, self)?;
+        self.returning(delete.returning_clause.as_mut())
+    }
+
+    pub(super) fn select(&mut self, select: &mut pb::SelectStmt) -> Verdict<()> {
+        if select.into_clause.is_some() {
+            return Err(Fault::unsupported("SELECT INTO", "create the table in migrations/ and use INSERT … SELECT"));
+        }
+        if !select.locking_clause.is_empty() {
+            return Err(Fault::unsupported("FOR UPDATE or FOR SHARE", "leave it out: nobody else writes yet"));
+        }
+        let visible = self.ctes.len();
+        self.with(select.with_clause.as_mut())?;
+        for arm in [&mut select.larg, &mut select.rarg].into_iter().flatten() {
+            self.select(arm)?;
+        }
+        self.from(&mut select.from_clause)?;
+        self.targets(&mut select.target_list)?;
+        for list in [
+            &mut select.distinct_clause,
+            &mut select.group_clause,
+            &mut select.window_clause,
+            &mut select.values_lists,
+            &mut select.sort_clause,
+        ] {
+            expr::walk_all(list, self)?;
+        }
+        for part in
+            [&mut select.where_clause, &mut select.having_clause, &mut select.limit_offset, &mut select.limit_count]
+        {
+            expr::walk_opt(part, self)?;
+        }
+        self.ctes.truncate(visible);
+        Ok(())
+    }
+
+    fn with(&mut self, with: Option<&mut pb::WithClause>) -> Verdict<()> {
+        let Some(with) = with else { return Ok(()) };
+        let names: Vec<String> = with.ctes.iter().filter_map(cte_name).collect();
+        if with.recursive {
+            self.ctes.extend(names.iter().cloned());
+        }
+        for (cte, name) in with.ctes.iter_mut().zip(names) {
+            let Some(NodeEnum::CommonTableExpr(cte)) = &mut cte.node else { return Err(refused::nothing()) };
+            if cte.search_clause.is_some() || cte.cycle_clause.is_some() {
+                return Err(Fault::unsupported("SEARCH or CYCLE", "collect the path in a column of the query"));
+            }
+            if let Some(query) = cte.ctequery.as_deref_mut() {
+                self.statement(query)?;
+            }
+            if !with.recursive {
+                self.ctes.push(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn targets(&mut self, targets: &mut [pb::Node]) -> Verdict<()> {
+        for target in targets {
+            let Some(NodeEnum::ResTarget(target)) = &mut target.node else { return Err(refused::nothing()) };
+            expr::walk_all(&mut target.indirection, self)?;
+            expr::walk_opt(&mut target.val, self)?;
+        }
+        Ok(())
+    }
+
+    fn returning(&mut self, returning: Option<&mut pb::ReturningClause>) -> Verdict<()> {
+        let Some(returning) = returning else { return Ok(()) };
+        if !returning.options.is_empty() {
+            return Err(Fault::unsupported("RETURNING WITH", "leave it out: PostgreSQL 15 does not have it"));
+        }
+        self.targets(&mut returning.exprs)
+    }
+
+    fn write(&mut self, relation: Option<&mut pb::RangeVar>) -> Verdict<&'a Table> {
+        let relation = relation.ok_or_else(refused::nothing)?;
+        let table = self.known(relation)?;
+        self.writes.push(table);
+        Ok(table)
+    }
+
+    /// A table in FROM, which a WITH query of the same name hides.
+    pub(super) fn read(&mut self, relation: &mut pb::RangeVar) -> Verdict<()> {
+        let is_cte = relation.schemaname.is_empty() && self.ctes.contains(&relation.relname);
+        if !is_cte {
+            let table = self.known(relation)?;
+            self.reads.push(table);
+        }
+        Ok(())
+    }
+
+    fn known(&mut self, relation: &mut pb::RangeVar) -> Verdict<&'a Table> {
+        unqualify(relation)?;
+        let table = self.schema.table(&relation.relname)?;
+        if table.scope == Scope::Tenant {
+            let alias = relation.alias.as_ref().map_or(&relation.relname, |alias| &alias.aliasname);
+            self.rows.push(alias.clone());
+        }
+        Ok(table)
+    }
+}
+
+impl Place for Reader<'_> {
+    fn column(&mut self, table: Option<&str>, column: &str) -> Verdict<()> {
+        if table.is_none() {
+            self.bare.push(column.to_owned());
+        }
+        Ok(())
+    }
+
+    fn query(&mut self, query: &mut pb::Node) -> Verdict<()> {
+        self.statement(query)
+    }
+
+    fn is_table(&self, name: &str) -> bool {
+        self.schema.find(name).is_some()
+    }
+}
+
+/// Fails for assignments to columns that the table does not have.
+fn check_targets(targets: &mut [pb::Node], table: &Table) -> Verdict<()> {
+    for target in targets {
+        let Some(NodeEnum::ResTarget(target)) = &target.node else { return Err(refused::nothing()) };
+        if target.name == tree::TENANT_ID {
+            return Err(tenant_id_mentioned());
+        }
+        table.column(&target.name)?;
+    }
+    Ok(())
+}
+
+fn cte_name(node: &pb::Node) -> Option<String> {
+    match &node.node {
+        Some(NodeEnum::CommonTableExpr(cte)) => Some(cte.ctename.clone()),
+        _ => None,
+    }
+}
+
+/// How many columns a query gives; exact, since `*` is refused.
+fn width(select: &pb::SelectStmt) -> usize {
+    if let Some(arm) = &select.larg {
+        return width(arm);
+    }
+    match select.values_lists.first().and_then(|row| row.node.as_ref()) {
+        Some(NodeEnum::List(row)) => row.items.len(),
+        _ => select.target_list.len(),
+    }
+}

@@ -1,0 +1,269 @@
+//! PostgreSQL runs what the plan says, and what it builds is what the app meant.
+
+use domain::{Access, AppName, Role, SharedNames, TenantId, quote_ident, quote_literal};
+use tenantize::{Plan, Sources, SqlFile, Statement};
+use tokio_postgres::{Client, Config, NoTls};
+use uuid::Uuid;
+
+use crate::{app, catalog};
+
+/// Databases and roles of one test on a cluster that may be in use by others; [`Bench::clear`] removes them.
+struct Bench {
+    admin: Client,
+    config: Config,
+    names: SharedNames,
+    databases: Vec<String>,
+    roles: Vec<String>,
+    /// Ends the cluster when it was started for this test.
+    _scratch: Option<devdb::Scratch>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let (dsn, scratch) = if let Ok(dsn) = std::env::var("SINDICO_TEST_DSN_1") {
+            (dsn, None)
+        } else {
+            let scratch = devdb::Scratch::start().await.expect("a cluster");
+            (scratch.dsn("postgres"), Some(scratch))
+        };
+        let config: Config = dsn.parse().expect("a DSN");
+        let admin = connect(&config).await;
+        let app: AppName = format!("t{}", &Uuid::now_v7().simple().to_string()[12..32]).parse().expect("a name");
+        let mut bench = Self { admin, config, names: app.names(), databases: vec![], roles: vec![], _scratch: scratch };
+        let (rw, ro) = (bench.names.shared_rw.clone(), bench.names.shared_ro.clone());
+        for group in [bench.names.own_rw.clone(), bench.names.own_ro.clone(), rw, ro] {
+            bench.role(&group, "NOLOGIN").await;
+        }
+        bench
+    }
+
+    async fn role(&mut self, name: &str, options: &str) {
+        self.admin.batch_execute(&format!("CREATE ROLE {} {options}", quote_ident(name))).await.expect("a role");
+        self.roles.push(name.to_owned());
+    }
+
+    /// Both login roles of a new tenant, in these groups.
+    async fn tenant(&mut self, read_write: &str, read_only: &str) -> TenantId {
+        let tenant = TenantId::from_uuid(Uuid::now_v7());
+        for (access, group) in [(Access::ReadWrite, read_write), (Access::ReadOnly, read_only)] {
+            let options = format!("LOGIN PASSWORD {} IN ROLE {}", quote_literal("secret"), quote_ident(group));
+            self.role(&Role::new(tenant, access).to_string(), &options).await;
+        }
+        tenant
+    }
+
+    /// A new database with the schemas that plans rely on.
+    async fn database(&mut self, kind: &str) -> Client {
+        let name = format!("{}_{kind}", self.names.database);
+        self.admin.batch_execute(&format!("CREATE DATABASE {}", quote_ident(&name))).await.expect("a database");
+        let client = connect(self.config.clone().dbname(&name)).await;
+        self.databases.push(name);
+        client.batch_execute(SETUP).await.expect("the schemas");
+        client
+    }
+
+    async fn login(&self, database: &str, tenant: TenantId, access: Access) -> Client {
+        let database = format!("{}_{database}", self.names.database);
+        let role = Role::new(tenant, access).to_string();
+        let client = connect(self.config.clone().dbname(database).user(role).password("secret")).await;
+        client.batch_execute("SET search_path = public, global").await.expect("search_path");
+        client
+    }
+
+    async fn clear(self) {
+        for database in self.databases {
+            let sql = format!("DROP DATABASE {} WITH (FORCE)", quote_ident(&database));
+            self.admin.batch_execute(&sql).await.expect("dropped");
+        }
+        for role in self.roles.iter().rev() {
+            self.admin.batch_execute(&format!("DROP ROLE {}", quote_ident(role))).await.expect("dropped");
+        }
+    }
+}
+
+/// Stands in for what provisioning prepares; the real function reads the role in the same way.
+const SETUP: &str = "
+    CREATE SCHEMA global;
+    CREATE SCHEMA sindico;
+    GRANT USAGE ON SCHEMA global, sindico TO PUBLIC;
+    CREATE FUNCTION sindico.current_tenant() RETURNS uuid LANGUAGE sql STABLE
+        RETURN CASE WHEN session_user ~ '^[rt]_[0-9a-f]{32}$' THEN substr(session_user, 3)::uuid END;
+    SET search_path = public, global;";
+
+async fn connect(config: &Config) -> Client {
+    let (client, connection) = config.connect(NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    client
+}
+
+async fn run(client: &Client, statements: &[Statement]) {
+    for Statement { file, line, sql } in statements {
+        client.batch_execute(sql).await.unwrap_or_else(|error| {
+            let detail = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
+            panic!("{file}:{line}: {detail}\n{sql}")
+        });
+    }
+}
+
+async fn run_as_written(client: &Client, files: &[SqlFile]) {
+    for file in files {
+        client.batch_execute(&file.text).await.unwrap_or_else(|error| panic!("{}: {error:?}", file.name));
+    }
+}
+
+async fn number(client: &Client, sql: &str) -> i64 {
+    client.query_one(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
+}
+
+fn plan_of(sources: &Sources) -> Plan {
+    tenantize::plan(sources).unwrap_or_else(|refusals| panic!("{refusals}"))
+}
+
+/// The names that PostgreSQL gives in a plain database are those that shared tables have.
+async fn same_catalog(bench: &mut Bench, sources: &Sources, label: &str) -> (Plan, Client) {
+    let plan = plan_of(sources);
+    let plain = bench.database(&format!("{label}_plain")).await;
+    run_as_written(&plain, &sources.migrations).await;
+    let shared = bench.database(label).await;
+    run(&shared, &plan.shared_ddl(&bench.names)).await;
+    let own = bench.database(&format!("{label}_own")).await;
+    run(&own, &plan.own_database_ddl(&bench.names)).await;
+
+    let expected = catalog::describe(&plain, &["public"]).await;
+    assert!(expected.len() > 10, "{expected:?}");
+    assert_eq!(catalog::describe(&shared, &["public", "global"]).await, expected);
+    assert_eq!(catalog::describe(&own, &["public", "global"]).await, expected);
+    assert_eq!(catalog::unprotected(&shared).await, Vec::<String>::new());
+    (plan, shared)
+}
+
+#[tokio::test]
+async fn tenants_share_tables_and_see_their_own_rows() {
+    let mut bench = Bench::new().await;
+    let (plan, shared) = same_catalog(&mut bench, &app::petshop(), "shop").await;
+    run(&shared, &plan.global_seed()).await;
+    let (rw, ro) = (bench.names.shared_rw.clone(), bench.names.shared_ro.clone());
+    let first = bench.tenant(&rw, &ro).await;
+    let second = bench.tenant(&rw, &ro).await;
+    for tenant in [first, second] {
+        let client = bench.login("shop", tenant, Access::ReadWrite).await;
+        run(&client, &plan.shared_tenant_seed()).await;
+        // A second time: what the seed guards with ON CONFLICT stays as it is.
+        run(&client, &plan.shared_tenant_seed()[..1]).await;
+    }
+    assert_eq!(number(&shared, "SELECT count(*) FROM services").await, 10, "the superuser sees both");
+
+    for access in [Access::ReadWrite, Access::ReadOnly] {
+        let client = bench.login("shop", first, access).await;
+        assert_eq!(number(&client, "SELECT count(*) FROM services").await, 5);
+        assert_eq!(
+            number(&client, "SELECT count(*) FROM appointments JOIN animals ON animals.id = animal_id").await,
+            1
+        );
+        assert_eq!(number(&client, "SELECT count(DISTINCT tenant_id) FROM clients").await, 1);
+        assert_eq!(number(&client, "SELECT count(*) FROM breeds").await, 11);
+    }
+    let client = bench.login("shop", first, Access::ReadWrite).await;
+    for (refused, why) in [
+        ("INSERT INTO breeds (species_id, name) VALUES (1, 'x')", "permission denied"),
+        ("SELECT setval('clients_id_seq', 1)", "permission denied"),
+        ("SELECT last_value FROM clients_id_seq", "permission denied"),
+        ("TRUNCATE clients", "permission denied"),
+        ("UPDATE clients SET tenant_id = gen_random_uuid()", "row-level security"),
+        ("INSERT INTO clients (name, email) VALUES ('x', 'ANA.SOUZA@example.com')", "clients_lower_idx"),
+    ] {
+        let error = client.batch_execute(refused).await.expect_err(refused);
+        let message = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        assert!(message.contains(why), "{refused}: {message}");
+    }
+
+    // A child of another tenant's parent: the row is there, and for this tenant it is not.
+    let theirs = format!("SELECT min(id) FROM clients WHERE tenant_id = '{second}'");
+    let theirs = number(&shared, &theirs).await;
+    let sql = format!("INSERT INTO animals (client_id, species_id, name) VALUES ({theirs}, 1, 'Spy')");
+    let error = client.batch_execute(&sql).await.expect_err("another tenant's client");
+    assert_eq!(error.as_db_error().and_then(|error| error.constraint()), Some("animals_client_id_fkey"));
+
+    // SET NULL leaves tenant_id alone.
+    client
+        .batch_execute(
+            "INSERT INTO staff (name, works_as) VALUES ('Bia', 'groomer');
+             UPDATE appointments SET staff_id = (SELECT id FROM staff);
+             DELETE FROM staff;",
+        )
+        .await
+        .expect("a deleted member of staff");
+    assert_eq!(number(&client, "SELECT count(*) FROM appointments WHERE staff_id IS NULL").await, 1);
+    drop((client, shared));
+    bench.clear().await;
+}
+
+#[tokio::test]
+async fn a_tenant_may_have_a_schema_or_a_database() {
+    let mut bench = Bench::new().await;
+    let plan = plan_of(&app::petshop());
+    let database = bench.database("db").await;
+    run(&database, &plan.shared_ddl(&bench.names)).await;
+    run(&database, &plan.global_seed()).await;
+    let (rw, ro) = (bench.names.own_rw.clone(), bench.names.own_ro.clone());
+    let tenant = bench.tenant(&rw, &ro).await;
+    let schema = quote_ident(&format!("t_{}", tenant.hex()));
+    let role = quote_ident(&Role::new(tenant, Access::ReadWrite).to_string());
+    let setup =
+        format!("CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {role}; SET search_path = {schema}, global");
+    database.batch_execute(&setup).await.expect("a schema");
+    run(&database, &plan.own_schema_ddl(tenant)).await;
+
+    let client = bench.login("db", tenant, Access::ReadWrite).await;
+    client.batch_execute(&format!("SET search_path = {schema}, global")).await.expect("search_path");
+    run(&client, &plan.own_tenant_seed()).await;
+    assert_eq!(number(&client, "SELECT count(*) FROM appointments").await, 1);
+    drop((client, database));
+    bench.clear().await;
+}
+
+#[tokio::test]
+async fn names_are_those_of_a_plain_database() {
+    let long = "a_table_whose_name_is_quite_a_bit_longer_than_most_people_like";
+    let text = format!(
+        "CREATE TABLE p (a int, b text, c int UNIQUE, PRIMARY KEY (a, b), UNIQUE (b, a) INCLUDE (c),
+             UNIQUE (c), CONSTRAINT named UNIQUE (b), CHECK (a > c), CHECK (a > 1), CHECK (a > 2), CHECK (1 > 0));
+         CREATE TABLE {long} (
+             id bigserial PRIMARY KEY,
+             the_reference_to_the_other_table int,
+             the_second_part_of_that_reference text UNIQUE DEFERRABLE INITIALLY DEFERRED,
+             other int REFERENCES p (c) MATCH FULL ON UPDATE CASCADE DEFERRABLE,
+             total int GENERATED ALWAYS AS (other + 1) STORED,
+             \"Mixed Case\" text COLLATE \"C\" NOT NULL DEFAULT 'it''s',
+             FOREIGN KEY (the_reference_to_the_other_table, the_second_part_of_that_reference) REFERENCES p
+                 ON DELETE SET NULL);
+         CREATE TABLE loose (a int, b text, t timestamptz, d double precision[], i interval, j jsonb);
+         CREATE INDEX ON loose (a);
+         CREATE INDEX ON loose (a);
+         CREATE INDEX ON loose (lower(b), upper(b), (a + 1), (a * 2), (b::varchar(10)), (coalesce(a, 0)), (b));
+         CREATE UNIQUE INDEX ON loose (a DESC NULLS LAST, b COLLATE \"C\" text_pattern_ops) INCLUDE (i)
+             NULLS NOT DISTINCT WHERE a > 0 AND b LIKE 'x%';
+         CREATE INDEX ON loose USING gin (j jsonb_path_ops);
+         CREATE INDEX ON loose ((CASE WHEN a > 0 THEN b END), (greatest(a, 1)), (j -> 'x'), (nullif(a, 0)), (d[1]));
+         CREATE TABLE notes (body text);
+         ALTER TABLE loose ADD COLUMN n int UNIQUE CHECK (n > 0) REFERENCES p (c), ADD CHECK (n < 10), ADD UNIQUE (b);
+         ALTER TABLE loose ADD COLUMN serial_too serial, ADD PRIMARY KEY (serial_too);
+         ALTER TABLE public.loose ALTER COLUMN a TYPE bigint USING a + 1, ALTER b SET DEFAULT 'x', ALTER b SET NOT NULL;
+         ALTER TABLE loose DROP CONSTRAINT loose_b_key;
+         ALTER TABLE loose RENAME COLUMN b TO renamed;
+         CREATE INDEX ON loose (renamed);
+         ALTER TABLE notes RENAME TO remarks;
+         CREATE TABLE notes (id int GENERATED BY DEFAULT AS IDENTITY (START WITH 5) PRIMARY KEY, p int REFERENCES notes);
+         DROP INDEX loose_a_idx1;
+         COMMENT ON CONSTRAINT p_pkey ON p IS 'key';
+         COMMENT ON INDEX loose_a_idx IS 'index';
+         ALTER TABLE loose DROP COLUMN i RESTRICT;"
+    );
+    // DROP COLUMN of a column that an index includes is refused, so the index goes first.
+    let text = text.replace("ALTER TABLE loose DROP COLUMN i", "DROP INDEX loose_a_b_i_idx; ALTER TABLE loose DROP i");
+    let sources = Sources { migrations: vec![SqlFile { name: "migrations/1.sql".to_owned(), text }], seed: Vec::new() };
+    let mut bench = Bench::new().await;
+    let (_, client) = same_catalog(&mut bench, &sources, "names").await;
+    drop(client);
+    bench.clear().await;
+}

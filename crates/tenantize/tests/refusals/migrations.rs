@@ -1,0 +1,194 @@
+//! One statement of each kind that no migration may have.
+
+use crate::assert_refused;
+
+/// What the statements below may refer to.
+const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, a int, b text, UNIQUE (a, b));\n\
+    -- sindico: global\nCREATE TABLE g (id int PRIMARY KEY, name text);\n";
+
+#[test]
+fn clauses_of_create_table() {
+    for (statement, words) in [
+        ("CREATE TABLE x (tenant_id uuid)", "tenant_id is the column that síndico adds"),
+        ("CREATE TABLE x (\"tenant_id\" int)", "tenant_id is the column"),
+        ("CREATE TABLE x (LIKE t)", "LIKE cannot be used"),
+        ("CREATE TABLE x () INHERITS (t)", "INHERITS"),
+        ("CREATE TABLE x (a int) PARTITION BY LIST (a)", "partitioned"),
+        ("CREATE TABLE x PARTITION OF t DEFAULT", "partition"),
+        ("CREATE TABLE x OF y", "OF a type"),
+        ("CREATE TEMP TABLE x (a int)", "temporary table"),
+        ("CREATE UNLOGGED TABLE x (a int)", "unlogged table"),
+        ("CREATE TABLE x (a int) TABLESPACE y", "tablespace"),
+        ("CREATE TABLE x (a int) USING heap", "access method"),
+        ("CREATE TABLE x (a int) WITH (fillfactor = 10)", "storage parameter"),
+        ("CREATE TABLE x (a int UNIQUE WITH (fillfactor = 10))", "storage parameter"),
+        ("CREATE TABLE x (a int STORAGE plain)", "STORAGE"),
+        ("CREATE TABLE x (a text COMPRESSION lz4)", "COMPRESSION"),
+        ("CREATE TABLE x (a int4range, EXCLUDE USING gist (a WITH &&))", "exclusion constraint"),
+        ("CREATE TABLE x (a int, a int)", "column a is defined twice"),
+        ("CREATE TABLE x (a int PRIMARY KEY, b int PRIMARY KEY)", "has a primary key already"),
+        ("CREATE TABLE x (a int, CONSTRAINT c CHECK (a > 0), CONSTRAINT c CHECK (a > 1))", "a constraint c already"),
+        ("CREATE TABLE x (a int, CONSTRAINT t_pkey UNIQUE (a))", "t_pkey is already taken"),
+        ("CREATE TABLE x (a int, UNIQUE (b))", "table x has no column b"),
+        ("CREATE TABLE x (a int CHECK (b > 0))", "table x has no column b"),
+        ("CREATE TABLE x (a int CHECK (t.b > 0))", "table x has no column b"),
+        ("CREATE TABLE x (a int CHECK (a > 0) NOT ENFORCED)", "ENFORCED"),
+        ("CREATE TABLE x (a int, b int GENERATED ALWAYS AS (a + 1))", "virtual generated column"),
+        ("CREATE TABLE x (a int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME y))", "option of an identity"),
+        ("CREATE TABLE x (a int CHECK (a IN (SELECT id FROM t)))", "no sub-query"),
+        ("CREATE TABLE x (a int CHECK (x IS NOT NULL))", "no column x"),
+        ("CREATE TABLE x (a t)", "row type"),
+        ("CREATE TABLE x (a _t)", "row type"),
+        ("CREATE TABLE x (a other.type)", "the type other.type"),
+        ("CREATE TABLE x (a SETOF int)", "SETOF"),
+        ("CREATE TABLE x (a text DEFAULT other.f())", "the function other.f"),
+        ("CREATE TABLE x (a xml DEFAULT query_to_xml('SELECT 1', true, true, ''))", "the function query_to_xml"),
+        ("CREATE TABLE x (a text DEFAULT set_config('a.b', 'c', false))", "the function set_config"),
+        ("CREATE TABLE x (a text DEFAULT pg_catalog.set_config('a.b', 'c', false))", "the function set_config"),
+        ("CREATE TABLE x (a int DEFAULT nextval('public.t_id_seq'))", "names a schema"),
+        ("CREATE TABLE x (a regclass DEFAULT 'public.t'::regclass)", "names a schema"),
+        ("CREATE TABLE t (a int)", "there is a table t already"),
+        ("CREATE TABLE IF NOT EXISTS t (a int)", "there is a table t already"),
+        ("CREATE TABLE g (a int)", "there is a table g already"),
+        ("CREATE TABLE t_pkey (a int)", "t_pkey is already taken"),
+        ("CREATE TABLE other.x (a int)", "other.x is in a schema of its own"),
+        ("CREATE TABLE global.x (a int)", "global.x is in a schema of its own"),
+        ("CREATE TABLE a_name_of_more_than_sixty_three_bytes_that_postgresql_would_cut_silently (a int)", "63 bytes"),
+        ("CREATE TABLE x (\"a name of more than sixty-three bytes that PostgreSQL would cut short\" int)", "63 bytes"),
+    ] {
+        assert_refused(&format!("{TABLES}{statement}"), "", words);
+    }
+}
+
+#[test]
+fn foreign_keys() {
+    for (statement, words) in [
+        ("CREATE TABLE x (a int REFERENCES y)", "no table y"),
+        ("CREATE TABLE x (a int REFERENCES other.t)", "in a schema of its own"),
+        ("CREATE TABLE x (a int REFERENCES t (b))", "no unique constraint of table t"),
+        ("CREATE TABLE x (a int REFERENCES t (z))", "table t has no column z"),
+        ("CREATE TABLE x (a int, b int, FOREIGN KEY (a, b) REFERENCES t)", "2 columns and refers to 1"),
+        ("CREATE TABLE x (a int REFERENCES t ON UPDATE SET NULL)", "ON UPDATE SET NULL"),
+        ("CREATE TABLE x (a int REFERENCES t ON UPDATE SET DEFAULT)", "ON UPDATE SET NULL"),
+        ("CREATE TABLE x (a int, b text, FOREIGN KEY (a, b) REFERENCES t (a, b) MATCH FULL)", "MATCH FULL"),
+        ("CREATE TABLE y (a int); CREATE TABLE x (a int REFERENCES y)", "y has no primary key"),
+        ("-- sindico: global\nCREATE TABLE x (a int REFERENCES t)", "the global table x refers to t"),
+    ] {
+        assert_refused(&format!("{TABLES}{statement}"), "", words);
+    }
+}
+
+#[test]
+fn indexes_alterations_and_drops() {
+    for (statement, words) in [
+        ("CREATE INDEX CONCURRENTLY ON t (a)", "CONCURRENTLY"),
+        ("CREATE UNIQUE INDEX ON t USING hash (a)", "no btree"),
+        ("CREATE INDEX ON t (z)", "no column z"),
+        ("CREATE INDEX ON t (tenant_id)", "no column tenant_id"),
+        ("CREATE INDEX ON t (a) WHERE tenant_id IS NULL", "tenant_id is the column"),
+        ("CREATE INDEX ON y (a)", "no table y"),
+        ("CREATE INDEX ON ONLY t (a)", "ONLY"),
+        ("CREATE INDEX t_pkey ON t (a)", "t_pkey is already taken"),
+        ("CREATE INDEX ON t (a) WITH (fillfactor = 10)", "storage parameter"),
+        ("ALTER TABLE t ADD COLUMN tenant_id int", "tenant_id is the column"),
+        ("ALTER TABLE t ADD COLUMN a int", "a column a already"),
+        ("ALTER TABLE t ADD COLUMN IF NOT EXISTS a int", "a column a already"),
+        ("ALTER TABLE t DROP COLUMN a", "used by t_a_b_key"),
+        ("ALTER TABLE t DROP COLUMN a CASCADE", "CASCADE"),
+        ("ALTER TABLE t DROP COLUMN tenant_id", "no column tenant_id"),
+        ("ALTER TABLE t DROP CONSTRAINT z", "no constraint z"),
+        ("CREATE TABLE x (a int REFERENCES t); ALTER TABLE t DROP CONSTRAINT t_pkey", "a foreign key of table x"),
+        ("ALTER TABLE t ADD CONSTRAINT c UNIQUE USING INDEX i", "USING INDEX"),
+        ("ALTER TABLE IF EXISTS t ADD x int", "IF EXISTS"),
+        ("ALTER TABLE ONLY t ADD x int", "ONLY"),
+        ("ALTER TABLE t DISABLE ROW LEVEL SECURITY", "this form of ALTER TABLE"),
+        ("ALTER TABLE t NO FORCE ROW LEVEL SECURITY", "this form of ALTER TABLE"),
+        ("ALTER TABLE t OWNER TO x", "this form of ALTER TABLE"),
+        ("ALTER TABLE t SET SCHEMA x", "a statement of this kind"),
+        ("ALTER TABLE t INHERIT g", "this form of ALTER TABLE"),
+        ("ALTER TABLE t ALTER a TYPE g USING NULL", "row type"),
+        ("ALTER SEQUENCE s RESTART", "a sequence of its own"),
+        ("ALTER INDEX t_pkey RENAME TO x", "RENAME of this"),
+        ("ALTER TABLE t RENAME TO g", "there is a table g already"),
+        ("ALTER TABLE t RENAME a TO tenant_id", "tenant_id is the column"),
+        ("ALTER TABLE t RENAME a TO b", "a column b already"),
+        ("ALTER TABLE t RENAME CONSTRAINT t_pkey TO x", "RENAME of this"),
+        ("DROP TABLE y", "no table y"),
+        ("DROP TABLE t, g", "one DROP for global"),
+        ("DROP TABLE t CASCADE", "CASCADE"),
+        ("CREATE TABLE x (a int REFERENCES t); DROP TABLE t", "table x refers to table t"),
+        ("DROP INDEX t_pkey", "belongs to a constraint"),
+        ("DROP INDEX i", "no index i"),
+        ("DROP VIEW v", "DROP of this"),
+        ("COMMENT ON TABLE y IS 'x'", "no table y"),
+        ("COMMENT ON COLUMN t.z IS 'x'", "no column z"),
+        ("COMMENT ON DATABASE d IS 'x'", "a comment on this"),
+        ("COMMENT ON TABLE other.t IS 'x'", "leave the schema out"),
+    ] {
+        assert_refused(&format!("{TABLES}{statement}"), "", words);
+    }
+}
+
+#[test]
+fn whatever_no_rule_covers() {
+    for (statement, words) in [
+        ("CREATE TABLE x AS SELECT 1", "CREATE TABLE AS"),
+        ("CREATE MATERIALIZED VIEW x AS SELECT 1", "materialized views"),
+        ("CREATE VIEW v AS SELECT 1", "a view"),
+        ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "a function"),
+        ("CREATE TRIGGER x BEFORE INSERT ON t EXECUTE FUNCTION f()", "a trigger"),
+        ("CREATE EVENT TRIGGER x ON sql_drop EXECUTE FUNCTION f()", "a trigger"),
+        ("CREATE RULE r AS ON INSERT TO t DO NOTHING", "a rule"),
+        ("CREATE TYPE x AS ENUM ('a')", "a type"),
+        ("CREATE DOMAIN x AS int", "a domain"),
+        ("CREATE SEQUENCE s", "a sequence"),
+        ("CREATE EXTENSION dblink", "an extension"),
+        ("CREATE SCHEMA s", "a schema"),
+        ("CREATE ROLE r SUPERUSER", "roles, privileges"),
+        ("GRANT ALL ON t TO PUBLIC", "roles, privileges"),
+        ("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC", "roles, privileges"),
+        ("CREATE POLICY p ON t USING (true)", "roles, privileges and policies"),
+        ("SET search_path = x", "a setting"),
+        ("RESET ALL", "a setting"),
+        ("BEGIN", "transaction control"),
+        ("COMMIT", "transaction control"),
+        ("DO $$ BEGIN END $$", "a DO block"),
+        ("CALL p()", "a DO block or CALL"),
+        ("COPY t FROM '/etc/passwd'", "COPY"),
+        ("COPY t FROM stdin;\n1\tit's\n\\.\n", "COPY"),
+        ("TRUNCATE t", "TRUNCATE"),
+        ("MERGE INTO t USING g ON true WHEN MATCHED THEN DELETE", "MERGE"),
+        ("LOCK t", "LOCK"),
+        ("PREPARE p AS SELECT 1", "PREPARE"),
+        ("NOTIFY x", "LISTEN and NOTIFY"),
+        ("VACUUM t", "maintenance"),
+        ("EXPLAIN ANALYZE DELETE FROM t", "EXPLAIN"),
+        ("ALTER SYSTEM SET fsync = off", "a statement of this kind"),
+        ("LOAD 'x'", "a statement of this kind"),
+        ("CREATE DATABASE d", "a statement of this kind"),
+        ("SECURITY LABEL ON TABLE t IS 'x'", "a statement of this kind"),
+        ("SELECT 1", "changes nothing"),
+        ("INSERT INTO t VALUES (1)", "a migration runs for no tenant"),
+        ("WITH x AS (DELETE FROM t RETURNING id) SELECT id FROM x", "a migration runs for no tenant"),
+        ("\\i other.sql", "a psql command"),
+        ("-- sindico: globl\nCREATE TABLE x (a int)", "'sindico: globl' does not exist"),
+        ("-- sindico: global\nCREATE INDEX ON t (a)", "this statement creates none"),
+        ("CREATE TABLE x (a int); -- sindico: global\nCREATE TABLE y (a int)", "shares a line"),
+        ("CREATE TABLE x ( -- sindico: global\n a int)", "stands inside or after"),
+        ("-- sindico: global", "stands inside or after"),
+        ("CREATE TABLE x (a int", "syntax error at end of input"),
+        ("SELECT 'x", "unterminated quoted string"),
+    ] {
+        assert_refused(&format!("{TABLES}{statement}"), "", words);
+    }
+}
+
+#[test]
+fn the_name_of_the_tenant_index_is_taken() {
+    let migrations = "CREATE TABLE a (x int); ";
+    let file = |name: &str, text: &str| tenantize::SqlFile { name: name.to_owned(), text: text.to_owned() };
+    let second = "CREATE TABLE a_tenant (id int); CREATE INDEX ON a_tenant (id);";
+    let migrations = vec![file("migrations/1.sql", migrations), file("migrations/2.sql", second)];
+    let refusals = tenantize::plan(&tenantize::Sources { migrations, seed: vec![] }).expect_err("a clash of names");
+    assert!(refusals.to_string().contains("a_tenant_id_idx is that of an index which síndico adds"), "{refusals}");
+}
