@@ -1,5 +1,6 @@
 //! Opening the control database.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,9 @@ impl Catalog {
     ///
     /// `max_connections` bounds the connections to the control database; each operation on a tenant holds one.
     pub async fn open(dsn: &str, max_connections: u32, master: MasterKey) -> Result<Self, CatalogError> {
-        let options: PgConnectOptions = dsn.parse()?;
+        // Without it, a role called "sindico" would find the ledger of migrations in another schema after the first of
+        // them than before: `"$user"` comes first in PostgreSQL's own search path.
+        let options = PgConnectOptions::from_str(dsn)?.options([("search_path", "public")]);
         let db = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(Duration::from_secs(15))

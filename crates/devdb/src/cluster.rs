@@ -68,7 +68,7 @@ impl Cluster {
     /// Starts the cluster in `config.dir`, which is made first when there is none.
     ///
     /// A server that an earlier síndico started there and could not stop, because it was killed, is taken over if it
-    /// runs with the same settings and answers, and replaced otherwise. A server that síndico did not start is an error.
+    /// runs with the same settings and answers, and replaced otherwise. One that síndico did not start is an error.
     pub async fn start(programs: &Programs, config: ClusterConfig) -> Result<Self, ClusterError> {
         refuse_reserved(&config.settings)?;
         let user = ServerUser::detect()?;

@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::Path,
+    time::Duration,
 };
 
 use nix::sys::signal::Signal;
@@ -26,6 +27,8 @@ pub(crate) const SUPERUSER: &str = "sindico";
 const LOCALE: &str = "C.UTF-8";
 /// For systems without it: the same order, and only ASCII has classes.
 const FALLBACK_LOCALE: &str = "C";
+
+const KILLED: Duration = Duration::from_secs(5);
 
 /// How a cluster is made.
 pub(crate) struct Initialise<'a> {
@@ -85,6 +88,7 @@ impl Initialise<'_> {
         if !self.durable {
             command.arg("--no-sync");
         }
+        let _ended_with_us = Making(init);
         let output = command.output().await.map_err(|source| ClusterError::Spawn { program, source })?;
         if output.status.success() {
             return Ok(());
@@ -98,20 +102,36 @@ fn is_about_the_locale(error: &ClusterError) -> bool {
     matches!(error, ClusterError::Init { output, .. } if output.contains("invalid locale"))
 }
 
-/// Removes what an interrupted initialisation left: first its programs, which survive a síndico that was killed and would
-/// go on writing, then the files.
+/// An initialisation in progress. When it is given up, its programs end before anybody removes their files; `initdb`
+/// alone would leave its children behind.
+struct Making<'a>(&'a Path);
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = end_makers(self.0) {
+            tracing::warn!(%error, init = %self.0.display(), "what makes a cluster there may still run");
+        }
+    }
+}
+
+/// Kills the programs that make a cluster in `init`. They survive a síndico that was killed and would go on writing.
+pub(crate) fn end_makers(init: &Path) -> io::Result<()> {
+    let place = init.to_string_lossy();
+    for process in Process::all()? {
+        if process.mentions(&place) && (process.is_postgres() || process.is_initdb()) {
+            process.signal(Signal::SIGKILL)?;
+            process.ends_within_blocking(KILLED);
+        }
+    }
+    Ok(())
+}
+
+/// Removes what an interrupted initialisation left.
 fn remove_leftovers(init: &Path) -> io::Result<()> {
     if !init.try_exists()? {
         return Ok(());
     }
-    let place = init.to_string_lossy();
-    for process in Process::all()? {
-        let is_ours = process.mentions(&place) && (process.is_postgres() || process.is_initdb());
-        if is_ours {
-            process.signal(Signal::SIGKILL)?;
-            process.ends_within_blocking(std::time::Duration::from_secs(5));
-        }
-    }
+    end_makers(init)?;
     fs::remove_dir_all(init)
 }
 

@@ -1,9 +1,10 @@
-//! Finds PostgreSQL's programs and runs private clusters: for `sindico up`, which needs no configuration, and for tests,
-//! which need real servers.
+//! Finds PostgreSQL's programs and runs private clusters: for `sindico up`, which needs no configuration, and for
+//! tests, which need real servers.
 //!
-//! [`Programs`] says where PostgreSQL is, [`Cluster`] is a server that runs, [`Scratch`] one that leaves nothing behind.
-//! A cluster belongs to the process that started it and ends with it. If that process is killed, the server goes on,
-//! and the next [`Cluster::start`] on the same directory takes it over. Linux only: processes are recognised by `/proc`.
+//! [`Programs`] says where PostgreSQL is, [`Cluster`] is a server that runs, [`Scratch`] one that leaves nothing
+//! behind. A cluster belongs to the process that started it and ends with it. If that process is killed, the server
+//! goes on, and the next [`Cluster::start`] on the same directory takes it over. Linux only: processes are recognised
+//! by `/proc`.
 
 mod cluster;
 mod error;

@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a server says of itself in `postmaster.pid` (PostgreSQL manual, "Database File Layout"; the order of the lines is that of
-/// `src/include/utils/pidfile.h`).
+/// What a server says of itself in `postmaster.pid` (PostgreSQL manual, "Database File Layout"; the order of the lines
+/// is that of PostgreSQL's `src/include/utils/pidfile.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PidFile {
     pub(crate) pid: u32,

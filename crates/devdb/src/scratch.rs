@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::{
     cluster::{Cluster, ClusterConfig},
     error::ClusterError,
+    init::end_makers,
     layout::Layout,
     lock::{DirLock, was_ever_held},
     process::{Process, Whereabouts},
@@ -154,14 +155,12 @@ fn is_abandoned(dir: &Path) -> bool {
 fn end_servers(dir: &Path) -> io::Result<()> {
     let layout = Layout::new(dir.to_owned());
     let record = Record::read(&layout)?;
-    let init = layout.init();
-    let init = init.to_string_lossy();
+    end_makers(&layout.init())?;
     for process in Process::all()? {
         let is_server = process.is_postgres()
             && (record.as_ref().is_some_and(|record| record.is_about(process))
                 || process.works_in(&layout.data()) == Whereabouts::There);
-        let is_making_one = (process.is_postgres() || process.is_initdb()) && process.mentions(&init);
-        if is_server || is_making_one {
+        if is_server {
             process.signal(Signal::SIGKILL)?;
             process.ends_within_blocking(KILLED);
         }

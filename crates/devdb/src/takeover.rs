@@ -34,8 +34,7 @@ pub(crate) struct Takeover<'a> {
 }
 
 impl Takeover<'_> {
-    /// The server of an earlier run and its port, if it can be taken over as it is. Otherwise, unless the outcome is an error,
-    /// nothing uses the data when this returns.
+    /// The server of an earlier run and its port, if it can be taken over as it is. After `None` nothing uses the data.
     pub(crate) async fn settle(&self) -> Result<Option<(Server, u16)>, ClusterError> {
         let record = Record::read(self.layout).map_err(ClusterError::file("read", self.layout.running()))?;
         let data = self.layout.data();

@@ -8,8 +8,12 @@
 mod downstream;
 mod ledger;
 mod pump;
+#[cfg(test)]
+mod tests;
 mod upstream;
 
+use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -35,10 +39,10 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 pub(crate) enum Left {
     /// Idle, outside of a transaction, nothing sent since and nothing owed.
     Clean,
-    /// Waiting for its client in the middle of something.
-    Waiting,
     /// At work on a statement.
     Working,
+    /// Anything else: fit for nothing but being closed.
+    Spoilt,
 }
 
 /// What ends a session besides its two sides.
@@ -51,9 +55,14 @@ pub(crate) struct Watch<'w, R> {
     pub(crate) grace: Duration,
 }
 
+/// How a session came to its end.
+#[derive(Debug)]
 enum End {
-    /// Nobody is there to be told, or both sides know already.
-    Silent,
+    /// The client has left.
+    ClientGone,
+    /// The server has closed the connection; if without a word, the client is told.
+    ServerGone(Option<Fault>),
+    /// We end it, and say why.
     Told(Fault),
 }
 
@@ -65,75 +74,105 @@ pub(crate) async fn relay(
     server: &mut TcpStream,
     watch: Watch<'_, impl Future<Output = Fault>>,
 ) -> Left {
-    let (mut client_reads, mut client_writes) = client.split();
-    let (mut server_reads, mut server_writes) = server.split();
-    let mut up = Upstream::new(pipelined);
-    let mut down = Downstream::new();
-    let mut ledger = Ledger::new();
-    let mut deadline: Option<(Instant, End)> = None;
-    let mut draining = false;
-    let mut revoked = std::pin::pin!(watch.revoked);
+    let mut relay =
+        Relay { up: Upstream::new(pipelined), down: Downstream::new(), ledger: Ledger::new(), draining: false };
+    let end = relay.run(client, server, watch).await;
+    let left = match end {
+        End::ServerGone(_) => Left::Spoilt,
+        _ if relay.ledger.is_owed() => Left::Working,
+        End::ClientGone if relay.is_at_rest() => Left::Clean,
+        End::ClientGone | End::Told(_) => Left::Spoilt,
+    };
+    if let End::Told(fault) | End::ServerGone(Some(fault)) = end {
+        tracing::info!(sqlstate = %fault.sqlstate, %fault, "session ended");
+        if !matches!(timeout(LAST_WORDS, relay.tell(client, server, &fault)).await, Ok(Ok(()))) {
+            tracing::debug!("the client left before it was told why");
+        }
+    }
+    left
+}
 
-    let end = loop {
-        if let Err(fault) = up.inspect(&mut ledger).and_then(|()| down.inspect(&mut ledger)) {
-            break End::Told(fault);
+#[derive(Debug)]
+struct Relay {
+    up: Upstream,
+    down: Downstream,
+    ledger: Ledger,
+    /// The process is shutting down, so the session ends as soon as it is at rest.
+    draining: bool,
+}
+
+impl Relay {
+    async fn run(
+        &mut self,
+        client: &mut TcpStream,
+        server: &mut TcpStream,
+        watch: Watch<'_, impl Future<Output = Fault>>,
+    ) -> End {
+        let (mut client_reads, mut client_writes) = client.split();
+        let (mut server_reads, mut server_writes) = server.split();
+        let mut revoked = pin!(watch.revoked);
+        let mut deadline: Option<(Instant, End)> = None;
+        loop {
+            if let Some(end) = self.judge() {
+                return end;
+            }
+            if self.up.has_left() {
+                deadline.get_or_insert_with(|| (Instant::now() + LINGER, End::ClientGone));
+            }
+            let due = deadline.as_ref().map(|(due, _)| *due);
+            tokio::select! {
+                step = self.up.pump.step(&mut client_reads, &mut server_writes) => match step {
+                    Step::Moved => {}
+                    Step::SourceGone => self.up.leave(),
+                    Step::SinkGone => {
+                        // The server may have said why; that is still to be read.
+                        self.up.abandon();
+                        deadline = Some((Instant::now() + LINGER, End::ServerGone(Some(Fault::server_lost()))));
+                    }
+                },
+                step = self.down.pump.step(&mut server_reads, &mut client_writes) => match step {
+                    Step::Moved => {}
+                    Step::SourceGone if self.down.has_said_goodbye() => return End::ServerGone(None),
+                    Step::SourceGone => return End::ServerGone(Some(Fault::server_lost())),
+                    Step::SinkGone => return End::ClientGone,
+                },
+                fault = &mut revoked => return End::Told(fault),
+                () = watch.shutdown.cancelled(), if !self.draining => {
+                    self.draining = true;
+                    deadline.get_or_insert_with(|| (Instant::now() + watch.grace, End::Told(Fault::shutdown())));
+                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    return deadline.map_or(End::ClientGone, |(_, end)| end);
+                }
+            }
+        }
+    }
+
+    /// Lets what has arrived pass, and says whether that is the end.
+    fn judge(&mut self) -> Option<End> {
+        let Self { up, down, ledger, .. } = self;
+        if let Err(fault) = up.inspect(ledger).and_then(|()| down.inspect(ledger)) {
+            return Some(End::Told(fault));
         }
         // An answer is worth waiting for unless its question was cut off in the middle.
         if up.has_left() && up.has_sent_all() && !(ledger.is_owed() && up.is_drained()) {
-            break End::Silent;
+            return Some(End::ClientGone);
         }
-        if draining && up.is_drained() && down.is_drained() && ledger.is_clean() {
-            break End::Told(Fault::shutdown());
-        }
-        if up.has_left() && deadline.is_none() {
-            deadline = Some((Instant::now() + LINGER, End::Silent));
-        }
-        let due = deadline.as_ref().map(|(due, _)| *due);
-        tokio::select! {
-            step = up.pump.step(&mut client_reads, &mut server_writes) => match step {
-                Step::Moved => {}
-                Step::SourceGone => up.leave(),
-                Step::SinkGone => {
-                    // The server may have said why; that is still to be read.
-                    up.abandon();
-                    deadline.get_or_insert((Instant::now() + LINGER, End::Told(Fault::server_lost())));
-                }
-            },
-            step = down.pump.step(&mut server_reads, &mut client_writes) => match step {
-                Step::Moved => {}
-                Step::SourceGone if down.has_said_goodbye() => break End::Silent,
-                Step::SourceGone => break End::Told(Fault::server_lost()),
-                Step::SinkGone => break End::Silent,
-            },
-            fault = &mut revoked => break End::Told(fault),
-            () = watch.shutdown.cancelled(), if !draining => {
-                draining = true;
-                deadline.get_or_insert((Instant::now() + watch.grace, End::Told(Fault::shutdown())));
-            }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                break deadline.map_or(End::Silent, |(_, end)| end);
-            }
-        }
-    };
-
-    if let End::Told(fault) = end {
-        tracing::info!(sqlstate = %fault.sqlstate, %fault, "session ended");
-        let last_words = async {
-            down.pump.finish_message(&mut server_reads, &mut client_writes).await?;
-            let mut out = BytesMut::new();
-            fault.write(&mut out);
-            client_writes.write_all(&out).await
-        };
-        if !matches!(timeout(LAST_WORDS, last_words).await, Ok(Ok(()))) {
-            tracing::debug!("the client left before it was told why");
-        }
-        return if ledger.is_owed() { Left::Working } else { Left::Waiting };
+        (self.draining && self.is_at_rest()).then(|| End::Told(Fault::shutdown()))
     }
-    if up.is_drained() && down.is_drained() && ledger.is_clean() {
-        Left::Clean
-    } else if ledger.is_owed() {
-        Left::Working
-    } else {
-        Left::Waiting
+
+    /// Whether both sides have everything that the other sent, and neither waits for more. An error that no statement asked
+    /// for is a server's last word.
+    fn is_at_rest(&self) -> bool {
+        let quiet = self.up.is_drained() && self.down.is_drained();
+        quiet && self.ledger.is_clean() && !self.down.has_said_goodbye()
+    }
+
+    /// Says why the session ends, after the end of the message that the client is reading.
+    async fn tell(&mut self, client: &mut TcpStream, server: &mut TcpStream, fault: &Fault) -> io::Result<()> {
+        self.down.pump.finish_message(server, client).await?;
+        let mut out = BytesMut::new();
+        fault.write(&mut out);
+        client.write_all(&out).await
     }
 }

@@ -138,7 +138,7 @@ async fn work(gateway: &Gateway, client: Client, ready: Ready) {
     let undisturbed = registration.close().await;
     match left {
         Left::Clean if undisturbed => lease.give_back().await,
-        Left::Clean | Left::Waiting => drop(lease),
+        Left::Clean | Left::Spoilt => drop(lease),
         Left::Working => {
             // A server notices that its client is gone only when it has something to say, which may be hours from now.
             if let Err(error) = target.send().await {

@@ -1,7 +1,7 @@
 //! An app's plain SQL, written for one customer, rewritten into what each isolation runs.
 //!
-//! Text in, text out: nothing here opens a file or a connection. PostgreSQL's own grammar reads the SQL (`pg_query`); what
-//! no rule covers is refused, with file, line, reason and remedy.
+//! Text in, text out: nothing here opens a file or a connection. PostgreSQL's own grammar reads the SQL (`pg_query`);
+//! what no rule covers is refused, with file, line, reason and remedy.
 
 mod expr;
 mod manifest;

@@ -1,8 +1,8 @@
 //! The names that PostgreSQL gives to what the app leaves unnamed.
 //!
 //! With `tenant_id` in front of a key PostgreSQL would derive another name from the columns, and error messages and
-//! `ON CONFLICT ON CONSTRAINT` would differ between isolations. So the shared SQL names everything explicitly, with what
-//! a plain database would have chosen: `makeObjectName`, `ChooseIndexColumnNames` and `ChooseIndexNameAddition` in
+//! `ON CONFLICT ON CONSTRAINT` would differ between isolations. So the shared SQL names everything explicitly, as a
+//! plain database would have: `makeObjectName`, `ChooseIndexColumnNames` and `ChooseIndexNameAddition` in
 //! PostgreSQL's `src/backend/commands/indexcmds.c`, `FigureIndexColname` in `src/backend/parser/parse_target.c`.
 
 use pg_query::{NodeEnum, protobuf as pb};
@@ -49,7 +49,8 @@ pub(crate) fn addition<'a>(columns: impl IntoIterator<Item = &'a str>) -> String
     joined
 }
 
-/// What PostgreSQL calls the columns of an index, `INCLUDE` ones too: expressions by what they compute, doublets numbered.
+/// What PostgreSQL calls the columns of an index, `INCLUDE` ones too: expressions by what they compute,
+/// doublets numbered.
 pub(crate) fn index_columns<'a>(elements: impl IntoIterator<Item = &'a pb::IndexElem>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for element in elements {

@@ -46,7 +46,10 @@ pub(crate) fn cut(text: &str) -> Pieces<'_> {
         let scanned = scan(text, from);
         // What follows COPY … FROM stdin or a psql command is no SQL, so the words after it were read in vain.
         let Some(resume) = scanned.tokens.into_iter().find_map(|token| cutter.take(token)) else {
-            cutter.close();
+            // A statement that the scanner broke off in is refused for that and nothing else.
+            if scanned.broken.is_none() {
+                cutter.close();
+            }
             return Pieces { statements: cutter.statements, trailing: cutter.comments, broken: scanned.broken };
         };
         from = resume;
@@ -60,7 +63,7 @@ struct Scanned {
 
 /// The words of a text from one place on, as far as the scanner comes.
 ///
-/// By `scan` and not `scan_tokens`: pg_query 18.1.0 makes a slice of a null pointer there when the text has no words.
+/// By `scan` and not `scan_tokens`: `pg_query` 18.1.0 makes a slice of a null pointer there when the text has no words.
 fn scan(text: &str, from: usize) -> Scanned {
     let rest = text.get(from..).unwrap_or_default();
     let (tokens, broken) = match pg_query::scan(rest) {
@@ -92,7 +95,7 @@ struct Cutter<'a> {
     open: Option<Piece<'a>>,
 }
 
-impl<'a> Cutter<'a> {
+impl Cutter<'_> {
     /// Takes the next token; gives the place to scan from anew if what follows it is no SQL.
     fn take(&mut self, token: ScanToken) -> Option<usize> {
         let place = span(&token);
@@ -171,7 +174,7 @@ mod tests {
     #[test]
     fn what_never_ends_is_placed_at_its_beginning() {
         let pieces = cut("SELECT 1;\nSELECT 'abc\n;\nSELECT 2");
-        assert_eq!(pieces.statements.len(), 2);
+        assert_eq!(pieces.statements.len(), 1);
         assert_eq!(pieces.broken, Some((17, "unterminated quoted string".to_owned())));
     }
 

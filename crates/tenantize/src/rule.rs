@@ -42,7 +42,7 @@ pub(crate) struct Rewrite {
 #[derive(Debug)]
 pub(crate) enum Sql {
     /// A tree, which is written as the app wrote it if nothing in it changed.
-    Tree(pb::Node),
+    Tree(Box<pb::Node>),
     /// A statement of síndico's own.
     Text(String),
 }
@@ -55,7 +55,7 @@ impl Rewrite {
 
     /// One statement for shared tables and another for a tenant's own.
     fn differing(scope: Scope, shared: NodeEnum, own: NodeEnum) -> Self {
-        let tree = |kind| vec![Sql::Tree(crate::tree::node(kind))];
+        let tree = |kind| vec![Sql::Tree(Box::new(crate::tree::node(kind)))];
         Self { scope, shared: tree(shared), own: tree(own), grants: Vec::new() }
     }
 }

@@ -38,7 +38,10 @@ impl Downstream {
                     b'Z' => TransactionStatus::parse(piece.body()).is_some_and(|status| ledger.ready(status)),
                     // Of a login, which is over: a server that starts another may be after the client's password.
                     b'R' | b'K' | b'v' => false,
-                    _ => true,
+                    tag => {
+                        ledger.received(tag);
+                        true
+                    }
                 };
                 if !sound {
                     tracing::warn!(tag = %char::from(header.tag), "a server sent a message out of place");

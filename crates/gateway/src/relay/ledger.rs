@@ -1,8 +1,8 @@
 //! What the server still owes the client (PostgreSQL manual, 55.2).
 //!
-//! Each Query, Sync and `FunctionCall` is answered by one `ReadyForQuery`. The exceptions are messages that the server skips
-//! after an error or during COPY; they leave the count too high, and a connection that seems to owe something is closed
-//! instead of reused. The count is never too low: a `ReadyForQuery` that nothing asked for is a broken server.
+//! Each Query, Sync and `FunctionCall` is answered by one `ReadyForQuery`, except those that the server skips after an error
+//! or while it takes COPY data, which headers alone cannot always tell apart. A count that is wrong does no harm: a
+//! connection that is thought clean and is not fails its reset, one that is thought busy and is not is closed.
 
 use wire::backend::TransactionStatus;
 
@@ -10,40 +10,69 @@ use wire::backend::TransactionStatus;
 #[derive(Debug)]
 pub(super) struct Ledger {
     owed: u64,
+    /// Syncs that the server most likely skipped, because it was taking COPY data.
+    skipped: u64,
     /// Messages of the extended protocol have gone out that no Sync has followed yet.
     unsynced: bool,
+    /// The last statement was a Query, and not an Execute.
+    simple: bool,
+    /// The server takes COPY data.
+    copying: bool,
     status: TransactionStatus,
 }
 
 impl Ledger {
     /// Of a session that has just been told that the server is ready.
     pub(super) const fn new() -> Self {
-        Self { owed: 0, unsynced: false, status: TransactionStatus::Idle }
+        Self { owed: 0, skipped: 0, unsynced: false, simple: true, copying: false, status: TransactionStatus::Idle }
     }
 
     /// Notes a message of the client's.
     pub(super) fn sent(&mut self, tag: u8) {
         match tag {
+            b'S' if self.copying => self.skipped += 1,
             b'Q' | b'S' | b'F' => {
                 self.owed += 1;
                 self.unsynced = false;
             }
             b'P' | b'B' | b'D' | b'E' | b'C' | b'H' => self.unsynced = true,
-            // COPY data belongs to a statement that is owed already; outside of one the server skips it without a word.
+            // Outside of COPY the server skips them without a word.
+            b'c' | b'f' => self.copying = false,
+            _ => {}
+        }
+        match tag {
+            b'Q' => self.simple = true,
+            b'E' => self.simple = false,
             _ => {}
         }
     }
 
-    /// Notes a `ReadyForQuery`; `false` when nothing had asked for it.
+    /// Notes a message of the server's other than `ReadyForQuery`.
+    pub(super) fn received(&mut self, tag: u8) {
+        match tag {
+            // CopyInResponse. Everything before the statement has been answered, so what is owed now came after it. Some
+            // drivers send a Sync along with the Execute and another one after the data; the former is skipped.
+            b'G' => {
+                self.copying = true;
+                if !self.simple {
+                    self.skipped += self.owed;
+                    self.owed = 0;
+                    self.unsynced = true;
+                }
+            }
+            b'E' => self.copying = false,
+            _ => {}
+        }
+    }
+
+    /// Notes a `ReadyForQuery`; `false` when nothing can have asked for it.
     pub(super) fn ready(&mut self, status: TransactionStatus) -> bool {
         self.status = status;
-        match self.owed.checked_sub(1) {
-            Some(owed) => {
-                self.owed = owed;
-                true
-            }
-            None => false,
-        }
+        self.copying = false;
+        let asked = if self.owed > 0 { &mut self.owed } else { &mut self.skipped };
+        let possible = *asked > 0;
+        *asked = asked.saturating_sub(1);
+        possible
     }
 
     /// Whether the server is still at work, for all we know.
@@ -75,6 +104,45 @@ mod tests {
         assert!(ledger.is_clean());
         ledger.sent(b'P');
         assert!(!ledger.is_clean(), "the answer to a Parse is on its way");
+    }
+
+    #[test]
+    fn copy_skips_the_sync_that_was_sent_with_its_execute() {
+        let mut ledger = Ledger::new();
+        for tag in *b"BES" {
+            ledger.sent(tag);
+        }
+        ledger.received(b'G');
+        assert!(!ledger.is_clean());
+        for tag in *b"ddSdcS" {
+            ledger.sent(tag);
+        }
+        assert!(ledger.is_owed());
+        assert!(ledger.ready(TransactionStatus::Idle));
+        assert!(ledger.is_clean());
+
+        ledger.sent(b'Q');
+        ledger.received(b'G');
+        for tag in *b"dSc" {
+            ledger.sent(tag);
+        }
+        assert!(ledger.is_owed());
+        assert!(ledger.ready(TransactionStatus::Idle));
+        assert!(ledger.is_clean());
+    }
+
+    #[test]
+    fn a_sync_after_a_failed_copy_is_answered() {
+        let mut ledger = Ledger::new();
+        for tag in *b"BE" {
+            ledger.sent(tag);
+        }
+        ledger.received(b'G');
+        ledger.received(b'E');
+        ledger.sent(b'S');
+        assert!(ledger.is_owed());
+        assert!(ledger.ready(TransactionStatus::Failed));
+        assert!(!ledger.is_clean());
     }
 
     #[test]

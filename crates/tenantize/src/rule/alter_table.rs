@@ -1,11 +1,12 @@
 //! ALTER TABLE, but for renames.
 
+use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::place::TablePlace;
-use super::{Rewrite, column, constraint, create_table, target};
+use super::{Rewrite, Sql, column, constraint, create_table, target};
 use crate::expr::{check_type, must_be_unqualified, walk_opt};
-use crate::plan::Grant;
+use crate::plan::{Grant, Scope};
 use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
 use crate::tree;
@@ -31,10 +32,45 @@ pub(super) fn apply(statement: &pb::AlterTableStmt, schema: &mut Schema) -> Verd
         grants.extend(sequence.map(Grant::Sequence));
     }
     let (shared, own) = (NodeEnum::AlterTableStmt(shared), NodeEnum::AlterTableStmt(own));
-    if scope == crate::plan::Scope::Global {
+    if scope == Scope::Global {
         return Ok(Rewrite::alike(scope, own));
     }
-    Ok(Rewrite { grants, ..Rewrite::differing(scope, shared, own) })
+    let mut rewrite = Rewrite { grants, ..Rewrite::differing(scope, shared, own) };
+    if let Some(tables) = checked_against_rows(&rewrite, &name, schema) {
+        rewrite.shared = seen_by_owner(&tables, rewrite.shared);
+    }
+    Ok(rewrite)
+}
+
+/// The tenants' tables whose rows PostgreSQL compares because the statement adds a foreign key.
+fn checked_against_rows(rewrite: &Rewrite, table: &str, schema: &Schema) -> Option<Vec<String>> {
+    let [Sql::Tree(statement)] = rewrite.shared.as_slice() else { return None };
+    let Some(NodeEnum::AlterTableStmt(alter)) = &statement.node else { return None };
+    let mut tables = Vec::new();
+    for command in &alter.cmds {
+        if let Some(NodeEnum::AlterTableCmd(command)) = &command.node
+            && let Some(NodeEnum::Constraint(constraint)) = command.def.as_deref().and_then(|def| def.node.as_ref())
+            && let Some(parent) = &constraint.pktable
+        {
+            for name in [table, &parent.relname] {
+                let of_tenants = schema.find(name).is_some_and(|table| table.scope == Scope::Tenant);
+                if of_tenants && !tables.iter().any(|known| known == name) {
+                    tables.push(name.to_owned());
+                }
+            }
+        }
+    }
+    (!tables.is_empty()).then_some(tables)
+}
+
+/// Under FORCE the owner sees no row, and PostgreSQL 15 then takes a new foreign key for valid without having compared
+/// anything (tried on 15.20). So FORCE pauses; the tenants' roles are under row-level security all the same.
+fn seen_by_owner(tables: &[String], statements: Vec<Sql>) -> Vec<Sql> {
+    let turn = |word: &'static str| {
+        let sql = move |table: &String| format!("ALTER TABLE {} {word} ROW LEVEL SECURITY", quote_ident(table));
+        tables.iter().map(sql).map(Sql::Text)
+    };
+    turn("NO FORCE").chain(statements).chain(turn("FORCE")).collect()
 }
 
 /// What a command becomes where tables are shared, and the sequence it makes.
@@ -132,11 +168,11 @@ fn drop_column(column: &str, table: &str, schema: &mut Schema) -> Verdict<()> {
     let indexes = model.indexes.iter().filter(|index| uses(&index.mentions)).map(|index| &index.name);
     let checks = model.checks.iter().filter(|check| uses(&check.mentions)).map(|check| &check.name);
     let computed = model.columns.iter().filter(|other| uses(&other.computed_from)).map(|other| &other.name);
-    let users: Vec<&str> =
+    let dependents: Vec<&str> =
         keys.chain(foreign).chain(indexes).chain(checks).chain(computed).map(String::as_str).collect();
-    if !users.is_empty() {
+    if !dependents.is_empty() {
         return Err(Fault::new(
-            format!("column {column} of table {table} is used by {}", users.join(", ")),
+            format!("column {column} of table {table} is used by {}", dependents.join(", ")),
             "drop those first, in statements of their own",
         ));
     }

@@ -84,7 +84,6 @@ pub(super) fn lift_keys(column: &mut pb::ColumnDef) -> Vec<pb::Constraint> {
             (Kind::ConstrPrimary | Kind::ConstrUnique | Kind::ConstrForeign, _) => {
                 lifted.push(of_table(constraint, &column.colname));
                 after_lifted = true;
-                continue;
             }
             // DEFERRABLE and its kin are nodes of their own after a column's constraint, and fields of a table's.
             (Kind::ConstrAttrDeferrable, Some(last)) if after_lifted => last.deferrable = true,

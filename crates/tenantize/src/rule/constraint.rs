@@ -70,7 +70,8 @@ fn check_identity_option(option: &pb::Node) -> Verdict<()> {
     }
 }
 
-/// Gives a table's constraint its place in the schema and, on a tenant's table, the form it has where tables are shared.
+/// Gives a table's constraint its place in the schema and, on a tenant's table, the form it has where tables are
+/// shared.
 pub(super) fn settle(constraint: &mut pb::Constraint, table: &str, schema: &mut Schema) -> Verdict<()> {
     use pb::ConstrType as Kind;
     match constraint.contype() {

@@ -19,7 +19,12 @@ pub(super) fn apply(statement: &pb::Node, stage: Stage, schema: &Schema) -> Verd
     let scope = reader.scope(stage)?;
     let mut shared = statement.clone();
     Reader::new(schema, true).statement(&mut shared)?;
-    Ok(Rewrite { scope, shared: vec![Sql::Tree(shared)], own: vec![Sql::Tree(own)], grants: Vec::new() })
+    Ok(Rewrite {
+        scope,
+        shared: vec![Sql::Tree(Box::new(shared))],
+        own: vec![Sql::Tree(Box::new(own))],
+        grants: Vec::new(),
+    })
 }
 
 /// Reads one statement with everything in it, and notes what it touches.

@@ -10,15 +10,15 @@ use crate::refusal::{Fault, Verdict};
 impl Reader<'_> {
     /// Reads what rows come from.
     pub(super) fn from(&mut self, items: &mut [pb::Node]) -> Verdict<()> {
-        items.iter_mut().try_for_each(|item| self.from_item(item))
+        items.iter_mut().try_for_each(|item| self.source_of_rows(item))
     }
 
-    fn from_item(&mut self, item: &mut pb::Node) -> Verdict<()> {
+    fn source_of_rows(&mut self, item: &mut pb::Node) -> Verdict<()> {
         match &mut item.node {
             Some(NodeEnum::RangeVar(relation)) => self.read(relation),
             Some(NodeEnum::JoinExpr(join)) => {
                 for arm in [&mut join.larg, &mut join.rarg].into_iter().flatten() {
-                    self.from_item(arm)?;
+                    self.source_of_rows(arm)?;
                 }
                 expr::walk_all(&mut join.using_clause, self)?;
                 expr::walk_opt(&mut join.quals, self)

@@ -1,5 +1,7 @@
 //! The sample app: what its SQL becomes, and that PostgreSQL runs it.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "clippy.toml spares test functions, not what they call")]
+
 mod app;
 mod catalog;
 mod plan;

@@ -31,7 +31,7 @@ impl Bench {
         let app: AppName = format!("t{}", &Uuid::now_v7().simple().to_string()[12..32]).parse().expect("a name");
         let mut bench = Self { admin, config, names: app.names(), databases: vec![], roles: vec![], _scratch: scratch };
         let (rw, ro) = (bench.names.shared_rw.clone(), bench.names.shared_ro.clone());
-        for group in [bench.names.own_rw.clone(), bench.names.own_ro.clone(), rw, ro] {
+        for group in [bench.names.owner.clone(), bench.names.own_rw.clone(), bench.names.own_ro.clone(), rw, ro] {
             bench.role(&group, "NOLOGIN").await;
         }
         bench
@@ -52,13 +52,17 @@ impl Bench {
         tenant
     }
 
-    /// A new database with the schemas that plans rely on.
+    /// A new database with the schemas that plans rely on; the connection acts as the owner of the app's tables, who is
+    /// no superuser.
     async fn database(&mut self, kind: &str) -> Client {
         let name = format!("{}_{kind}", self.names.database);
         self.admin.batch_execute(&format!("CREATE DATABASE {}", quote_ident(&name))).await.expect("a database");
         let client = connect(self.config.clone().dbname(&name)).await;
         self.databases.push(name);
-        client.batch_execute(SETUP).await.expect("the schemas");
+        let owner = quote_ident(&self.names.owner);
+        let setup =
+            format!("ALTER SCHEMA public OWNER TO {owner}; ALTER SCHEMA global OWNER TO {owner}; SET ROLE {owner}");
+        client.batch_execute(&format!("{SETUP} {setup}")).await.expect("the schemas");
         client
     }
 
@@ -122,14 +126,14 @@ fn plan_of(sources: &Sources) -> Plan {
 /// The names that PostgreSQL gives in a plain database are those that shared tables have.
 async fn same_catalog(bench: &mut Bench, sources: &Sources, label: &str) -> (Plan, Client) {
     let plan = plan_of(sources);
-    let plain = bench.database(&format!("{label}_plain")).await;
-    run_as_written(&plain, &sources.migrations).await;
+    let as_written = bench.database(&format!("{label}_plain")).await;
+    run_as_written(&as_written, &sources.migrations).await;
     let shared = bench.database(label).await;
     run(&shared, &plan.shared_ddl(&bench.names)).await;
     let own = bench.database(&format!("{label}_own")).await;
     run(&own, &plan.own_database_ddl(&bench.names)).await;
 
-    let expected = catalog::describe(&plain, &["public"]).await;
+    let expected = catalog::describe(&as_written, &["public"]).await;
     assert!(expected.len() > 10, "{expected:?}");
     assert_eq!(catalog::describe(&shared, &["public", "global"]).await, expected);
     assert_eq!(catalog::describe(&own, &["public", "global"]).await, expected);
@@ -151,7 +155,9 @@ async fn tenants_share_tables_and_see_their_own_rows() {
         // A second time: what the seed guards with ON CONFLICT stays as it is.
         run(&client, &plan.shared_tenant_seed()[..1]).await;
     }
-    assert_eq!(number(&shared, "SELECT count(*) FROM services").await, 10, "the superuser sees both");
+    assert_eq!(number(&shared, "SELECT count(*) FROM services").await, 0, "the owner is under row-level security");
+    shared.batch_execute("RESET ROLE").await.expect("a superuser again");
+    assert_eq!(number(&shared, "SELECT count(*) FROM services").await, 10, "a superuser is not");
 
     for access in [Access::ReadWrite, Access::ReadOnly] {
         let client = bench.login("shop", first, access).await;
@@ -209,8 +215,11 @@ async fn a_tenant_may_have_a_schema_or_a_database() {
     let tenant = bench.tenant(&rw, &ro).await;
     let schema = quote_ident(&format!("t_{}", tenant.hex()));
     let role = quote_ident(&Role::new(tenant, Access::ReadWrite).to_string());
-    let setup =
-        format!("CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {role}; SET search_path = {schema}, global");
+    let owner = quote_ident(&bench.names.owner);
+    let setup = format!(
+        "RESET ROLE; CREATE SCHEMA {schema} AUTHORIZATION {owner}; GRANT USAGE ON SCHEMA {schema} TO {role};
+         SET ROLE {owner}; SET search_path = {schema}, global"
+    );
     database.batch_execute(&setup).await.expect("a schema");
     run(&database, &plan.own_schema_ddl(tenant)).await;
 
@@ -219,6 +228,35 @@ async fn a_tenant_may_have_a_schema_or_a_database() {
     run(&client, &plan.own_tenant_seed()).await;
     assert_eq!(number(&client, "SELECT count(*) FROM appointments").await, 1);
     drop((client, database));
+    bench.clear().await;
+}
+
+/// PostgreSQL compares a new foreign key with the rows that the table's owner sees.
+#[tokio::test]
+async fn a_foreign_key_added_later_is_held_against_every_tenants_rows() {
+    let mut bench = Bench::new().await;
+    let file = |name: &str, text: &str| SqlFile { name: name.to_owned(), text: text.to_owned() };
+    let tables = "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p int);";
+    let plan = plan_of(&Sources {
+        migrations: vec![file("1.sql", tables), file("2.sql", "ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p;")],
+        seed: vec![file("3.sql", "INSERT INTO c (p) VALUES (1);")],
+    });
+    let shared = bench.database("fk").await;
+    let ddl = plan.shared_ddl(&bench.names);
+    let (first, second): (Vec<_>, Vec<_>) = ddl.into_iter().partition(|statement| statement.file == "1.sql");
+    run(&shared, &first).await;
+    let (rw, ro) = (bench.names.shared_rw.clone(), bench.names.shared_ro.clone());
+    let tenant = bench.tenant(&rw, &ro).await;
+    let client = bench.login("fk", tenant, Access::ReadWrite).await;
+    run(&client, &plan.shared_tenant_seed()).await;
+
+    let script: Vec<&str> = second.iter().map(|statement| statement.sql.as_str()).collect();
+    let error = shared.batch_execute(&script.join("; ")).await.expect_err("a child without a parent");
+    assert_eq!(error.as_db_error().and_then(|error| error.constraint()), Some("c_p_fkey"));
+    client.batch_execute("INSERT INTO p VALUES (1)").await.expect("the parent");
+    shared.batch_execute(&script.join("; ")).await.expect("a child with a parent");
+    assert_eq!(catalog::unprotected(&shared).await, Vec::<String>::new(), "FORCE is back");
+    drop((client, shared));
     bench.clear().await;
 }
 
@@ -253,7 +291,8 @@ async fn names_are_those_of_a_plain_database() {
          ALTER TABLE loose RENAME COLUMN b TO renamed;
          CREATE INDEX ON loose (renamed);
          ALTER TABLE notes RENAME TO remarks;
-         CREATE TABLE notes (id int GENERATED BY DEFAULT AS IDENTITY (START WITH 5) PRIMARY KEY, p int REFERENCES notes);
+         CREATE TABLE notes (id int GENERATED BY DEFAULT AS IDENTITY (START WITH 5) PRIMARY KEY,
+             p int REFERENCES notes);
          DROP INDEX loose_a_idx1;
          COMMENT ON CONSTRAINT p_pkey ON p IS 'key';
          COMMENT ON INDEX loose_a_idx IS 'index';

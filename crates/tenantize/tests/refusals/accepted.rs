@@ -46,7 +46,8 @@ fn what_needs_no_change_keeps_its_text() {
     for seed in [
         "UPDATE t /* kept */ SET (a, c) = (SELECT count(*), max(u.id) FROM u) WHERE EXISTS (SELECT FROM u)",
         "DELETE FROM t USING u, generate_series(1, 3) AS n WHERE t.id = u.id AND n = t.id",
-        "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 3) INSERT INTO u (id) SELECT i FROM n",
+        "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 3) \
+         INSERT INTO u (id) SELECT i FROM n",
         "INSERT INTO t (id, a) SELECT id, row_number() OVER (PARTITION BY id ORDER BY id) FROM u JOIN g USING (id)",
         "INSERT INTO u (id) SELECT x.a FROM json_to_recordset('[]') AS x (a int)",
         "UPDATE t SET b = CASE WHEN a IS NULL THEN 'x' ELSE upper(b) END, a = DEFAULT, c = (ARRAY[1, 2])[1]",
@@ -80,4 +81,45 @@ fn rows_of_global_tables_may_come_with_a_migration() {
         plan(&format!("{TABLES}INSERT INTO g VALUES (1, 'x')"), "").unwrap_or_else(|refusals| panic!("{refusals}"));
     let last = plan.migrations().last().expect("steps");
     assert_eq!((last.scope, last.shared.as_slice()), (tenantize::Scope::Global, last.own.as_slice()));
+}
+
+#[test]
+fn keys_and_foreign_keys_lead_with_the_tenant() {
+    for (column, constraint) in [
+        ("p int REFERENCES t", "CONSTRAINT x_p_fkey FOREIGN KEY (tenant_id, p) REFERENCES t (tenant_id, id)"),
+        (
+            "p int REFERENCES t (id) MATCH FULL ON DELETE SET NULL ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED",
+            "CONSTRAINT x_p_fkey FOREIGN KEY (tenant_id, p) REFERENCES t (tenant_id, id) ON UPDATE CASCADE \
+             ON DELETE SET NULL (p)DEFERRABLE INITIALLY DEFERRED",
+        ),
+        (
+            "p text, q int, CONSTRAINT f FOREIGN KEY (p) REFERENCES t (b) ON DELETE SET DEFAULT (p)",
+            "CONSTRAINT f FOREIGN KEY (tenant_id, p) REFERENCES t (tenant_id, b) ON DELETE SET DEFAULT (p)",
+        ),
+        (
+            "p int REFERENCES g ON DELETE SET NULL",
+            "CONSTRAINT x_p_fkey FOREIGN KEY (p) REFERENCES g ON DELETE SET NULL",
+        ),
+        (
+            "p int REFERENCES x (q), q int UNIQUE",
+            "CONSTRAINT x_p_fkey FOREIGN KEY (tenant_id, p) REFERENCES x (tenant_id, q)",
+        ),
+        ("p int PRIMARY KEY", "CONSTRAINT x_pkey PRIMARY KEY (tenant_id, p)"),
+        ("p int UNIQUE NULLS NOT DISTINCT", "CONSTRAINT x_p_key UNIQUE NULLS NOT DISTINCT (tenant_id, p)"),
+        ("p int, q int, UNIQUE (p) INCLUDE (q)", "CONSTRAINT x_p_q_key UNIQUE (tenant_id, p) INCLUDE (q)"),
+    ] {
+        let plan =
+            plan(&format!("{TABLES}CREATE TABLE x ({column})"), "").unwrap_or_else(|refusals| panic!("{refusals}"));
+        let created = plan.migrations().iter().find(|step| step.shared[0].starts_with("CREATE TABLE x"));
+        let sql = &created.expect("the table").shared[0];
+        assert!(sql.ends_with(&format!("{constraint})")), "{column}\nexpected: {constraint}\n{sql}");
+    }
+}
+
+#[test]
+fn a_key_said_twice_is_one_key() {
+    let plan = plan("CREATE TABLE t (a int PRIMARY KEY, UNIQUE (a), CONSTRAINT named UNIQUE (a))", "")
+        .unwrap_or_else(|refusals| panic!("{refusals}"));
+    let sql = &plan.migrations()[0].shared[0];
+    assert!(sql.ends_with("sindico.current_tenant(), CONSTRAINT named PRIMARY KEY (tenant_id, a))"), "{sql}");
 }

@@ -1,0 +1,322 @@
+//! What tests stand on: two PostgreSQL servers for the whole run, and a síndico of its own for each test.
+//!
+//! `devdb run` hands the servers over by environment. Without it each test starts its own, which is slower and just as
+//! clean.
+
+use std::time::Duration;
+
+use api::{AdminToken, GatewayAddress};
+use catalog::{AppFile, Catalog, MasterKey};
+use devdb::Scratch;
+use domain::AppName;
+use gateway::GatewaySettings;
+use lifecycle::{AddApp, AddCluster, Probe};
+use pool::PoolSettings;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use server::{House, HouseSettings};
+use tenantize::Manifest;
+use tokio::net::TcpListener;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+/// The control database that tests copy.
+const TEMPLATE: &str = "control_template";
+pub(crate) const TOKEN: &str = "the operators' token, which is long enough";
+
+/// The servers: handed over by the test run, or started by this test.
+struct Servers {
+    dsns: [String; 2],
+    _own: Vec<Scratch>,
+}
+
+/// A síndico with the pet shop, on two clusters, with all doors open.
+pub(crate) struct Bed {
+    house: Option<House>,
+    servers: Servers,
+    pub(crate) app: AppName,
+    pub(crate) api: String,
+    pub(crate) gateway_port: u16,
+    http: reqwest::Client,
+    control: String,
+    master: MasterKey,
+}
+
+/// What differs between tests.
+pub(crate) struct Options {
+    pub(crate) probe: Probe,
+    pub(crate) connections_per_tenant: usize,
+    pub(crate) pool: PoolSettings,
+    pub(crate) dedicated_capacity: i32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            probe: Probe::default(),
+            connections_per_tenant: 100,
+            pool: PoolSettings { max_per_cluster: 20, ..PoolSettings::default() },
+            dedicated_capacity: 100,
+        }
+    }
+}
+
+impl Bed {
+    pub(crate) async fn make() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let bed = Self::bare(options).await;
+        bed.lifecycle().add_app(pet_shop(&bed.app)).await.expect("the pet shop registers");
+        bed
+    }
+
+    /// Without an app.
+    pub(crate) async fn bare(options: Options) -> Self {
+        let servers = Servers::find().await;
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        let control = format!("control_{}", &unique[..12]);
+        servers.copy_control(&control).await;
+        let master = MasterKey::generate().expect("random bytes");
+        let app = format!("p{}", &unique[..10]).parse().expect("an app name");
+        let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+        let mut bed = Self { house: None, servers, app, api: String::new(), gateway_port: 0, http, control, master };
+        bed.open(options, true).await;
+        bed
+    }
+
+    /// Stops and starts again over the same control database, as a restarted process would.
+    pub(crate) async fn restart(&mut self, options: Options) {
+        self.house.take().expect("open").leave().await;
+        self.open(options, false).await;
+    }
+
+    async fn open(&mut self, options: Options, first: bool) {
+        let house = House::enter(HouseSettings {
+            control_dsn: self.servers.dsn(0, &self.control),
+            control_connections: 32,
+            master: self.master.clone(),
+            connections_per_tenant: options.connections_per_tenant,
+            changes_at_once: 8,
+            pool: options.pool,
+            probe: options.probe,
+        })
+        .await
+        .expect("the control database opens");
+        if first {
+            for (index, name) in ["main", "dedicated"].into_iter().enumerate() {
+                let cluster = AddCluster {
+                    name: name.parse().expect("a cluster name"),
+                    dsn: self.servers.dsn(index, "postgres"),
+                    dedicated: index == 1,
+                    capacity: (index == 1).then_some(options.dedicated_capacity),
+                    // Other tests use the same servers.
+                    exclusive: false,
+                };
+                house.lifecycle.add_cluster(cluster).await.expect("the cluster registers");
+            }
+        }
+        house.lifecycle.recover().await.expect("recovery");
+        let gateway = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let api = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        self.gateway_port = gateway.local_addr().expect("bound").port();
+        self.api = format!("http://{}", api.local_addr().expect("bound"));
+        let public = GatewayAddress { host: "127.0.0.1".to_owned(), port: self.gateway_port };
+        house.open_doors(gateway, GatewaySettings::default(), api, AdminToken::new(TOKEN), public);
+        self.house = Some(house);
+    }
+
+    pub(crate) fn lifecycle(&self) -> &lifecycle::Lifecycle {
+        &self.house.as_ref().expect("open").lifecycle
+    }
+
+    /// Closes everything and removes the test's databases.
+    pub(crate) async fn close(mut self) {
+        self.house.take().expect("open").leave().await;
+        for index in 0..2 {
+            let server = self.servers.connect(index, "postgres").await;
+            let mine = server
+                .query(
+                    "SELECT datname::text, datistemplate FROM pg_database WHERE datname ~ $1 OR datname = $2",
+                    &[&format!("^(app|tpl|building_app|building_tpl)_{}(_|$)", self.app), &self.control],
+                )
+                .await
+                .expect("databases");
+            for row in mine {
+                let name: String = row.get(0);
+                if row.get(1) {
+                    server.batch_execute(&format!("ALTER DATABASE {name} IS_TEMPLATE false")).await.expect("altered");
+                }
+                server.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("dropped");
+            }
+        }
+    }
+
+    /// A request to the control API as an operator.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let request = self.http.request(method, format!("{}/api/v1{path}", self.api)).bearer_auth(TOKEN);
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        answer(request).await
+    }
+
+    /// A request that is built by hand.
+    pub(crate) fn raw(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.api))
+    }
+
+    /// Makes a tenant and returns the answer of the control API.
+    pub(crate) async fn tenant(&self, slug: &str, isolation: &str) -> Value {
+        let body = json!({"slug": slug, "isolation": isolation});
+        let (status, made) = self.call(Method::POST, "/tenants", Some(body)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made:#}");
+        made
+    }
+
+    /// A superuser's session on the main (0) or dedicated (1) server.
+    pub(crate) async fn superuser(&self, server: usize, database: &str) -> Client {
+        self.servers.connect(server, database).await
+    }
+
+    pub(crate) fn server_dsn(&self, server: usize, database: &str) -> String {
+        self.servers.dsn(server, database)
+    }
+
+    /// Everything on both servers whose name carries a tenant's id: roles, schemas and databases, and how many shared
+    /// rows there are.
+    pub(crate) async fn traces(&self, id: &str) -> Vec<String> {
+        let hex = id.replace('-', "");
+        let mut found = Vec::new();
+        for index in 0..2 {
+            let server = self.superuser(index, "postgres").await;
+            let sql = "SELECT 'role ' || rolname FROM pg_roles WHERE rolname LIKE '%' || $1
+                       UNION ALL SELECT 'database ' || datname FROM pg_database WHERE datname LIKE '%' || $1";
+            found.extend(server.query(sql, &[&hex]).await.expect("roles").iter().map(|row| row.get::<_, String>(0)));
+        }
+        let app = format!("app_{}", self.app);
+        let inside = self.superuser(0, &app).await;
+        let schemas = "SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname LIKE '%' || $1";
+        found.extend(inside.query(schemas, &[&hex]).await.expect("schemas").iter().map(|row| row.get::<_, String>(0)));
+        let tables = "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+                      WHERE a.attname = 'tenant_id' AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace";
+        for table in inside.query(tables, &[]).await.expect("tables") {
+            let table: String = table.get(0);
+            let rows = format!("SELECT count(*) FROM {table} WHERE tenant_id::text = $1");
+            let count: i64 = inside.query_one(&rows, &[&id]).await.expect("rows").get(0);
+            if count > 0 {
+                found.push(format!("{count} rows of {table}"));
+            }
+        }
+        found
+    }
+}
+
+impl Servers {
+    async fn find() -> Self {
+        let given = ["SINDICO_TEST_DSN_1", "SINDICO_TEST_DSN_2"].map(|name| std::env::var(name).ok());
+        if let [Some(main), Some(dedicated)] = given {
+            return Self { dsns: [main, dedicated], _own: Vec::new() };
+        }
+        let (main, dedicated) = tokio::join!(Scratch::start(), Scratch::start());
+        let own = [main.expect("a server"), dedicated.expect("another server")];
+        Self { dsns: own.each_ref().map(|server| server.dsn("postgres")), _own: own.into() }
+    }
+
+    fn dsn(&self, index: usize, database: &str) -> String {
+        let (server, _postgres) = self.dsns[index].rsplit_once('/').expect("a DSN with a database");
+        format!("{server}/{database}")
+    }
+
+    async fn connect(&self, index: usize, database: &str) -> Client {
+        connect(&self.dsn(index, database)).await.expect("a superuser's session")
+    }
+
+    /// Copies the migrated control database, making it first if this test is the first of the run.
+    async fn copy_control(&self, name: &str) {
+        let server = self.connect(0, "postgres").await;
+        server.batch_execute("SELECT pg_advisory_lock(1)").await.expect("the lock");
+        let known = server.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&TEMPLATE]).await.expect("asked");
+        if known.is_none() {
+            server.batch_execute("CREATE DATABASE control_template_next").await.expect("made");
+            let master = MasterKey::generate().expect("random bytes");
+            let catalog = Catalog::open(&self.dsn(0, "control_template_next"), 2, master).await.expect("migrated");
+            catalog.close().await;
+            let rename = format!("ALTER DATABASE control_template_next RENAME TO {TEMPLATE}");
+            // The sessions that migrated it take a moment to be gone.
+            for _ in 0..100 {
+                if server.batch_execute(&rename).await.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await.expect("copied");
+    }
+}
+
+/// The pet shop under another name: several tests register it on the same servers.
+pub(crate) fn pet_shop(name: &AppName) -> AddApp {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../apps/petshop");
+    let mut files = Vec::new();
+    for part in ["migrations", "seed"] {
+        for entry in std::fs::read_dir(format!("{folder}/{part}")).expect("the pet shop") {
+            let path = entry.expect("an entry").path();
+            let file = path.file_name().and_then(|name| name.to_str()).expect("a file name");
+            let content = std::fs::read_to_string(&path).expect("a file");
+            files.push(AppFile { path: format!("{part}/{file}"), content });
+        }
+    }
+    AddApp { manifest: Manifest::parse(&format!("name = \"{name}\"")).expect("a manifest"), files }
+}
+
+/// A session with any connection string.
+pub(crate) async fn connect(dsn: &str) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(dsn, NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// A tenant's session through the gateway.
+pub(crate) async fn enter(made: &Value) -> Client {
+    connect(dsn(made)).await.expect("the gateway lets the tenant in")
+}
+
+pub(crate) fn dsn(made: &Value) -> &str {
+    made["dsn"].as_str().expect("a connection string")
+}
+
+/// What PostgreSQL or the gateway says when it does not let somebody in.
+pub(crate) async fn refusal(dsn: &str) -> (String, String) {
+    let error = connect(dsn).await.err().expect("a refusal");
+    let said = error.as_db_error().unwrap_or_else(|| panic!("an error of the server, not {error:?}"));
+    (said.code().code().to_owned(), format!("{} {}", said.message(), said.hint().unwrap_or_default()))
+}
+
+/// All values of a query, as text, rows joined with commas.
+pub(crate) async fn rows(client: &Client, sql: &str) -> Vec<String> {
+    let messages = client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let row = |message: SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => {
+            Some((0..row.len()).map(|i| row.get(i).unwrap_or("NULL").to_owned()).collect::<Vec<_>>().join(","))
+        }
+        _ => None,
+    };
+    messages.into_iter().filter_map(row).collect()
+}
+
+/// The SQLSTATE with which a statement fails.
+pub(crate) async fn sqlstate(client: &Client, sql: &str) -> String {
+    match client.simple_query(sql).await {
+        Ok(_) => format!("{sql} succeeded"),
+        Err(error) => error.code().map_or_else(|| format!("{error:?}"), |code| code.code().to_owned()),
+    }
+}
+
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.expect("an answer");
+    let status = response.status();
+    let bytes = response.bytes().await.expect("a body");
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}

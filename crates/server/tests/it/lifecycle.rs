@@ -1,0 +1,207 @@
+//! Tenants come, are used, closed, opened and removed; whatever fails leaves nothing.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lifecycle::Probe;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::bed::{Bed, Options, dsn, enter, refusal, rows};
+
+const ALL: [&str; 4] = ["shared", "schema", "database", "cluster"];
+
+#[tokio::test]
+async fn create_use_suspend_resume_delete_in_every_isolation() {
+    let bed = Bed::make().await;
+    for isolation in ALL {
+        let slug = format!("paws-{isolation}");
+        let made = bed.tenant(&slug, isolation).await;
+        let id = made["id"].as_str().expect("an id");
+        assert_eq!((made["isolation"].as_str(), made["status"].as_str()), (Some(isolation), Some("active")));
+        assert!(!bed.traces(id).await.is_empty(), "{isolation}: a tenant has roles");
+
+        let client = enter(&made).await;
+        client
+            .batch_execute("INSERT INTO clients (name, email) VALUES ('Bia', 'bia@example.org')")
+            .await
+            .expect("used");
+        assert_eq!(rows(&client, "SELECT name FROM clients ORDER BY id").await, ["Ana Souza", "Bia"]);
+
+        let suspend = json!({"status": "suspended"});
+        let (status, edited) = bed.call(Method::PATCH, &format!("/tenants/{slug}"), Some(suspend)).await;
+        assert_eq!((status, edited["status"].as_str()), (StatusCode::OK, Some("suspended")));
+        tokio::time::timeout(Duration::from_secs(1), async {
+            while client.simple_query("SELECT 1").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("{isolation}: an open connection outlives suspension by a second"));
+        let (code, text) = refusal(dsn(&made)).await;
+        assert_eq!(code, "28000");
+        assert!(text.contains("suspended") && text.contains("resume"), "{text}");
+
+        // By id this time.
+        let (status, _) = bed.call(Method::PATCH, &format!("/tenants/{id}"), Some(json!({"status": "active"}))).await;
+        assert_eq!(status, StatusCode::OK);
+        let client = enter(&made).await;
+        assert_eq!(rows(&client, "SELECT count(*) FROM clients").await, ["2"], "{isolation}: data is untouched");
+
+        let (status, _) = bed.call(Method::DELETE, &format!("/tenants/{slug}"), None).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{isolation}: deleted with a connection open");
+        assert_eq!(bed.traces(id).await, Vec::<String>::new(), "{isolation}: something is left");
+        let (status, problem) = bed.call(Method::GET, &format!("/tenants/{slug}"), None).await;
+        assert_eq!((status, problem["code"].as_str()), (StatusCode::NOT_FOUND, Some("TENANT_NOT_FOUND")));
+        assert_eq!(refusal(dsn(&made)).await.0, "28000");
+        // The slug is free again.
+        bed.tenant(&slug, isolation).await;
+    }
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn a_creation_that_fails_at_any_step_leaves_nothing() {
+    for step in ["reserve", "roles", "storage", "seed", "verify", "open"] {
+        let armed = Arc::new(Mutex::new(false));
+        let trigger = Arc::clone(&armed);
+        let probe = Probe::new(move |at| at == step && *trigger.lock().expect("not poisoned"));
+        let bed = Bed::with(Options { probe, ..Options::default() }).await;
+        let before = inventory(&bed).await;
+        *armed.lock().expect("not poisoned") = true;
+        for isolation in ALL {
+            let body = json!({"slug": "unlucky", "isolation": isolation});
+            let (status, problem) = bed.call(Method::POST, "/tenants", Some(body)).await;
+            assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "{isolation} at {step}: {problem}");
+            assert!(problem["detail"].as_str().is_some_and(|text| text.contains(step)), "{problem}");
+            let (status, _) = bed.call(Method::GET, "/tenants/unlucky", None).await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{isolation} at {step}: the record is left");
+        }
+        assert_eq!(inventory(&bed).await, before, "at {step}: something is left");
+        *armed.lock().expect("not poisoned") = false;
+        bed.tenant("unlucky", "shared").await;
+        bed.close().await;
+    }
+}
+
+/// Every tenant's role, database and schema, and all rows, of this test's app.
+async fn inventory(bed: &Bed) -> Vec<String> {
+    let inside = bed.superuser(0, &format!("app_{}", bed.app)).await;
+    let mut all = rows(&inside, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 't\\_%' ORDER BY 1").await;
+    all.extend(rows(&inside, "SELECT 'clients', count(*) FROM clients").await);
+    for server in 0..2 {
+        let sql = format!("SELECT datname FROM pg_database WHERE datname LIKE '%{}%' ORDER BY 1", bed.app);
+        all.extend(rows(&bed.superuser(server, "postgres").await, &sql).await);
+        // Roles carry no app in their name; those that are members of the app's groups do belong to it.
+        let sql = format!(
+            "SELECT m.member::regrole FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+             WHERE g.rolname LIKE 'app\\_{}\\_%' ORDER BY 1",
+            bed.app
+        );
+        all.extend(rows(&bed.superuser(server, "postgres").await, &sql).await);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_removal_that_fails_is_finished_later() {
+    let armed = Arc::new(Mutex::new(true));
+    let trigger = Arc::clone(&armed);
+    let probe = Probe::new(move |at| at == "forget" && *trigger.lock().expect("not poisoned"));
+    let mut bed = Bed::with(Options { probe, ..Options::default() }).await;
+    let made = bed.tenant("sticky", "schema").await;
+    let (status, _) = bed.call(Method::DELETE, "/tenants/sticky", None).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    let (_, left) = bed.call(Method::GET, "/tenants/sticky", None).await;
+    assert_eq!(left["status"], "deleting", "closed, and remembered");
+    assert_eq!(refusal(dsn(&made)).await.0, "28000");
+    bed.restart(Options::default()).await;
+    let (status, _) = bed.call(Method::GET, "/tenants/sticky", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "the next start finishes it");
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn fifty_at_once() {
+    let bed = Arc::new(Bed::make().await);
+    let tasks: Vec<_> = (0..50)
+        .map(|index| {
+            let bed = Arc::clone(&bed);
+            tokio::spawn(async move {
+                let made = bed.tenant(&format!("many-{index}"), ALL[index % 4]).await;
+                let client = enter(&made).await;
+                assert_eq!(rows(&client, "SELECT name FROM clients").await, ["Ana Souza"]);
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("made and used");
+    }
+    let (_, page) = bed.call(Method::GET, "/tenants?limit=1000", None).await;
+    assert_eq!(page["items"].as_array().map(Vec::len), Some(50));
+    Arc::into_inner(bed).expect("all tasks ended").close().await;
+}
+
+#[tokio::test]
+async fn one_slug_is_given_once_even_when_asked_for_at_once() {
+    let bed = Arc::new(Bed::make().await);
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let bed = Arc::clone(&bed);
+            tokio::spawn(async move { bed.call(Method::POST, "/tenants", Some(json!({"slug": "wanted"}))).await })
+        })
+        .collect();
+    let mut made = 0;
+    for task in tasks {
+        let (status, answer) = task.await.expect("answered");
+        if status == StatusCode::CREATED {
+            made += 1;
+        } else {
+            assert_eq!((status, answer["code"].as_str()), (StatusCode::CONFLICT, Some("SLUG_TAKEN")), "{answer}");
+        }
+    }
+    assert_eq!(made, 1);
+    Arc::into_inner(bed).expect("all tasks ended").close().await;
+}
+
+#[tokio::test]
+async fn a_full_dedicated_cluster_takes_nobody_more() {
+    let bed = Bed::with(Options { dedicated_capacity: 1, ..Options::default() }).await;
+    let body = |slug: &str| Some(json!({"slug": slug, "isolation": "cluster"}));
+    let (one, two) =
+        tokio::join!(bed.call(Method::POST, "/tenants", body("one")), bed.call(Method::POST, "/tenants", body("two")));
+    let mut statuses = [one.0, two.0];
+    statuses.sort();
+    assert_eq!(statuses, [StatusCode::CREATED, StatusCode::CONFLICT], "{one:?} {two:?}");
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn a_schema_is_dropped_only_when_told_twice_and_can_be_made_anew() {
+    let bed = Bed::make().await;
+    let made = bed.tenant("twice", "schema").await;
+    let client = enter(&made).await;
+    client.batch_execute("INSERT INTO clients (name, phone) VALUES ('Gone', '555 000 111')").await.expect("a row");
+    for confirm in ["", "?confirm=", "?confirm=other"] {
+        let (status, problem) = bed.call(Method::DELETE, &format!("/tenants/twice/schema{confirm}"), None).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{confirm}: {problem}");
+        assert_eq!(problem["code"], "CONFIRMATION_REQUIRED");
+    }
+    let (status, _) = bed.call(Method::POST, "/tenants/twice/schema", None).await;
+    assert_eq!(status, StatusCode::CONFLICT, "it is there");
+    let (status, _) = bed.call(Method::DELETE, "/tenants/twice/schema?confirm=twice", None).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(refusal(dsn(&made)).await.0, "3F000");
+    let (_, shown) = bed.call(Method::GET, "/tenants/twice", None).await;
+    assert!(shown["placement"]["schema"].is_null(), "{shown}");
+    let (status, _) = bed.call(Method::DELETE, "/tenants/twice/schema", Some(json!({"confirm": "twice"}))).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "it is gone");
+    let (status, _) = bed.call(Method::POST, "/tenants/twice/schema", None).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(rows(&enter(&made).await, "SELECT name FROM clients").await, ["Ana Souza"], "new, with the seed");
+
+    bed.tenant("other", "shared").await;
+    let (status, problem) = bed.call(Method::POST, "/tenants/other/schema", None).await;
+    assert_eq!((status, problem["code"].as_str()), (StatusCode::CONFLICT, Some("WRONG_ISOLATION")));
+    bed.close().await;
+}
