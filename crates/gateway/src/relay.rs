@@ -155,7 +155,8 @@ impl Relay {
             return Some(End::Told(fault));
         }
         // An answer is worth waiting for unless its question was cut off in the middle.
-        if up.has_left() && up.has_sent_all() && !(ledger.is_owed() && up.is_drained()) {
+        let awaits_answer = ledger.is_owed() && up.is_drained();
+        if up.has_left() && !awaits_answer && !up.pump.has_passed() && !down.pump.has_passed() {
             return Some(End::ClientGone);
         }
         (self.draining && self.is_at_rest()).then(|| End::Told(Fault::shutdown()))

@@ -54,11 +54,6 @@ impl Upstream {
         self.left
     }
 
-    /// Whether nothing that the client sent is left to go out.
-    pub(super) const fn has_sent_all(&self) -> bool {
-        !self.pump.has_passed()
-    }
-
     /// Whether the server has everything that the client sent, up to the end of a message.
     pub(super) fn is_drained(&self) -> bool {
         self.pump.is_drained()
