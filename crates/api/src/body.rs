@@ -52,7 +52,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", "Malformed JSON", detail)
 }
 
-/// serde_json ends its messages with a position, which a pointer says better.
+/// `serde_json` ends its messages with a position, which a pointer says better.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())
@@ -108,8 +108,8 @@ mod tests {
             (r#"{"slug": 3}"#, 422, "/slug"),
             (r#"{"slug": null}"#, 422, "/slug"),
             (r#"{"slug": "a", "x": 1}"#, 422, "/x"),
-            (r#"{}"#, 422, "slug"),
-            (r#"[]"#, 422, "/"),
+            ("{}", 422, "slug"),
+            ("[]", 422, "/"),
             (r#"{"slug": "a""#, 400, "line 1"),
             (r#"{"slug": "a"} x"#, 400, "line 1"),
             ("", 400, "line 1"),

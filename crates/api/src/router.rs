@@ -23,7 +23,7 @@ use crate::{Door, admin, apps, clusters, health, keys, schema, tenant, tenants};
 /// An app's whole SQL comes in one body.
 const MAX_BODY: usize = 16 << 20;
 /// The longest change is registering an app with many tables on many clusters.
-const MAX_TIME: Duration = Duration::from_secs(300);
+const MAX_TIME: Duration = Duration::from_mins(5);
 
 #[derive(OpenApi)]
 #[openapi(

@@ -67,7 +67,7 @@ impl MasterKey {
     pub fn role_verifier(&self, cluster: Uuid, role: Role) -> Result<Verifier, SealError> {
         let mut salt = [0; 16];
         aws_lc_rs::rand::fill(&mut salt).map_err(|Unspecified| SealError::Random)?;
-        Ok(Verifier::derive(&self.role_password(cluster, role), &salt, crate::SCRAM_ITERATIONS))
+        Ok(Verifier::derive(self.role_password(cluster, role), &salt, crate::SCRAM_ITERATIONS))
     }
 
     /// Seals a value for one place (AES-256-GCM, the place as additional data, the nonce in front).

@@ -1,5 +1,7 @@
 //! Registering an app.
 
+use std::path::Path;
+
 use aws_lc_rs::digest::{Context, SHA256};
 use catalog::{App, AppFile, CatalogError, NewApp};
 use data_encoding::HEXLOWER;
@@ -25,7 +27,7 @@ impl Lifecycle {
     /// changes nothing.
     pub async fn add_app(&self, new: AddApp) -> Result<App, LifecycleError> {
         let desk = self.clone();
-        self.through(async move { desk.add_app_now(new).await }).await
+        self.through(Box::pin(async move { desk.add_app_now(new).await })).await
     }
 
     async fn add_app_now(&self, new: AddApp) -> Result<App, LifecycleError> {
@@ -124,7 +126,8 @@ pub(crate) fn plan_files(files: &[AppFile]) -> Result<Plan, LifecycleError> {
     }
     for file in sorted {
         let sql = SqlFile { name: file.path.clone(), text: file.content.clone() };
-        let plain = |rest: &str| rest.ends_with(".sql") && !rest.contains(['/', '\\']) && !rest.contains("..");
+        let plain =
+            |rest: &str| Path::new(rest).extension().is_some_and(|kind| kind == "sql") && !rest.contains(['/', '\\']);
         match file.path.split_once('/') {
             Some(("migrations", rest)) if plain(rest) => sources.migrations.push(sql),
             Some(("seed", rest)) if plain(rest) => sources.seed.push(sql),

@@ -38,17 +38,20 @@ impl Lifecycle {
     /// Registers a cluster, or its new address, and builds every registered app on it.
     pub async fn add_cluster(&self, new: AddCluster) -> Result<AddedCluster, LifecycleError> {
         let desk = self.clone();
-        self.through(async move { desk.add_cluster_now(&new).await }).await
+        self.through(Box::pin(async move { desk.add_cluster_now(&new).await })).await
     }
 
     async fn add_cluster_now(&self, new: &AddCluster) -> Result<AddedCluster, LifecycleError> {
         let (host, port) = address(&new.dsn)?;
         let server = Session::open(&new.name, parse_dsn(&new.dsn)?).await?;
         let server_version = inspect(&server).await?;
+        let known = self.catalog.clusters().await?.into_iter().find(|cluster| cluster.name == new.name);
+        if let Some(known) = &known {
+            self.recognise(&server, known, new.dedicated).await?;
+        }
         let warnings = close_doors(&server, new.exclusive).await?;
         drop(server);
 
-        let known = self.catalog.clusters().await?.into_iter().any(|cluster| cluster.name == new.name);
         let capacity = new.capacity.or(if new.dedicated { Some(1) } else { None });
         let id = self
             .catalog
@@ -64,13 +67,37 @@ impl Lifecycle {
             .await?;
         let cluster = self.catalog.clusters().await?.into_iter().find(|cluster| cluster.id == id);
         let cluster = cluster.ok_or_else(|| LifecycleError::Unverified("the cluster's record is gone".to_owned()))?;
+        // Connections that were opened to another address, or with another password, are of no use any more.
+        self.threshold.forget_cluster(id);
         if let Err(cause) = self.prepare_apps(&cluster).await {
-            if !known {
+            if known.is_none() {
                 self.discard_cluster(&cluster).await?;
             }
             return Err(cause);
         }
         Ok(AddedCluster { cluster, warnings })
+    }
+
+    /// A name that is known may get a new address, but not another server: its tenants would lose their data from sight.
+    async fn recognise(&self, server: &Session, known: &Cluster, dedicated: bool) -> Result<(), LifecycleError> {
+        let refuse = |why: String| Err(LifecycleError::BadCluster(format!("cluster \"{}\" {why}", known.name)));
+        if known.dedicated != dedicated && self.catalog.tenants_on(known.id).await? > 0 {
+            return refuse(
+                "has tenants, so it stays dedicated or not as it is; register the server as it was".to_owned(),
+            );
+        }
+        for app in self.catalog.apps().await? {
+            let template = app.name.names().template;
+            if self.catalog.is_prepared(&app.name, known.id).await?
+                && !self.is_ours(server, &app.name, &template).await?
+            {
+                return refuse(format!(
+                    "is registered, and this server lacks its database {template}; give the server that has it, or \
+                     register this one under another name"
+                ));
+            }
+        }
+        Ok(())
     }
 
     async fn prepare_apps(&self, cluster: &Cluster) -> Result<(), LifecycleError> {

@@ -39,7 +39,7 @@ impl Lifecycle {
     /// it.
     pub async fn create_tenant(&self, new: NewTenant) -> Result<Created, LifecycleError> {
         let desk = self.clone();
-        self.through(async move { desk.create_tenant_now(&new).await }).await
+        self.through(Box::pin(async move { desk.create_tenant_now(&new).await })).await
     }
 
     async fn create_tenant_now(&self, new: &NewTenant) -> Result<Created, LifecycleError> {

@@ -11,7 +11,7 @@ impl Lifecycle {
     /// recorded as `deleting` and is finished by [`Lifecycle::recover`].
     pub async fn delete_tenant(&self, which: TenantRef) -> Result<(), LifecycleError> {
         let desk = self.clone();
-        self.through(async move { desk.delete_tenant_now(&which).await }).await
+        self.through(Box::pin(async move { desk.delete_tenant_now(&which).await })).await
     }
 
     async fn delete_tenant_now(&self, which: &TenantRef) -> Result<(), LifecycleError> {

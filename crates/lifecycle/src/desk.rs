@@ -1,7 +1,7 @@
 //! Who makes the changes.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use catalog::{Catalog, Tenant, TenantRef};
@@ -13,6 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::add_app::plan_files;
 use crate::{LifecycleError, Probe};
+
+/// A change on its way.
+pub(crate) type Change<T> = Pin<Box<dyn Future<Output = Result<T, LifecycleError>> + Send>>;
 
 /// Makes changes, a bounded number at a time. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,12 +51,9 @@ impl Lifecycle {
         self.running.wait().await;
     }
 
-    /// Runs a change to its end, even if whoever asked for it goes away in the middle.
-    pub(crate) async fn through<T, F>(&self, change: F) -> Result<T, LifecycleError>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, LifecycleError>> + Send + 'static,
-    {
+    /// Runs a change to its end, even if whoever asked for it goes away in the middle. Changes are boxed: their futures are
+    /// large, and every request would carry one.
+    pub(crate) async fn through<T: Send + 'static>(&self, change: Change<T>) -> Result<T, LifecycleError> {
         let slots = Arc::clone(&self.slots);
         let task = self.running.spawn(async move {
             let _slot = slots.acquire().await.map_err(|_closed| LifecycleError::Stopping)?;

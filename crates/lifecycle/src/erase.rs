@@ -3,7 +3,7 @@
 
 use domain::{Isolation, Placement, Role, TenantId, quote_ident};
 
-use crate::server::Session;
+use crate::server::{Session, builder_name};
 use crate::{Lifecycle, LifecycleError};
 
 /// How long a session that was told to end may take, in milliseconds.
@@ -14,7 +14,8 @@ impl Lifecycle {
     pub(crate) async fn erase(&self, tenant: TenantId, placement: &Placement) -> Result<(), LifecycleError> {
         self.threshold.forget(tenant);
         let server = self.admin(placement.cluster, None).await?;
-        let roles = self.close_logins(&server, tenant).await?;
+        end_sessions(&server, Sessions::Building(tenant)).await?;
+        let roles = close_logins(&server, tenant).await?;
         match placement.isolation {
             Isolation::Shared | Isolation::Schema => self.erase_inside(tenant, placement, &roles).await?,
             Isolation::Database | Isolation::Cluster => {
@@ -36,42 +37,6 @@ impl Lifecycle {
         if gone { Ok(()) } else { Err(LifecycleError::Unverified(format!("removal of tenant {tenant}"))) }
     }
 
-    /// Ends the tenant's sessions for good: no new login first, then those that are there. Returns the roles that exist.
-    pub(crate) async fn close_logins(&self, server: &Session, tenant: TenantId) -> Result<Vec<String>, LifecycleError> {
-        let mut existing = Vec::new();
-        for role in Role::both(tenant).map(|role| role.to_string()) {
-            if server.ask("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1::text)", &[&role]).await? {
-                server.run(&format!("ALTER ROLE \"{role}\" NOLOGIN")).await?;
-                existing.push(role);
-            }
-        }
-        self.end_sessions(server, &existing).await?;
-        Ok(existing)
-    }
-
-    /// Ends the sessions of these roles and waits until they have.
-    pub(crate) async fn end_sessions(&self, server: &Session, roles: &[String]) -> Result<(), LifecycleError> {
-        let ended = server
-            .ask(
-                "SELECT coalesce(bool_and(pg_terminate_backend(pid, $2)), true)
-                 FROM pg_stat_activity WHERE usename = ANY ($1::text[])",
-                &[&roles, &PATIENCE_MS],
-            )
-            .await?;
-        // A session that ended by itself in between answers false as well, so only what is still there counts.
-        let none_left = ended
-            || server
-                .ask("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = ANY ($1::text[]))", &[&roles])
-                .await?;
-        if none_left {
-            return Ok(());
-        }
-        Err(LifecycleError::Server {
-            cluster: "the tenant's".to_owned(),
-            reason: format!("sessions of {} did not end within {PATIENCE_MS} ms", roles.join(", ")),
-        })
-    }
-
     /// Rows or schema in the app's database, and whatever else there belongs to the roles or grants them something.
     async fn erase_inside(
         &self,
@@ -83,6 +48,10 @@ impl Lifecycle {
         inside.run("BEGIN").await?;
         if placement.isolation == Isolation::Schema {
             inside.run(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_ident(&placement.schema))).await?;
+            let left = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text)";
+            if inside.ask(left, &[&placement.schema]).await? {
+                return Err(LifecycleError::Unverified(format!("removal of the schema of tenant {tenant}")));
+            }
         } else {
             delete_rows(&inside, tenant).await?;
         }
@@ -91,6 +60,49 @@ impl Lifecycle {
         }
         inside.run("COMMIT").await
     }
+}
+
+/// Ends the tenant's sessions for good: no new login first, then those that are there. Returns the roles that exist.
+async fn close_logins(server: &Session, tenant: TenantId) -> Result<Vec<String>, LifecycleError> {
+    let mut existing = Vec::new();
+    for role in Role::both(tenant).map(|role| role.to_string()) {
+        if server.ask("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1::text)", &[&role]).await? {
+            server.run(&format!("ALTER ROLE \"{role}\" NOLOGIN")).await?;
+            existing.push(role);
+        }
+    }
+    end_sessions(server, Sessions::Of(&existing)).await?;
+    Ok(existing)
+}
+
+/// Which sessions to end.
+#[derive(Clone, Copy)]
+pub(crate) enum Sessions<'a> {
+    /// Those that logged in as one of these roles.
+    Of(&'a [String]),
+    /// What a process that died left running for a tenant. Whoever erases holds the tenant's lock, so nobody alive is
+    /// building it.
+    Building(TenantId),
+}
+
+/// Ends sessions and waits until they have ended.
+pub(crate) async fn end_sessions(server: &Session, which: Sessions<'_>) -> Result<(), LifecycleError> {
+    let (column, names) = match which {
+        Sessions::Of(roles) => ("usename", roles.to_vec()),
+        Sessions::Building(tenant) => ("application_name", vec![builder_name(tenant)]),
+    };
+    let theirs = format!("FROM pg_stat_activity WHERE {column} = ANY ($1::text[])");
+    let end = format!("SELECT coalesce(bool_and(pg_terminate_backend(pid, $2)), true) {theirs}");
+    // A session that ended by itself in between answers false as well, so only what is still there counts. That is a
+    // question of its own: within one statement the view does not change.
+    let gone = format!("SELECT NOT EXISTS (SELECT {theirs})");
+    if server.ask(&end, &[&names, &PATIENCE_MS]).await? || server.ask(&gone, &[&names]).await? {
+        return Ok(());
+    }
+    Err(LifecycleError::Server {
+        cluster: "the tenant's".to_owned(),
+        reason: format!("sessions of {} did not end within {PATIENCE_MS} ms", names.join(", ")),
+    })
 }
 
 /// Deletes the tenant's rows from every shared table. All of them go, and no key leads out of a tenant, so foreign keys

@@ -49,10 +49,9 @@ impl Lifecycle {
     pub(crate) async fn unprepare(&self, app: &AppName, cluster: &Cluster) -> Result<(), LifecycleError> {
         let names = app.names();
         let server = self.admin(cluster.id, None).await?;
-        let mark = self.mark(app);
         for database in [&names.database, &names.template] {
             drop_database(&server, &building(database)).await?;
-            if comment_of(&server, database).await?.flatten().as_deref() == Some(&mark) {
+            if self.is_ours(&server, app, database).await? {
                 drop_database(&server, database).await?;
             }
         }
@@ -100,6 +99,16 @@ impl Lifecycle {
             server.run(&format!("ALTER DATABASE {from} IS_TEMPLATE true ALLOW_CONNECTIONS false")).await?;
         }
         server.run(&format!("ALTER DATABASE {from} RENAME TO {to}")).await
+    }
+
+    /// Whether a database is there and this installation made it for the app.
+    pub(crate) async fn is_ours(
+        &self,
+        server: &Session,
+        app: &AppName,
+        database: &str,
+    ) -> Result<bool, LifecycleError> {
+        Ok(comment_of(server, database).await?.flatten().as_deref() == Some(&self.mark(app)))
     }
 
     /// What tells our databases from somebody else's of the same name: it follows from the master key.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 /// Asked before each step of a change, by name; answering `true` makes the step fail there. In production it is silent.
 #[derive(Clone, Default)]
-pub struct Probe(Option<Arc<dyn Fn(&str) -> bool + Send + Sync>>);
+pub struct Probe(Option<Arc<Question>>);
+
+type Question = dyn Fn(&str) -> bool + Send + Sync;
 
 impl Probe {
     /// A probe that fails the steps that `fails` picks.

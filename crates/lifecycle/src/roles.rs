@@ -15,7 +15,7 @@ impl Lifecycle {
         app: &AppName,
         placement: &Placement,
     ) -> Result<(), LifecycleError> {
-        let server = self.admin(placement.cluster, None).await?;
+        let server = self.builder(tenant, placement.cluster, None).await?;
         let options = if server.ask(SET_OPTION, &[]).await? { " WITH INHERIT TRUE, SET FALSE" } else { "" };
         let mut sql = String::from("BEGIN;");
         for role in Role::both(tenant) {

@@ -4,13 +4,14 @@ use catalog::{ChangeLock, Tenant, TenantRef};
 use domain::{Isolation, Role, Status, quote_ident};
 use tracing::info;
 
+use crate::erase::{Sessions, end_sessions};
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
     /// Gives a tenant whose schema was dropped a new one, with the app's tables and seed.
     pub async fn create_schema(&self, which: TenantRef) -> Result<Tenant, LifecycleError> {
         let desk = self.clone();
-        self.through(async move {
+        self.through(Box::pin(async move {
             let (tenant, _lock) = desk.lock_in_schema(&which).await?;
             if tenant.present {
                 return Err(LifecycleError::SchemaExists(tenant.slug));
@@ -23,14 +24,14 @@ impl Lifecycle {
             desk.catalog.set_present(tenant.id, true).await?;
             info!(tenant = %tenant.id, slug = %tenant.slug, "schema created");
             desk.find(&TenantRef::Id(tenant.id)).await
-        })
+        }))
         .await
     }
 
     /// Drops a tenant's schema with everything in it. The tenant keeps its record, roles and keys.
     pub async fn drop_schema(&self, which: TenantRef) -> Result<(), LifecycleError> {
         let desk = self.clone();
-        self.through(async move {
+        self.through(Box::pin(async move {
             let (tenant, _lock) = desk.lock_in_schema(&which).await?;
             if !tenant.present {
                 return Err(LifecycleError::SchemaMissing(tenant.slug));
@@ -41,11 +42,11 @@ impl Lifecycle {
             desk.threshold.forget(tenant.id);
             let inside = desk.admin(tenant.placement.cluster, Some(&tenant.placement.database)).await?;
             let roles = Role::both(tenant.id).map(|role| role.to_string());
-            desk.end_sessions(&inside, &roles).await?;
+            end_sessions(&inside, Sessions::Of(&roles)).await?;
             inside.run(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_ident(&tenant.placement.schema))).await?;
             info!(tenant = %tenant.id, slug = %tenant.slug, "schema dropped");
             Ok(())
-        })
+        }))
         .await
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use domain::Role;
+use domain::{Role, TenantId};
 use tenantize::Statement;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, NoTls};
@@ -26,7 +26,7 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) async fn open(cluster: impl ToString, mut config: Config) -> Result<Self, LifecycleError> {
         let cluster = cluster.to_string();
-        config.connect_timeout(CONNECT_TIMEOUT).application_name("sindico");
+        config.connect_timeout(CONNECT_TIMEOUT);
         let (client, connection) = config
             .connect(NoTls)
             .await
@@ -94,14 +94,35 @@ pub(crate) fn parse_dsn(dsn: &str) -> Result<Config, LifecycleError> {
             postgres_text(&error)
         ))
     })?;
-    config.options(LIMITS);
+    config.options(LIMITS).application_name("sindico");
     Ok(config)
+}
+
+/// What sessions that build a tenant call themselves.
+pub(crate) fn builder_name(tenant: TenantId) -> String {
+    format!("sindico {}", tenant.hex())
 }
 
 impl Lifecycle {
     /// A superuser's session on a cluster, in the database that its DSN names or in another.
     pub(crate) async fn admin(&self, cluster: Uuid, database: Option<&str>) -> Result<Session, LifecycleError> {
         let mut config = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
+        if let Some(database) = database {
+            config.dbname(database);
+        }
+        Session::open(cluster, config).await
+    }
+
+    /// The same for building one tenant. The session says whom it works for, because PostgreSQL finishes a statement whose
+    /// client has died: whoever undoes the work has to end it first ([`Lifecycle::erase`]).
+    pub(crate) async fn builder(
+        &self,
+        tenant: TenantId,
+        cluster: Uuid,
+        database: Option<&str>,
+    ) -> Result<Session, LifecycleError> {
+        let mut config = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
+        config.application_name(builder_name(tenant));
         if let Some(database) = database {
             config.dbname(database);
         }

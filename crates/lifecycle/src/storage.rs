@@ -30,7 +30,7 @@ impl Lifecycle {
         plan: &Plan,
         placement: &Placement,
     ) -> Result<(), LifecycleError> {
-        let inside = self.admin(placement.cluster, Some(&placement.database)).await?;
+        let inside = self.builder(tenant, placement.cluster, Some(&placement.database)).await?;
         let schema = quote_ident(&placement.schema);
         let owner = quote_ident(&app.names().owner);
         let [t, r] = Role::both(tenant);
@@ -57,7 +57,7 @@ impl Lifecycle {
         app: &AppName,
         placement: &Placement,
     ) -> Result<(), LifecycleError> {
-        let server = self.admin(placement.cluster, None).await?;
+        let server = self.builder(tenant, placement.cluster, None).await?;
         let (database, template) = (quote_ident(&placement.database), quote_ident(&app.names().template));
         let [t, r] = Role::both(tenant);
         server

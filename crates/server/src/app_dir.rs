@@ -65,7 +65,7 @@ fn read_part(inside: &Path, part: &str, files: &mut Vec<AppFile>) -> anyhow::Res
         if name.starts_with('.') {
             continue;
         }
-        if !name.ends_with(".sql") || !path.is_file() {
+        if path.extension().is_none_or(|kind| kind != "sql") || !path.is_file() {
             bail!("{} is no SQL file; {part}/ holds *.sql only", path.display());
         }
         let content =

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use domain::{AppName, ClusterName, DisplayName, Isolation, Slug};
 
-/// Runs PostgreSQL for all the tenants of a SaaS.
+/// Runs PostgreSQL for all the tenants of a service.
 #[derive(Debug, Parser)]
 #[command(name = "sindico", version, propagate_version = true)]
 pub struct Cli {

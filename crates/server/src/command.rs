@@ -17,7 +17,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
     let console = *console;
     let dir = cli.dir.as_deref();
     match cli.command {
-        Command::Up(args) => up::up(dir, &args, console).await,
+        Command::Up(args) => Box::pin(up::up(dir, &args, console)).await,
         Command::Serve { config } => serve::serve(&config).await,
         Command::App(command) => app::run(command, &Client::find(dir)?, console).await,
         Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,

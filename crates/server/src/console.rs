@@ -33,11 +33,13 @@ impl Console {
     }
 
     /// A line of the result.
+    #[expect(clippy::unused_self, reason = "whoever speaks has been given the console")]
     pub(crate) fn say(self, text: &str) {
         let _reader_gone = writeln!(std::io::stdout(), "{text}");
     }
 
     /// A line beside the result.
+    #[expect(clippy::unused_self, reason = "whoever speaks has been given the console")]
     pub(crate) fn note(self, text: &str) {
         let _reader_gone = writeln!(std::io::stderr(), "{text}");
     }

@@ -46,6 +46,12 @@ impl Endpoints {
         Ok(Published(path))
     }
 
+    /// Removes what an instance that was killed left: it leads nowhere, or to somebody else.
+    pub(crate) fn retract(dir: &Path) -> anyhow::Result<()> {
+        let path = dir.join(FILE);
+        remove_if_there(&path).with_context(|| format!("cannot remove {}", path.display()))
+    }
+
     /// Reads the file that a running síndico has written.
     pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
         let path = dir.join(FILE);

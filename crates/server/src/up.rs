@@ -45,6 +45,7 @@ pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> a
     let programs = Programs::find()?;
     let dirs = Dirs::make(dir.unwrap_or(Path::new(DEFAULT_DIR)))?;
     let _lock = DirLock::take(&dirs.base)?;
+    Endpoints::retract(&dirs.base)?;
     logging::to_file(dirs.log()?, "info");
     // Before anything is started: a port that is taken should cost nothing.
     let gateway = listen("gateway", args.gateway_port, GATEWAY_PORT).await?;

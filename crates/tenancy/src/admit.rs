@@ -58,6 +58,11 @@ impl Threshold {
             self.pool.close_role(&role.to_string());
         }
     }
+
+    /// Closes the idle server connections to a cluster, and those in use as soon as they are given back.
+    pub fn forget_cluster(&self, cluster: uuid::Uuid) {
+        self.pool.close_cluster(cluster);
+    }
 }
 
 /// The newest route of a tenant, if it still has this key.

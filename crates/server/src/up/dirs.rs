@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use aws_lc_rs::digest::{SHA256, digest};
 use catalog::MasterKey;
 use data_encoding::HEXLOWER;
@@ -29,10 +29,9 @@ impl Dirs {
         let cannot = || format!("{} cannot be used as síndico's folder; give another with --dir", dir.display());
         fs::create_dir_all(dir).with_context(cannot)?;
         let base = dir.canonicalize().with_context(cannot)?;
-        if !base.is_dir() {
-            bail!("{} is not a folder; give another with --dir", dir.display());
+        if is_ours(&base).with_context(cannot)? {
+            fs::set_permissions(&base, Permissions::from_mode(0o711)).with_context(cannot)?;
         }
-        fs::set_permissions(&base, Permissions::from_mode(0o711)).with_context(cannot)?;
         let clusters = clusters_of(&base)?;
         Ok(Self { base, clusters })
     }
@@ -64,6 +63,12 @@ impl Dirs {
         written.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(key)
     }
+}
+
+/// Whether the folder is an instance's, or about to become one: somebody's folder with other things in it keeps its mode.
+fn is_ours(base: &Path) -> std::io::Result<bool> {
+    let used = base.join("master.key").exists() || base.join("lock").exists();
+    Ok(used || fs::read_dir(base)?.next().is_none())
 }
 
 /// `clusters` in the folder. As root, PostgreSQL runs as another user; where that user cannot get to the folder, as
@@ -105,6 +110,15 @@ mod tests {
         let key = dirs.master_key().expect("a key").to_hex();
         assert_eq!(fs::metadata(dirs.base.join("master.key")).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(Dirs::make(&dirs.base).expect("again").master_key().expect("again").to_hex(), key);
+    }
+
+    #[test]
+    fn a_folder_with_other_things_in_it_keeps_its_mode() {
+        let parent = tempfile::tempdir().expect("a folder");
+        fs::write(parent.path().join("letter"), "").expect("written");
+        fs::set_permissions(parent.path(), Permissions::from_mode(0o1777)).expect("opened");
+        Dirs::make(parent.path()).expect("made");
+        assert_eq!(fs::metadata(parent.path()).expect("there").permissions().mode() & 0o7777, 0o1777);
     }
 
     #[test]
