@@ -70,6 +70,9 @@ fn read_part(inside: &Path, part: &str, files: &mut Vec<AppFile>) -> anyhow::Res
         }
         let content =
             fs::read_to_string(&path).with_context(|| format!("cannot read {} as UTF-8 text", path.display()))?;
+        if content.contains('\0') {
+            bail!("{} holds a NUL byte, which no SQL has; save it as plain text", path.display());
+        }
         files.push(AppFile { path: format!("{part}/{name}"), content });
     }
     Ok(())

@@ -171,6 +171,7 @@ impl Config {
                     .to_owned(),
             ));
         }
+        is_url(&raw.control.dsn)?;
         let gateway_listen = loopback("gateway.listen", &raw.gateway.listen)?;
         // Each change holds one connection and needs another; one more listens for announcements.
         let needed =
@@ -216,6 +217,17 @@ fn secret(base: &Path, key: &str, file: &Path) -> Result<String, ConfigError> {
     let text = fs::read_to_string(&path)
         .map_err(|error| ConfigError(format!("{key}: cannot read {}: {error}", path.display())))?;
     Ok(text.trim().to_owned())
+}
+
+/// Only the form: what is in it, the control database's driver judges. The text is not repeated, it holds a password.
+fn is_url(dsn: &str) -> Result<(), ConfigError> {
+    match reqwest::Url::parse(dsn) {
+        Ok(url) if ["postgres", "postgresql"].contains(&url.scheme()) => Ok(()),
+        _ => Err(ConfigError(
+            "control.dsn: this is no connection string; write \"postgresql://user:password@host:5432/sindico\""
+                .to_owned(),
+        )),
+    }
 }
 
 fn positive(key: &str, value: usize) -> Result<usize, ConfigError> {
@@ -272,6 +284,11 @@ mod tests {
         ] {
             let error = Config::parse(&format!("{MINIMAL}{more}"), dir.path()).expect_err(more).to_string();
             assert!(error.contains(named), "{more}: {error}");
+        }
+        for dsn in ["", "db", "host=db user=a", "mysql://a:b@db/sindico"] {
+            let error = Config::parse(&MINIMAL.replace("postgresql://a:b@db/sindico", dsn), dir.path());
+            let error = error.expect_err(dsn).to_string();
+            assert!(error.starts_with("control.dsn"), "{dsn}: {error}");
         }
         fs::write(dir.path().join("token"), "short").expect("written");
         let error = Config::parse(MINIMAL, dir.path()).expect_err("a short token").to_string();

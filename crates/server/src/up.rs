@@ -74,7 +74,7 @@ pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> a
         Ok(None) => Ok(()),
         Err(error) => Err(error),
     };
-    clusters.stop().await.and(outcome)
+    console.wait("stopping PostgreSQL", clusters.stop()).await.and(outcome)
 }
 
 /// From running clusters to open doors.

@@ -1,5 +1,7 @@
 //! The two private PostgreSQL servers of an embedded síndico.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use devdb::{Cluster, ClusterConfig, Programs};
 use tokio_postgres::NoTls;
@@ -16,6 +18,11 @@ pub(crate) const DEDICATED_CAPACITY: i32 = 100;
 /// What a server allows, and how much of it the gateway's pool may take: the rest is for síndico's own sessions.
 const MAX_CONNECTIONS: usize = 200;
 pub(crate) const POOL_CONNECTIONS: usize = 120;
+
+/// A server with thousands of schemas or databases has tens of thousands of files to write out when it stops, and, after a
+/// crash, to synchronise when it starts. Hurrying it costs more than waiting.
+const START_TIMEOUT: Duration = Duration::from_mins(10);
+const STOP_TIMEOUT: Duration = Duration::from_mins(5);
 
 const CONTROL_DATABASE: &str = "sindico";
 
@@ -67,6 +74,8 @@ impl Clusters {
 
 async fn start(programs: &Programs, dirs: &Dirs, steps: &Steps, name: &str) -> anyhow::Result<Cluster> {
     let mut config = ClusterConfig::new(dirs.clusters.join(name));
+    config.start_timeout = START_TIMEOUT;
+    config.stop_timeout = STOP_TIMEOUT;
     config.settings = vec![("max_connections".to_owned(), MAX_CONNECTIONS.to_string())];
     let starting = async { Cluster::start(programs, config).await.with_context(|| format!("cluster {name}")) };
     steps.timed(&format!("cluster {name}"), starting).await
