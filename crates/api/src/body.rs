@@ -4,10 +4,13 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use serde::de::DeserializeOwned;
-use serde_path_to_error::{Path, Segment};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_path_to_error::Segment;
 
 use crate::problem::Problem;
+
+/// The largest body, in bytes: an app's whole SQL comes in one.
+pub(crate) const MAX_BODY: usize = 16 << 20;
 
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -28,26 +31,38 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             ));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            Problem::new(rejection.status(), "BODY_UNREADABLE", "Body could not be read", rejection.body_text())
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                let detail = format!("the body is larger than {} MiB; send less at once", MAX_BODY >> 20);
+                return Problem::new(rejection.status(), "BODY_TOO_LARGE", "Body too large", detail);
+            }
+            let detail = format!("{}; send the request again", rejection.body_text());
+            Problem::new(StatusCode::BAD_REQUEST, "BODY_UNREADABLE", "Body could not be read", detail)
         })?;
         parse(&bytes).map(Self)
     }
 }
 
+/// Reads a JSON object. First whether it is JSON at all: on the way to a type, serde calls some values malformed that are
+/// only of another kind than the field takes.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        if error.inner().is_data() {
-            Problem::field(pointer(error.path()), plain(error.inner()))
+    let text = std::str::from_utf8(bytes).map_err(|error| malformed(&error))?;
+    let _syntax: IgnoredAny = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    // Serde would also take the fields of a struct as an array, in their order, which no client should learn to rely on.
+    if !text.trim_start().starts_with('{') {
+        return Err(Problem::field("", "the body has to be a JSON object"));
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let detail = if error.inner().is_data() {
+            plain(error.inner())
         } else {
-            malformed(error.inner())
-        }
-    })?;
-    reader.end().map_err(|error| malformed(&error))?;
-    Ok(value)
+            "the field takes a value of another kind; GET /api/v1/openapi.json tells which".to_owned()
+        };
+        Problem::field(pointer(error.path(), missing_field(&detail)), detail)
+    })
 }
 
-fn malformed(error: &serde_json::Error) -> Problem {
+fn malformed(error: &dyn std::error::Error) -> Problem {
     let detail = format!("the body is not JSON: {error}");
     Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_JSON", "Malformed JSON", detail)
 }
@@ -58,20 +73,44 @@ fn plain(error: &serde_json::Error) -> String {
     text.rsplit_once(" at line ").map_or(text.clone(), |(message, _)| message.to_owned())
 }
 
-/// RFC 6901.
-fn pointer(path: &Path) -> String {
+/// The field that serde misses; its path ends at the object that should have had it.
+fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+/// RFC 6901; the empty text is the whole body.
+fn pointer(path: &serde_path_to_error::Path, last: Option<&str>) -> String {
     let mut pointer = String::new();
+    let mut push = |key: &str| {
+        pointer.push('/');
+        pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+    };
     for segment in path {
         match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } | Segment::Enum { variant: key } => {
-                pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
-            }
+            Segment::Seq { index } => push(&index.to_string()),
+            Segment::Map { key } | Segment::Enum { variant: key } => push(key),
             Segment::Unknown => {}
         }
     }
-    if pointer.is_empty() { "/".to_owned() } else { pointer }
+    if let Some(key) = last {
+        push(key);
+    }
+    pointer
+}
+
+/// Parameters in the path.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        read.map(|axum::extract::Path(value)| Self(value)).map_err(|rejection| {
+            let detail = format!("{}; write the address as percent-encoded UTF-8", rejection.body_text());
+            Problem::new(StatusCode::BAD_REQUEST, "MALFORMED_PATH", "Malformed path", detail)
+        })
+    }
 }
 
 /// Query parameters.
@@ -108,8 +147,9 @@ mod tests {
             (r#"{"slug": 3}"#, 422, "/slug"),
             (r#"{"slug": null}"#, 422, "/slug"),
             (r#"{"slug": "a", "x": 1}"#, 422, "/x"),
-            ("{}", 422, "slug"),
-            ("[]", 422, "/"),
+            ("{}", 422, "\"/slug\""),
+            ("[]", 422, "pointer: \"\""),
+            (r#"["a"]"#, 422, "JSON object"),
             (r#"{"slug": "a""#, 400, "line 1"),
             (r#"{"slug": "a"} x"#, 400, "line 1"),
             ("", 400, "line 1"),

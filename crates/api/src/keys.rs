@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::Door;
 use crate::problem::Problem;
 use crate::tenants::named;
+use crate::words::AccessWord;
 
 /// A key; its secret was shown when it was made.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,7 +21,7 @@ pub(crate) struct KeyView {
     /// What its owner calls it.
     label: String,
     /// `read_write` or `read_only`.
-    #[schema(value_type = String)]
+    #[schema(value_type = AccessWord)]
     access: &'static str,
     /// RFC 3339.
     #[serde(with = "time::serde::rfc3339")]

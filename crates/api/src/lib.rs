@@ -16,6 +16,7 @@ mod schema;
 mod serve;
 mod tenant;
 mod tenants;
+mod words;
 
 pub use door::{AdminToken, Door, GatewayAddress};
 pub use router::{openapi, router};

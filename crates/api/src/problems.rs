@@ -71,6 +71,9 @@ impl From<LifecycleError> for Problem {
             }
             LifecycleError::BadApp(_) => unusable("INVALID_APP", "The app's files are not usable").at("/files"),
             LifecycleError::DatabaseTaken { .. } => conflict("DATABASE_TAKEN", "Database name already in use"),
+            LifecycleError::KindFixed { .. } => {
+                conflict("CLUSTER_KIND_FIXED", "Cluster of the other kind").at("/dedicated")
+            }
             LifecycleError::BadCluster(_) => unusable("INVALID_CLUSTER", "The server is not usable").at("/dsn"),
             LifecycleError::Server { .. } => {
                 error!(error = %detail, "a cluster failed");
@@ -82,7 +85,7 @@ impl From<LifecycleError> for Problem {
                 problem.detail.push_str("; síndico is still removing what was made");
                 problem
             }
-            LifecycleError::Unverified(_) | LifecycleError::Injected(_) => {
+            LifecycleError::Unverified(_) | LifecycleError::Injected(_) | LifecycleError::CutOff => {
                 error!(error = %detail, "a change failed");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error", detail)
             }

@@ -3,25 +3,26 @@
 use std::any::Any;
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
+use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::body::MAX_BODY;
 use crate::problem::Problem;
 use crate::{Door, admin, apps, clusters, health, keys, schema, tenant, tenants};
 
-/// An app's whole SQL comes in one body.
-const MAX_BODY: usize = 16 << 20;
 /// The longest change is registering an app with many tables on many clusters.
 const MAX_TIME: Duration = Duration::from_mins(5);
 
@@ -73,7 +74,36 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let (operators, everybody) = routes();
     let described = OpenApiRouter::with_openapi(Description::openapi());
-    described.nest("/api/v1", operators.merge(everybody)).into_openapi()
+    let mut description = described.nest("/api/v1", operators.merge(everybody)).into_openapi();
+    for item in description.paths.paths.values_mut() {
+        let methods = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        methods.into_iter().flatten().for_each(describe_problems);
+    }
+    description
+}
+
+/// What every operation has in common: problems have a media type of their own (RFC 9457, section 3), and síndico or its
+/// control database can fail under any of them.
+fn describe_problems(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    for (status, about) in [
+        (StatusCode::INTERNAL_SERVER_ERROR, "síndico failed"),
+        (StatusCode::SERVICE_UNAVAILABLE, "The control database does not answer, or síndico is stopping"),
+        (StatusCode::GATEWAY_TIMEOUT, "The request took too long"),
+    ] {
+        let problem = Content::new(Some(Ref::from_schema_name(Problem::name())));
+        let response = ResponseBuilder::new().description(about).content("application/json", problem);
+        responses.entry(status.as_str().to_owned()).or_insert_with(|| response.build().into());
+    }
+    for response in responses.values_mut() {
+        if let RefOr::T(response) = response
+            && let Some(RefOr::T(content)) = response.content.get("application/json")
+            && matches!(&content.schema, Some(RefOr::Ref(it)) if it.ref_location.ends_with("/Problem"))
+            && let Some(content) = response.content.shift_remove("application/json")
+        {
+            response.content.insert("application/problem+json".to_owned(), content);
+        }
+    }
 }
 
 /// Everything that the door answers.
@@ -92,12 +122,19 @@ pub fn router(door: Door) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, MAX_TIME))
+        .layer(middleware::from_fn(in_time))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TraceLayer::new_for_http())
         .layer(PropagateRequestIdLayer::new(request_id.clone()))
         .layer(SetRequestIdLayer::new(request_id, MakeRequestUuid))
         .with_state(door)
+}
+
+async fn in_time(request: Request, next: Next) -> Result<Response, Problem> {
+    tokio::time::timeout(MAX_TIME, next.run(request)).await.map_err(|_elapsed| {
+        let detail = "the request took too long; a change that it began goes on, so look before asking again";
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", "Request took too long", detail)
+    })
 }
 
 async fn unknown_route() -> Problem {

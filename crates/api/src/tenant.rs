@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::Door;
 use crate::admin::bearer;
 use crate::problem::Problem;
+use crate::words::AccessWord;
 
 /// What a tenant may know of itself.
 #[derive(Debug, Serialize, ToSchema)]
@@ -17,7 +18,7 @@ pub(crate) struct OwnView {
     id: Uuid,
     slug: String,
     /// What the key that was sent allows: `read_write` or `read_only`.
-    #[schema(value_type = String)]
+    #[schema(value_type = AccessWord)]
     access: &'static str,
 }
 

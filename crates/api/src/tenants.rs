@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::problem::Problem;
+use crate::words::{IsolationWord, StatusWord};
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,8 +27,10 @@ pub(crate) struct TenantView {
     /// Which app it uses.
     pub(crate) app: String,
     /// `provisioning`, `active`, `suspended` or `deleting`.
+    #[schema(value_type = StatusWord)]
     pub(crate) status: String,
     /// `shared`, `schema`, `database` or `cluster`.
+    #[schema(value_type = IsolationWord)]
     pub(crate) isolation: String,
     /// Where its rows are.
     pub(crate) placement: PlacementView,

@@ -1,5 +1,7 @@
 //! Clusters in the control database.
 
+use std::fmt;
+
 use domain::ClusterName;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -31,7 +33,6 @@ pub struct Cluster {
 }
 
 /// What registering a cluster takes.
-#[derive(Debug)]
 pub struct NewCluster<'a> {
     /// The operator's name for it.
     pub name: &'a ClusterName,
@@ -47,6 +48,13 @@ pub struct NewCluster<'a> {
     pub dedicated: bool,
     /// See [`Cluster::capacity`].
     pub capacity: Option<i32>,
+}
+
+/// Without the DSN, which holds a password.
+impl fmt::Debug for NewCluster<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewCluster").field("name", &self.name.as_str()).finish_non_exhaustive()
+    }
 }
 
 impl Catalog {

@@ -85,11 +85,15 @@ pub(crate) fn access(word: &str) -> Result<Access, CatalogError> {
 }
 
 impl Catalog {
-    /// Gives a tenant one more key. The tenant has to exist.
-    pub async fn add_key(&self, tenant: TenantId, new: &NewKey<'_>) -> Result<(Key, KeySecret), CatalogError> {
-        let salt = sqlx::query_scalar!("SELECT salt FROM sindico.tenants WHERE id = $1", tenant.as_uuid())
-            .fetch_one(&self.db)
-            .await?;
+    /// Gives a tenant one more key; none when the tenant is gone.
+    pub async fn add_key(&self, tenant: TenantId, new: &NewKey<'_>) -> Result<Option<(Key, KeySecret)>, CatalogError> {
+        let mut tx = self.db.begin().await?;
+        // The lock is the one that the foreign key takes anyway; taken now, a deletion cannot come in between.
+        let salt =
+            sqlx::query_scalar!("SELECT salt FROM sindico.tenants WHERE id = $1 FOR KEY SHARE", tenant.as_uuid())
+                .fetch_optional(&mut *tx)
+                .await?;
+        let Some(salt) = salt else { return Ok(None) };
         let secret = KeySecret::generate()?;
         let id = Uuid::now_v7();
         let created_at = sqlx::query_scalar!(
@@ -102,8 +106,9 @@ impl Catalog {
             secret.verifier(&salt).to_string(),
             new.expires_at,
         )
-        .fetch_one(&self.db)
+        .fetch_one(&mut *tx)
         .await?;
+        tx.commit().await?;
         self.refresh_tenant(tenant).await?;
         let key = Key {
             id: KeyId::from_uuid(id),
@@ -112,7 +117,7 @@ impl Catalog {
             created_at,
             expires_at: new.expires_at,
         };
-        Ok((key, secret))
+        Ok(Some((key, secret)))
     }
 
     /// A tenant's keys, oldest first.

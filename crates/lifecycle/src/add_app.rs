@@ -118,6 +118,11 @@ impl Lifecycle {
 
 /// Sorts an app's files into migrations and seed, and reads their SQL.
 pub(crate) fn plan_files(files: &[AppFile]) -> Result<Plan, LifecycleError> {
+    if files.is_empty() {
+        return Err(LifecycleError::BadApp(
+            "the app has no files; an app has migrations/*.sql and seed/*.sql".to_owned(),
+        ));
+    }
     let mut sources = Sources { migrations: Vec::new(), seed: Vec::new() };
     let mut sorted: Vec<&AppFile> = files.iter().collect();
     sorted.sort_by(|a, b| a.path.cmp(&b.path));
@@ -126,8 +131,8 @@ pub(crate) fn plan_files(files: &[AppFile]) -> Result<Plan, LifecycleError> {
     }
     for file in sorted {
         let sql = SqlFile { name: file.path.clone(), text: file.content.clone() };
-        let plain =
-            |rest: &str| Path::new(rest).extension().is_some_and(|kind| kind == "sql") && !rest.contains(['/', '\\']);
+        let odd = |c: char| c.is_control() || c == '/' || c == '\\';
+        let plain = |rest: &str| Path::new(rest).extension().is_some_and(|kind| kind == "sql") && !rest.contains(odd);
         match file.path.split_once('/') {
             Some(("migrations", rest)) if plain(rest) => sources.migrations.push(sql),
             Some(("seed", rest)) if plain(rest) => sources.seed.push(sql),
@@ -172,9 +177,16 @@ mod tests {
 
     #[test]
     fn files_in_the_wrong_place_are_named() {
-        for path in ["0001.sql", "migrations/../x.sql", "migrations/a/b.sql", "migrations/a.txt", "views/a.sql"] {
+        for path in [
+            "0001.sql",
+            "migrations/../x.sql",
+            "migrations/a/b.sql",
+            "migrations/a.txt",
+            "migrations/\0.sql",
+            "views/a.sql",
+        ] {
             let error = plan_files(&[file(path, "")]).expect_err(path).to_string();
-            assert!(error.contains(path), "{error}");
+            assert!(error.contains(&format!("{path:?}")), "{error}");
         }
         let twice = plan_files(&[file("seed/a.sql", ""), file("seed/a.sql", "")]).expect_err("twice").to_string();
         assert!(twice.contains("given twice"), "{twice}");

@@ -1,5 +1,7 @@
 //! Registering a cluster.
 
+use std::fmt;
+
 use catalog::{Cluster, NewCluster};
 use domain::ClusterName;
 use tokio_postgres::config::{Host, SslMode};
@@ -11,7 +13,6 @@ use crate::{Lifecycle, LifecycleError};
 const OLDEST: i32 = 150_000;
 
 /// A server that tenants are to be placed on.
-#[derive(Debug)]
 pub struct AddCluster {
     /// The operator's name for it.
     pub name: ClusterName,
@@ -23,6 +24,13 @@ pub struct AddCluster {
     pub capacity: Option<i32>,
     /// The server is síndico's alone: close databases that anybody may connect to.
     pub exclusive: bool,
+}
+
+/// Without the DSN, which holds a password.
+impl fmt::Debug for AddCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddCluster").field("name", &self.name.as_str()).finish_non_exhaustive()
+    }
 }
 
 /// A registered cluster and what an operator should know of it.
@@ -46,8 +54,9 @@ impl Lifecycle {
         let server = Session::open(&new.name, parse_dsn(&new.dsn)?).await?;
         let server_version = inspect(&server).await?;
         let known = self.catalog.clusters().await?.into_iter().find(|cluster| cluster.name == new.name);
-        if let Some(known) = &known {
-            self.recognise(&server, known, new.dedicated).await?;
+        match &known {
+            Some(known) => self.recognise(&server, known, new.dedicated).await?,
+            None => self.expect_stranger(&server).await?,
         }
         let warnings = close_doors(&server, new.exclusive).await?;
         drop(server);
@@ -80,21 +89,35 @@ impl Lifecycle {
 
     /// A name that is known may get a new address, but not another server: its tenants would lose their data from sight.
     async fn recognise(&self, server: &Session, known: &Cluster, dedicated: bool) -> Result<(), LifecycleError> {
-        let refuse = |why: String| Err(LifecycleError::BadCluster(format!("cluster \"{}\" {why}", known.name)));
-        if known.dedicated != dedicated && self.catalog.tenants_on(known.id).await? > 0 {
-            return refuse(
-                "has tenants, so it stays dedicated or not as it is; register the server as it was".to_owned(),
-            );
+        // Not even an empty one: the kind decides which databases an app has there.
+        if known.dedicated != dedicated {
+            return Err(LifecycleError::KindFixed { cluster: known.name.clone(), dedicated: known.dedicated });
         }
         for app in self.catalog.apps().await? {
             let template = app.name.names().template;
             if self.catalog.is_prepared(&app.name, known.id).await?
-                && !self.is_ours(server, &app.name, &template).await?
+                && !self.is_ours(server, &app.name, known.id, &template).await?
             {
-                return refuse(format!(
-                    "is registered, and this server lacks its database {template}; give the server that has it, or \
-                     register this one under another name"
-                ));
+                return Err(LifecycleError::BadCluster(format!(
+                    "cluster \"{}\" is registered, and this server lacks its database {template}; give the server that \
+                     has it, or register this one under another name",
+                    known.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// One server under two names would hold both kinds of tenants, and undoing one registration would take the other's
+    /// databases.
+    async fn expect_stranger(&self, server: &Session) -> Result<(), LifecycleError> {
+        for app in self.catalog.apps().await? {
+            let template = app.name.names().template;
+            if self.is_of_this_installation(server, &app.name, &template).await? {
+                return Err(LifecycleError::BadCluster(format!(
+                    "the server already is another cluster of this installation, since it has the database {template}; \
+                     register each server once"
+                )));
             }
         }
         Ok(())
@@ -132,7 +155,11 @@ fn address(dsn: &str) -> Result<(String, u16), LifecycleError> {
     if config.get_user().is_none() || config.get_password().is_none() {
         return refuse("lacks a user or a password; a superuser's are needed");
     }
-    Ok((host, config.get_ports().first().copied().unwrap_or(5432)))
+    match config.get_ports() {
+        [] => Ok((host, 5432)),
+        [port] if *port > 0 => Ok((host, *port)),
+        _ => refuse("names no usable port; name one from 1 to 65535"),
+    }
 }
 
 /// Version and rights, checked before anything is recorded.
@@ -203,6 +230,8 @@ mod tests {
         for (dsn, fault) in [
             ("nonsense", "cannot be read"),
             ("user=a password=b", "no host"),
+            ("postgresql://a:b@db:0/x", "no usable port"),
+            ("host=db port=1,2 user=a password=b", "no usable port"),
             ("host=/run/postgresql user=a password=b", "Unix socket"),
             ("host=a,b user=a password=b", "several hosts"),
             ("postgresql://a@db/x", "lacks a user or a password"),

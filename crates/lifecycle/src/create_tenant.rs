@@ -63,7 +63,7 @@ impl Lifecycle {
             }
             Err(cause) => {
                 warn!(tenant = %id, slug = %new.slug, error = %cause, "creation failed; undoing it");
-                match self.remove(id, &placement).await {
+                match self.undo(id, &placement).await {
                     Ok(()) => Err(cause),
                     Err(undoing) => Err(LifecycleError::Undone { cause: cause.into(), undoing: undoing.into() }),
                 }
@@ -81,8 +81,17 @@ impl Lifecycle {
         }
         self.build_tenant(id, app, &plan, placement).await?;
         self.probe.pass("open")?;
-        self.catalog.set_status(id, &[Status::Provisioning], Status::Active).await?;
+        if !self.catalog.set_status(id, &[Status::Provisioning], Status::Active).await? {
+            return Err(LifecycleError::Unverified(format!("status of tenant {id}")));
+        }
         self.find(&TenantRef::Id(id)).await
+    }
+
+    /// The record goes first: an answer that was lost may have made the tenant active, and a tenant that looks active must
+    /// not lose its data. If this cannot be recorded either, the tenant stays whole.
+    async fn undo(&self, id: TenantId, placement: &Placement) -> Result<(), LifecycleError> {
+        self.catalog.set_status(id, &[Status::Provisioning, Status::Active], Status::Deleting).await?;
+        self.remove(id, placement).await
     }
 
     /// Everything of a tenant that is in PostgreSQL, whether or not a record knows of it.

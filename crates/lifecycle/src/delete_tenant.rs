@@ -15,8 +15,10 @@ impl Lifecycle {
     }
 
     async fn delete_tenant_now(&self, which: &TenantRef) -> Result<(), LifecycleError> {
-        let Tenant { id, slug, placement, .. } = self.find(which).await?;
+        let id = self.find(which).await?.id;
         let _lock = self.catalog.lock_tenant(id).await?;
+        // Read again: whoever held the lock may have deleted it.
+        let Tenant { slug, placement, .. } = self.find(&TenantRef::Id(id)).await?;
         self.catalog.set_status(id, &[Status::Active, Status::Suspended], Status::Deleting).await?;
         self.remove(id, &placement).await?;
         info!(tenant = %id, %slug, "tenant deleted");

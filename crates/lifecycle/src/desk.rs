@@ -59,8 +59,8 @@ impl Lifecycle {
             let _slot = slots.acquire().await.map_err(|_closed| LifecycleError::Stopping)?;
             change.await
         });
-        // The task fails to deliver only if it panicked or the runtime is going down.
-        task.await.map_err(|_| LifecycleError::Stopping)?
+        task.await
+            .map_err(|failed| if failed.is_panic() { LifecycleError::CutOff } else { LifecycleError::Stopping })?
     }
 
     pub(crate) async fn plan_of(&self, app: &AppName) -> Result<Arc<Plan>, LifecycleError> {

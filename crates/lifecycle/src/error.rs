@@ -67,6 +67,17 @@ pub enum LifecycleError {
         /// Which app wants it.
         app: AppName,
     },
+    /// What is built on a cluster depends on its kind.
+    #[error(
+        "cluster \"{cluster}\" was registered as {}, and a cluster's kind cannot change; register it as it was",
+        if *.dedicated { "dedicated" } else { "not dedicated" }
+    )]
+    KindFixed {
+        /// Which cluster.
+        cluster: ClusterName,
+        /// Its kind.
+        dedicated: bool,
+    },
     /// The server cannot be used as a cluster.
     #[error("{0}")]
     BadCluster(String),
@@ -92,6 +103,9 @@ pub enum LifecycleError {
     /// A test asked for it.
     #[error("injected failure at {0}")]
     Injected(&'static str),
+    /// The change did not come to its end; what it began is undone by recovery, or by the next attempt.
+    #[error("síndico failed in the middle of this change, which is a bug; see its log, and please report it")]
+    CutOff,
     /// The process is stopping.
     #[error("síndico is stopping; try again when it is back")]
     Stopping,

@@ -4,6 +4,7 @@
 use catalog::Cluster;
 use domain::{AppName, SharedNames, quote_ident, quote_literal};
 use tenantize::{Plan, Statement};
+use uuid::Uuid;
 
 use crate::server::Session;
 use crate::{Lifecycle, LifecycleError};
@@ -51,12 +52,13 @@ impl Lifecycle {
         let server = self.admin(cluster.id, None).await?;
         for database in [&names.database, &names.template] {
             drop_database(&server, &building(database)).await?;
-            if self.is_ours(&server, app, database).await? {
+            if self.is_ours(&server, app, cluster.id, database).await? {
                 drop_database(&server, database).await?;
             }
         }
         let left_over = server.ask(LEFT_OVER, &[&names.database, &names.template]).await?;
         if !left_over {
+            drop_rehearsed(&server, app, &names).await?;
             let roles = [names.owner.as_str()].into_iter().chain(names.groups());
             let list = roles.map(quote_ident).collect::<Vec<_>>().join(", ");
             server.run(&format!("DROP ROLE IF EXISTS {list}")).await?;
@@ -78,7 +80,7 @@ impl Lifecycle {
             Kind::Template => &names.template,
         };
         match comment_of(server, database).await? {
-            Some(Some(comment)) if comment == self.mark(app) => return Ok(()),
+            Some(Some(comment)) if comment == self.mark(app, cluster.id) => return Ok(()),
             Some(_) => {
                 let (cluster, database, app) = (cluster.name.clone(), database.clone(), app.clone());
                 return Err(LifecycleError::DatabaseTaken { cluster, database, app });
@@ -94,30 +96,69 @@ impl Lifecycle {
         inside.run("COMMIT").await?;
         inside.close().await;
         let (from, to) = (quote_ident(&building), quote_ident(database));
-        server.run(&format!("COMMENT ON DATABASE {from} IS {}", quote_literal(&self.mark(app)))).await?;
+        let mark = quote_literal(&self.mark(app, cluster.id));
+        server.run(&format!("COMMENT ON DATABASE {from} IS {mark}")).await?;
         if matches!(kind, Kind::Template) {
             server.run(&format!("ALTER DATABASE {from} IS_TEMPLATE true ALLOW_CONNECTIONS false")).await?;
         }
         server.run(&format!("ALTER DATABASE {from} RENAME TO {to}")).await
     }
 
-    /// Whether a database is there and this installation made it for the app.
+    /// Whether a database is there and this installation made it for the app on this cluster.
     pub(crate) async fn is_ours(
+        &self,
+        server: &Session,
+        app: &AppName,
+        cluster: Uuid,
+        database: &str,
+    ) -> Result<bool, LifecycleError> {
+        Ok(comment_of(server, database).await?.flatten().as_deref() == Some(&self.mark(app, cluster)))
+    }
+
+    /// Whether a database is there and this installation made it for the app, on whichever cluster.
+    pub(crate) async fn is_of_this_installation(
         &self,
         server: &Session,
         app: &AppName,
         database: &str,
     ) -> Result<bool, LifecycleError> {
-        Ok(comment_of(server, database).await?.flatten().as_deref() == Some(&self.mark(app)))
+        let comment = comment_of(server, database).await?.flatten();
+        Ok(comment.is_some_and(|comment| comment.starts_with(&self.signature(app))))
     }
 
-    /// What tells our databases from somebody else's of the same name: it follows from the master key.
-    fn mark(&self, app: &AppName) -> String {
+    /// What tells our databases from somebody else's of the same name, and one cluster's server from another's.
+    fn mark(&self, app: &AppName, cluster: Uuid) -> String {
+        format!("{} on cluster {cluster}", self.signature(app))
+    }
+
+    /// Follows from the master key.
+    fn signature(&self, app: &AppName) -> String {
         format!("sindico app {app} of installation {}", self.catalog.master().installation())
     }
 }
 
 const LEFT_OVER: &str = "SELECT EXISTS (SELECT FROM pg_database WHERE datname IN ($1, $2))";
+
+/// Removes the tenants of rehearsals that were cut off: no record knows of them, but they are members of the app's groups.
+async fn drop_rehearsed(server: &Session, app: &AppName, names: &SharedNames) -> Result<(), LifecycleError> {
+    let groups = names.groups();
+    let members = server
+        .query(
+            "SELECT DISTINCT m.rolname::text FROM pg_auth_members am
+             JOIN pg_roles g ON g.oid = am.roleid AND g.rolname = ANY ($1::text[])
+             JOIN pg_roles m ON m.oid = am.member AND m.rolname ~ '^[tr]_[0-9a-f]{32}$'",
+            &[&groups.as_slice()],
+        )
+        .await
+        .map_err(|error| server.fault(&error))?;
+    for role in members.iter().map(|row| row.get::<_, String>(0)) {
+        if let Ok(tenant) = role[2..].parse() {
+            drop_database(server, &app.own_database(tenant)).await?;
+        }
+        server.run(&format!("DROP ROLE IF EXISTS {}", quote_ident(&role))).await?;
+    }
+    Ok(())
+}
 
 async fn create_groups(server: &Session, names: &SharedNames) -> Result<(), LifecycleError> {
     for role in [names.owner.as_str()].into_iter().chain(names.groups()) {

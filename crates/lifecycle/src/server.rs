@@ -89,9 +89,13 @@ impl Deref for Session {
 /// Reads a cluster's DSN, with the limits that every session of ours has.
 pub(crate) fn parse_dsn(dsn: &str) -> Result<Config, LifecycleError> {
     let mut config: Config = dsn.parse().map_err(|error: tokio_postgres::Error| {
+        // The driver quotes what it does not understand, and that may be a piece of a password. Only where it speaks of
+        // an option's value does it name the option and nothing else.
+        let said = postgres_text(&error);
+        let why = if said.contains("invalid value for option") { format!(" ({said})") } else { String::new() };
         LifecycleError::BadCluster(format!(
-            "the DSN cannot be read ({}); write postgresql://user:password@host:5432/postgres",
-            postgres_text(&error)
+            "the DSN cannot be read{why}; write postgresql://user:password@host:5432/postgres, anything but letters and \
+             digits in user and password percent-encoded"
         ))
     })?;
     config.options(LIMITS).application_name("sindico");

@@ -12,8 +12,9 @@ use crate::repair::restore_role;
 use crate::seats::Seat;
 use crate::{Refusal, Threshold};
 
-/// PostgreSQL's answer to a wrong password.
-const INVALID_PASSWORD: &str = "28P01";
+/// PostgreSQL's answers to a role that its tenant has spoilt: a wrong password, and a library in
+/// `local_preload_libraries` that is not there (PostgreSQL manual, 20.11.4).
+const SPOILT: [&str; 2] = ["28P01", "58P01"];
 
 /// The right to reach one tenant's data through one key. A guard: dropping it gives back the tenant's seat.
 #[derive(Debug)]
@@ -50,8 +51,8 @@ impl TenantHandle {
 
     /// A server connection logged in as the tenant's role, at the tenant's placement.
     ///
-    /// A tenant may change its role's password with raw SQL. Síndico then gives the role its own again, and tries once
-    /// more.
+    /// A tenant may change its role's password and settings with raw SQL until nobody can log in. Síndico then gives the
+    /// role its own again, and tries once more.
     pub async fn connect(&self, params: &SessionParams) -> Result<Lease, PoolError> {
         let role = Role::new(self.route.id, self.access);
         let placement = &self.route.placement;
@@ -69,8 +70,8 @@ impl TenantHandle {
             search_path: placement.search_path(),
         };
         match self.threshold.pool.checkout(&route, params).await {
-            Err(PoolError::Rejected { sqlstate, .. }) if sqlstate == INVALID_PASSWORD => {
-                warn!(tenant = %self.route.id, %role, "role's password was changed; restoring it");
+            Err(PoolError::Rejected { sqlstate, .. }) if SPOILT.contains(&sqlstate.as_str()) => {
+                warn!(tenant = %self.route.id, %role, sqlstate, "role was spoilt by its tenant; restoring it");
                 if let Err(error) = restore_role(&self.threshold.catalog, placement.cluster, role).await {
                     warn!(tenant = %self.route.id, %role, %error, "role could not be restored");
                 }

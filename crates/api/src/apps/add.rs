@@ -22,7 +22,8 @@ pub(crate) struct NewAppBody {
     /// The text of `app.toml`.
     #[schema(example = "name = \"petshop\"")]
     manifest: String,
-    /// `migrations/*.sql` and `seed/*.sql`.
+    /// `migrations/*.sql` and `seed/*.sql`, at least one.
+    #[schema(min_items = 1)]
     files: Vec<FileBody>,
 }
 
@@ -45,6 +46,15 @@ pub(crate) struct FileBody {
         (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(crate) async fn add(State(door): State<Door>, Body(new): Body<NewAppBody>) -> Result<impl IntoResponse, Problem> {
     let manifest = Manifest::parse(&new.manifest).map_err(|fault| Problem::field("/manifest", fault.to_string()))?;
+    // A person's words for the app; nothing in them may break a line or be refused by the control database.
+    for (key, text) in [("title", &manifest.title), ("description", &manifest.description)] {
+        if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
+            return Err(Problem::field(
+                "/manifest",
+                format!("{key} holds a control character; give plain text on one line"),
+            ));
+        }
+    }
     if let Some(index) = new.files.iter().position(|file| file.content.contains('\0')) {
         return Err(Problem::field(format!("/files/{index}/content"), "the file holds a NUL byte, which no SQL has"));
     }

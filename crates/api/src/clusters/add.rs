@@ -14,11 +14,11 @@ use crate::body::Body;
 use crate::clusters::ClusterView;
 use crate::problem::Problem;
 
-/// A server to be registered, or a registered one's new address.
-#[derive(Debug, Deserialize, ToSchema)]
+/// A server to be registered, or a registered one's new address. Not `Debug`: the DSN holds a password.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewClusterBody {
-    #[schema(value_type = String, example = "sa-east-1")]
+    #[schema(value_type = String, example = "sa-east-1", max_length = 63, pattern = "^[a-z0-9_-]+$")]
     name: ClusterName,
     /// A superuser's connection string; kept sealed.
     #[schema(example = "postgresql://postgres:secret@10.0.0.5:5432/postgres")]
@@ -43,7 +43,7 @@ pub(crate) struct AddedClusterView {
 /// Registers a server: PostgreSQL 15 or later, checked before anything is recorded, and every app is built on it.
 #[utoipa::path(post, path = "/clusters", tag = "clusters", security(("admin" = [])), request_body = NewClusterBody,
     responses((status = 201, body = AddedClusterView), (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 409, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+        (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
         (status = 502, body = Problem)))]
 pub(crate) async fn add(
     State(door): State<Door>,

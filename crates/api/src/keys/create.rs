@@ -1,7 +1,7 @@
 //! `POST /tenants/{tenant}/keys`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use catalog::NewKey;
@@ -11,9 +11,10 @@ use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
 use crate::Door;
-use crate::body::Body;
+use crate::body::{Body, Path};
 use crate::keys::{KeyView, owner};
 use crate::problem::Problem;
+use crate::words::AccessWord;
 
 /// Ten years.
 const MAX_LIFE_SECONDS: i64 = 315_360_000;
@@ -24,10 +25,15 @@ const MAX_LABEL_CHARS: usize = 100;
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKeyBody {
     /// What its owner calls it, up to 100 characters.
-    #[schema(example = "nightly report")]
+    #[schema(
+        example = "nightly report",
+        min_length = 1,
+        max_length = 100,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     label: String,
     /// `read_write` (when absent) or `read_only`.
-    #[schema(value_type = Option<String>, example = "read_only")]
+    #[schema(value_type = Option<AccessWord>)]
     access: Option<Access>,
     /// Seconds from now, up to ten years; never when absent. Connections that are open then stay.
     #[schema(minimum = 1, maximum = 315_360_000)]
@@ -49,7 +55,7 @@ pub(crate) struct CreatedKeyView {
 #[utoipa::path(post, path = "/tenants/{tenant}/keys", tag = "keys", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug")), request_body = NewKeyBody,
     responses((status = 201, body = CreatedKeyView), (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 404, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
+        (status = 404, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn create(
     State(door): State<Door>,
     Path(word): Path<String>,
@@ -70,7 +76,9 @@ pub(crate) async fn create(
         access: new.access.unwrap_or(Access::ReadWrite),
         expires_at: new.expires_in.map(|seconds| OffsetDateTime::now_utc() + Duration::seconds(seconds)),
     };
-    let (key, secret) = door.catalog.add_key(tenant.id, &new).await?;
+    // The tenant may be deleted at this very moment.
+    let made = door.catalog.add_key(tenant.id, &new).await?;
+    let (key, secret) = made.ok_or_else(|| Problem::tenant_not_found(&word))?;
     let dsn = door.gateway.dsn(&tenant.slug, secret.reveal(), &tenant.app);
     let view = CreatedKeyView { about: key.into(), key: secret.reveal().to_owned(), dsn };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(view)))

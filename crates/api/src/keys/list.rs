@@ -1,11 +1,12 @@
 //! `GET /tenants/{tenant}/keys`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::Door;
+use crate::body::Path;
 use crate::keys::{KeyView, owner};
 use crate::problem::Problem;
 
@@ -18,7 +19,7 @@ pub(crate) struct KeyList {
 /// A tenant's keys, without their secrets, which nobody has any more.
 #[utoipa::path(get, path = "/tenants/{tenant}/keys", tag = "keys", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug")),
-    responses((status = 200, body = KeyList), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = KeyList), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn list(State(door): State<Door>, Path(word): Path<String>) -> Result<Json<KeyList>, Problem> {
     let tenant = owner(&door, &word).await?;
     let keys = door.catalog.keys(tenant.id).await?;

@@ -1,18 +1,19 @@
 //! `DELETE /tenants/{tenant}/keys/{key}`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use domain::KeyId;
 use uuid::Uuid;
 
 use crate::Door;
+use crate::body::Path;
 use crate::keys::owner;
 use crate::problem::Problem;
 
 /// Takes a key back: it opens nothing from now on, and the connections that it opened are closed.
 #[utoipa::path(delete, path = "/tenants/{tenant}/keys/{key}", tag = "keys", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug"), ("key" = String, Path, description = "The key's id")),
-    responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn revoke(
     State(door): State<Door>,
     Path((word, key)): Path<(String, String)>,

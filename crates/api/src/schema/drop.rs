@@ -1,13 +1,13 @@
 //! `DELETE /tenants/{tenant}/schema`.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Door;
-use crate::body::{Query, parse};
+use crate::body::{Path, Query, parse};
 use crate::problem::Problem;
 use crate::tenants::named;
 
@@ -17,7 +17,7 @@ use crate::tenants::named;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Confirmation {
     /// The tenant's slug.
-    #[schema(example = "happy-paws")]
+    #[schema(value_type = String, required = false, example = "happy-paws")]
     confirm: Option<String>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Confirmation {
 /// in a JSON body, has to repeat the tenant's slug.
 #[utoipa::path(delete, path = "/tenants/{tenant}/schema", tag = "tenants", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug"), Confirmation),
-    request_body(content = Option<Confirmation>, description = "Instead of the query parameter"),
+    request_body(content = Confirmation, description = "Instead of the query parameter"),
     responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem),
         (status = 502, body = Problem)))]

@@ -13,25 +13,26 @@ use crate::Door;
 use crate::body::Body;
 use crate::problem::Problem;
 use crate::tenants::TenantView;
+use crate::words::IsolationWord;
 
 /// A tenant to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTenantBody {
     /// A DNS label, unique in the installation.
-    #[schema(value_type = String, example = "happy-paws", min_length = 1, max_length = 63)]
+    #[schema(value_type = String, example = "happy-paws", min_length = 1, max_length = 63, pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
     slug: Slug,
     /// What people call it; the slug when absent.
-    #[schema(value_type = Option<String>, example = "Happy Paws")]
+    #[schema(value_type = Option<String>, example = "Happy Paws", min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$")]
     name: Option<DisplayName>,
     /// Which app it uses; may be absent when only one is registered.
-    #[schema(value_type = Option<String>, example = "petshop")]
+    #[schema(value_type = Option<String>, example = "petshop", max_length = 24, pattern = "^[a-z][a-z0-9_]*$")]
     app: Option<AppName>,
     /// `shared` when absent.
-    #[schema(value_type = Option<String>, example = "schema")]
+    #[schema(value_type = Option<IsolationWord>)]
     isolation: Option<Isolation>,
     /// A cluster's name; whichever has room when absent.
-    #[schema(value_type = Option<String>, example = "main")]
+    #[schema(value_type = Option<String>, example = "main", max_length = 63, pattern = "^[a-z0-9_-]+$")]
     cluster: Option<ClusterName>,
 }
 
@@ -52,7 +53,7 @@ pub(crate) struct CreatedView {
     responses(
         (status = 201, body = CreatedView, headers(("location" = String, description = "Its address"))),
         (status = 400, body = Problem), (status = 401, body = Problem), (status = 409, body = Problem),
-        (status = 415, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
+        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(crate) async fn create(
     State(door): State<Door>,
     Body(new): Body<NewTenantBody>,

@@ -12,6 +12,7 @@ use crate::Door;
 use crate::body::Query;
 use crate::problem::Problem;
 use crate::tenants::TenantView;
+use crate::words::{IsolationWord, StatusWord};
 
 const DEFAULT_LIMIT: i64 = 100;
 const MAX_LIMIT: i64 = 1000;
@@ -22,13 +23,13 @@ const MAX_LIMIT: i64 = 1000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// Only tenants of this app.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, max_length = 24, pattern = "^[a-z][a-z0-9_]*$")]
     app: Option<AppName>,
     /// Only `shared`, `schema`, `database` or `cluster`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<IsolationWord>)]
     isolation: Option<Isolation>,
     /// Only `provisioning`, `active`, `suspended` or `deleting`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<StatusWord>)]
     status: Option<Status>,
     /// The `next` of the page before.
     after: Option<Uuid>,

@@ -1,26 +1,27 @@
 //! `PATCH /tenants/{tenant}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use domain::{DisplayName, Status};
 use lifecycle::EditTenant;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::Door;
-use crate::body::Body;
+use crate::body::{Body, Path};
 use crate::problem::Problem;
 use crate::tenants::{TenantView, named};
+use crate::words::SettableStatusWord;
 
 /// What to change; what is absent stays (RFC 7396).
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PatchBody {
     /// What people call it.
-    #[schema(value_type = Option<String>, example = "Happier Paws")]
+    #[schema(value_type = Option<String>, example = "Happier Paws", min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$")]
     name: Option<DisplayName>,
     /// `suspended` closes every door and every connection, `active` opens them.
-    #[schema(value_type = Option<String>, example = "suspended")]
+    #[schema(value_type = Option<SettableStatusWord>)]
     status: Option<Status>,
 }
 
@@ -28,7 +29,7 @@ pub(crate) struct PatchBody {
 #[utoipa::path(patch, path = "/tenants/{tenant}", tag = "tenants", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug")), request_body = PatchBody,
     responses((status = 200, body = TenantView), (status = 400, body = Problem), (status = 401, body = Problem),
-        (status = 404, body = Problem), (status = 409, body = Problem), (status = 415, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
         (status = 422, body = Problem)))]
 pub(crate) async fn patch(
     State(door): State<Door>,

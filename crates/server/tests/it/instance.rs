@@ -142,6 +142,15 @@ impl Home {
         found
     }
 
+    /// No process is left, or will be in a moment: the parts of an `initdb` that was killed end when they notice.
+    pub(crate) fn is_deserted(&self) {
+        let until = Instant::now() + Duration::from_secs(5);
+        while !self.remains().is_empty() {
+            assert!(Instant::now() < until, "processes {:?} go on:\n{}", self.remains(), self.spoken());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Every process that works in these clusters or was started for them.
     pub(crate) fn remains(&self) -> Vec<i32> {
         let clusters = self.clusters();

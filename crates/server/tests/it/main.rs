@@ -1,9 +1,16 @@
 //! Síndico as its users meet it: real PostgreSQL servers, real sockets, the real binary where a process matters.
 
+#![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test's helpers fail and tell the test")]
+
+mod api;
+mod apps;
+mod attack;
 mod bad_input;
 mod bed;
 mod cli;
+mod gateway;
 mod instance;
 mod isolation;
 mod lifecycle;
+mod socket;
 mod up;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::instance::{Said, psql, run, send, sindico, text, wait};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const TOKEN: &str = "an operator's token of more than 32 characters";
 
 /// A folder with both secrets and a configuration, whose doors take any port.
@@ -71,7 +71,7 @@ fn what_is_wrong_with_a_configuration_is_named_by_its_key() {
         ("master.key", Some("xy".repeat(32)), "secrets.master_key_file"),
         ("master.key", Some("ab".repeat(31)), "secrets.master_key_file"),
         ("master.key", None, "secrets.master_key_file"),
-        ("admin.token", Some("short".to_owned()), "secrets.admin_token_file"),
+        ("admin.token", Some("a-brief-token".to_owned()), "secrets.admin_token_file"),
         ("admin.token", None, "secrets.admin_token_file"),
     ] {
         let path = folder.path().join(file);

@@ -1,6 +1,8 @@
 //! `sindico up` is killed, at rest and at work; the next one finds everything as before or as after.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -34,15 +36,14 @@ impl Moments {
         Self(seed)
     }
 
-    /// From `least` to just below `most`, by the generator SplitMix64.
-    fn between(&mut self, least: Duration, most: Duration) -> Duration {
+    /// A moment within so many milliseconds, by the generator `SplitMix64`.
+    fn within(&mut self, millis: u64) -> Duration {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        let span = u64::try_from((most - least).as_micros()).expect("not ages");
-        least + Duration::from_micros(mixed % span)
+        Duration::from_micros(mixed % (1000 * millis))
     }
 }
 
@@ -77,19 +78,64 @@ fn killed_while_it_starts_for_the_first_time_it_starts_the_next_time() {
     let home = Home::new();
     for _ in 0..4 {
         let mut child = home.spawn(&ANY_PORTS);
-        let after = moments.between(Duration::from_millis(50), Duration::from_secs(4));
+        let after = moments.within(5_000);
         println!("killed after {after:?}");
         std::thread::sleep(after);
         child.kill().expect("killed");
         child.wait().expect("reaped");
     }
     let up = home.up(&ANY_PORTS);
+    assert_eq!(strangers(&home, &[]), Vec::<String>::new(), "left by a trial of the app");
     for isolation in ALL {
         let made = home.json(&["tenant", "create", &format!("late-{isolation}"), "--isolation", isolation]);
         assert_eq!(psql(text(&made, "dsn"), "SELECT name FROM clients").ok(), "Ana Souza\n", "{isolation}");
     }
     assert_eq!(home.postmasters().len(), 2);
     drop(up);
+}
+
+/// An app is tried with tenants that no record knows; whoever dies in the middle of it leaves nobody who would ask for
+/// them.
+#[test]
+fn killed_while_an_app_is_tried_it_leaves_nothing_of_the_trial() {
+    let home = Home::new();
+    let folder = home.desk().join("second");
+    copy_pet_shop(&folder);
+    let path = folder.to_str().expect("UTF-8");
+    for sign in [
+        "SELECT count(*) FROM pg_database WHERE datname = 'building_app_second'",
+        "SELECT count(*) FROM pg_roles WHERE rolname ~ '^t_[0-9a-f]{32}$'",
+        "SELECT count(*) FROM pg_database WHERE datname ~ '_[0-9a-f]{32}$'",
+    ] {
+        let up = home.up(&ANY_PORTS);
+        let before = home.superuser("main", "postgres", sign);
+        std::thread::scope(|scope| {
+            let adding = scope.spawn(|| home.sindico(&["app", "add", path]));
+            while home.superuser("main", "postgres", sign) == before {
+                assert!(!adding.is_finished(), "the sign never came: {sign}");
+            }
+            up.end(Signal::SIGKILL);
+        });
+    }
+    let up = home.up(&ANY_PORTS);
+    assert_eq!(home.json(&["app", "add", path])["ready"], true);
+    assert_eq!(strangers(&home, &[]), Vec::<String>::new(), "left by a trial of the app");
+    let made = home.json(&["tenant", "create", "late", "--app", "second", "--isolation", "database"]);
+    assert_eq!(psql(text(&made, "dsn"), "SELECT name FROM clients").ok(), "Ana Souza\n");
+    drop(up);
+}
+
+/// The pet shop as an app that nobody knows yet.
+fn copy_pet_shop(to: &Path) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../apps/petshop");
+    for part in ["migrations", "seed"] {
+        fs::create_dir_all(to.join(part)).expect("made");
+        for file in fs::read_dir(from.join(part)).expect("the pet shop") {
+            let file = file.expect("a file");
+            fs::copy(file.path(), to.join(part).join(file.file_name())).expect("copied");
+        }
+    }
+    fs::write(to.join("app.toml"), "name = \"second\"\n").expect("written");
 }
 
 #[test]
@@ -105,8 +151,8 @@ fn killed_at_work_it_leaves_no_half_tenant() {
             verify(&home, up.port(), &known.lock().expect("not poisoned"), &deleted.lock().expect("not poisoned"));
         }
         let killed = AtomicBool::new(false);
-        let after = moments.between(Duration::from_millis(100), Duration::from_secs(2));
-        println!("round {round}: killed after {after:?}");
+        let after = moments.within(1_000);
+        println!("round {round}: killed {after:?} after the first tenant");
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
@@ -114,6 +160,11 @@ fn killed_at_work_it_leaves_no_half_tenant() {
                         come_and_go(&home, count.fetch_add(1, Ordering::Relaxed), &killed, &known, &deleted);
                     }
                 });
+            }
+            let made = || known.lock().expect("not poisoned").len();
+            let (before, until) = (made(), Instant::now() + RECOVERED);
+            while made() == before && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(10));
             }
             std::thread::sleep(after);
             killed.store(true, Ordering::Relaxed);
@@ -125,7 +176,7 @@ fn killed_at_work_it_leaves_no_half_tenant() {
     let (known, deleted) = (known.into_inner().expect("not poisoned"), deleted.into_inner().expect("not poisoned"));
     verify(&home, up.port(), &known, &deleted);
     println!("{} tenants tried, {} kept, {} deleted", count.into_inner(), known.len(), deleted.len());
-    assert!(known.len() >= 4, "too few tenants were made for this to mean anything");
+    assert!(known.len() >= 5, "too few tenants were made for this to mean anything");
     drop(up);
 }
 
@@ -207,10 +258,12 @@ fn strangers(home: &Home, listed: &[serde_json::Value]) -> Vec<String> {
                      UNION ALL SELECT datname FROM pg_database WHERE datname ~ '_[0-9a-f]{32}$'";
         found.extend(home.superuser(cluster, "postgres", named).into_iter().map(|name| format!("{cluster} {name}")));
     }
-    let schemas = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^t_[0-9a-f]{32}$'";
-    found.extend(home.superuser("main", "app_petshop", schemas).into_iter().map(|name| format!("schema {name}")));
-    let rows = "SELECT DISTINCT replace(tenant_id::text, '-', '') FROM clients";
-    found.extend(home.superuser("main", "app_petshop", rows).into_iter().map(|id| format!("rows of _{id}")));
+    let shared = "SELECT datname FROM pg_database WHERE datname ~ '^app_[a-z]+$'";
+    for database in home.superuser("main", "postgres", shared) {
+        let inside = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^t_[0-9a-f]{32}$'
+                      UNION SELECT 'rows of _' || replace(tenant_id::text, '-', '') FROM clients";
+        found.extend(home.superuser("main", &database, inside).into_iter().map(|name| format!("{database} {name}")));
+    }
     found.retain(|name| !name.rsplit_once('_').is_some_and(|(_, id)| ids.contains(id)));
     found
 }

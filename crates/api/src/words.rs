@@ -1,0 +1,35 @@
+//! Closed sets of words, as the OpenAPI description lists them. Built from the domain, so that the two cannot disagree.
+
+use domain::{Access, Isolation, Status};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// How a tenant's data is kept apart. A name for descriptions; no value of it exists.
+pub(crate) enum IsolationWord {}
+
+/// What a tenant may do at the moment.
+pub(crate) enum StatusWord {}
+
+/// Those states that an operator can set.
+pub(crate) enum SettableStatusWord {}
+
+/// What a key allows.
+pub(crate) enum AccessWord {}
+
+macro_rules! described {
+    ($name:ident, $words:expr) => {
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new().schema_type(Type::String).enum_values(Some($words)).into()
+            }
+        }
+
+        impl ToSchema for $name {}
+    };
+}
+
+described!(IsolationWord, Isolation::ALL.map(Isolation::as_str));
+described!(StatusWord, [Status::Provisioning, Status::Active, Status::Suspended, Status::Deleting].map(Status::as_str));
+described!(SettableStatusWord, [Status::Active, Status::Suspended].map(Status::as_str));
+described!(AccessWord, [Access::ReadWrite, Access::ReadOnly].map(Access::as_str));

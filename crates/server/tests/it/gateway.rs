@@ -1,0 +1,8 @@
+//! The PostgreSQL door, through drivers, psql and bare sockets.
+
+mod budget;
+mod cancel;
+mod login;
+mod protocol;
+mod session;
+mod startup;
