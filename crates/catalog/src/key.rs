@@ -94,6 +94,13 @@ impl Catalog {
                 .fetch_optional(&mut *tx)
                 .await?;
         let Some(salt) = salt else { return Ok(None) };
+        // `sindico tenant psql` makes one at each call. Connections that such a key opened end with it at last.
+        sqlx::query!(
+            "DELETE FROM sindico.keys WHERE tenant = $1 AND expires_at < now() - interval '7 days'",
+            tenant.as_uuid(),
+        )
+        .execute(&mut *tx)
+        .await?;
         let secret = KeySecret::generate()?;
         let id = Uuid::now_v7();
         let created_at = sqlx::query_scalar!(

@@ -98,7 +98,7 @@ impl Lifecycle {
     }
 
     /// Takes back whatever a registration that failed has made.
-    async fn discard_app(&self, name: &AppName) -> Result<(), LifecycleError> {
+    pub(crate) async fn discard_app(&self, name: &AppName) -> Result<(), LifecycleError> {
         for cluster in self.catalog.clusters().await? {
             if let Err(error) = self.unprepare(name, &cluster).await {
                 warn!(app = %name, cluster = %cluster.name, %error, "app could not be removed from a cluster");

@@ -19,8 +19,7 @@ impl Lifecycle {
         match placement.isolation {
             Isolation::Shared | Isolation::Schema => self.erase_inside(tenant, placement, &roles).await?,
             Isolation::Database | Isolation::Cluster => {
-                let database = quote_ident(&placement.database);
-                server.run(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)")).await?;
+                self.drop_database(placement.cluster, &placement.database).await?;
             }
         }
         for role in &roles {

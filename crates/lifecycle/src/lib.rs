@@ -9,6 +9,7 @@ mod add_cluster;
 mod create_tenant;
 mod delete_tenant;
 mod desk;
+mod drop_database;
 mod edit_tenant;
 mod erase;
 mod error;

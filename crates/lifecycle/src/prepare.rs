@@ -51,17 +51,39 @@ impl Lifecycle {
         let names = app.names();
         let server = self.admin(cluster.id, None).await?;
         for database in [&names.database, &names.template] {
-            drop_database(&server, &building(database)).await?;
+            self.drop_database(cluster.id, &building(database)).await?;
             if self.is_ours(&server, app, cluster.id, database).await? {
-                drop_database(&server, database).await?;
+                self.drop_database(cluster.id, database).await?;
             }
         }
         let left_over = server.ask(LEFT_OVER, &[&names.database, &names.template]).await?;
         if !left_over {
-            drop_rehearsed(&server, app, &names).await?;
+            self.drop_rehearsed(&server, app, cluster.id).await?;
             let roles = [names.owner.as_str()].into_iter().chain(names.groups());
             let list = roles.map(quote_ident).collect::<Vec<_>>().join(", ");
             server.run(&format!("DROP ROLE IF EXISTS {list}")).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the tenants of rehearsals that were cut off: no record knows of them, but they are members of the app's groups.
+    async fn drop_rehearsed(&self, server: &Session, app: &AppName, cluster: Uuid) -> Result<(), LifecycleError> {
+        let names = app.names();
+        let groups = names.groups();
+        let members = server
+            .query(
+                "SELECT DISTINCT m.rolname::text FROM pg_auth_members am
+                 JOIN pg_roles g ON g.oid = am.roleid AND g.rolname = ANY ($1::text[])
+                 JOIN pg_roles m ON m.oid = am.member AND m.rolname ~ '^[tr]_[0-9a-f]{32}$'",
+                &[&groups.as_slice()],
+            )
+            .await
+            .map_err(|error| server.fault(&error))?;
+        for role in members.iter().map(|row| row.get::<_, String>(0)) {
+            if let Ok(tenant) = role[2..].parse() {
+                self.drop_database(cluster, &app.own_database(tenant)).await?;
+            }
+            server.run(&format!("DROP ROLE IF EXISTS {}", quote_ident(&role))).await?;
         }
         Ok(())
     }
@@ -88,7 +110,7 @@ impl Lifecycle {
             None => {}
         }
         let building = building(database);
-        drop_database(server, &building).await?;
+        self.drop_database(cluster.id, &building).await?;
         server.run(&format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", quote_ident(&building))).await?;
         let inside = self.admin(cluster.id, Some(&building)).await?;
         inside.run(&frame(&building, &names, kind)).await?;
@@ -138,27 +160,6 @@ impl Lifecycle {
 }
 
 const LEFT_OVER: &str = "SELECT EXISTS (SELECT FROM pg_database WHERE datname IN ($1, $2))";
-
-/// Removes the tenants of rehearsals that were cut off: no record knows of them, but they are members of the app's groups.
-async fn drop_rehearsed(server: &Session, app: &AppName, names: &SharedNames) -> Result<(), LifecycleError> {
-    let groups = names.groups();
-    let members = server
-        .query(
-            "SELECT DISTINCT m.rolname::text FROM pg_auth_members am
-             JOIN pg_roles g ON g.oid = am.roleid AND g.rolname = ANY ($1::text[])
-             JOIN pg_roles m ON m.oid = am.member AND m.rolname ~ '^[tr]_[0-9a-f]{32}$'",
-            &[&groups.as_slice()],
-        )
-        .await
-        .map_err(|error| server.fault(&error))?;
-    for role in members.iter().map(|row| row.get::<_, String>(0)) {
-        if let Ok(tenant) = role[2..].parse() {
-            drop_database(server, &app.own_database(tenant)).await?;
-        }
-        server.run(&format!("DROP ROLE IF EXISTS {}", quote_ident(&role))).await?;
-    }
-    Ok(())
-}
 
 async fn create_groups(server: &Session, names: &SharedNames) -> Result<(), LifecycleError> {
     for role in [names.owner.as_str()].into_iter().chain(names.groups()) {
@@ -219,13 +220,4 @@ async fn comment_of(server: &Session, database: &str) -> Result<Option<Option<St
         .await
         .map_err(|error| server.fault(&error))?;
     Ok(row.map(|row| row.get(0)))
-}
-
-async fn drop_database(server: &Session, database: &str) -> Result<(), LifecycleError> {
-    if server.ask("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", &[&database]).await? {
-        let database = quote_ident(database);
-        server.run(&format!("ALTER DATABASE {database} IS_TEMPLATE false")).await?;
-        server.run(&format!("DROP DATABASE {database} WITH (FORCE)")).await?;
-    }
-    Ok(())
 }

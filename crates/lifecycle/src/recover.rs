@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use catalog::{CatalogError, TenantRef};
-use domain::TenantId;
+use domain::{AppName, TenantId};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -13,7 +13,7 @@ use crate::{Lifecycle, LifecycleError};
 const INTERVAL: Duration = Duration::from_secs(30);
 
 impl Lifecycle {
-    /// Undoes creations and finishes deletions that nobody is at work on. Returns how many.
+    /// Undoes creations and registrations of apps, and finishes deletions, that nobody is at work on. Returns how many.
     ///
     /// A tenant whose cluster does not answer is left for the next time; it keeps no other from being recovered.
     pub async fn recover(&self) -> Result<usize, LifecycleError> {
@@ -25,7 +25,29 @@ impl Lifecycle {
                 Err(error) => warn!(tenant = %id, %error, "unfinished tenant could not be removed yet"),
             }
         }
+        for app in self.catalog.apps().await?.into_iter().filter(|app| !app.ready) {
+            match self.recover_app(&app.name).await {
+                Ok(true) => recovered += 1,
+                Ok(false) => {}
+                Err(error) => warn!(app = %app.name, %error, "unfinished app could not be removed yet"),
+            }
+        }
         Ok(recovered)
+    }
+
+    async fn recover_app(&self, name: &AppName) -> Result<bool, LifecycleError> {
+        let _lock = match self.catalog.lock_app(name).await {
+            Ok(lock) => lock,
+            Err(CatalogError::Busy(_)) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        // Its maker may have finished between the listing and the lock.
+        if !self.catalog.apps().await?.iter().any(|app| app.name == *name && !app.ready) {
+            return Ok(false);
+        }
+        info!(app = %name, "removing an app whose registration was cut off");
+        self.discard_app(name).await?;
+        Ok(true)
     }
 
     /// Recovers now and then until `shutdown`.

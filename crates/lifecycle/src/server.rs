@@ -1,12 +1,14 @@
 //! Administrative sessions on clusters. Tenants' requests never come this way.
 
+use std::future::poll_fn;
 use std::ops::Deref;
 use std::time::Duration;
 
 use domain::{Role, TenantId};
 use tenantize::Statement;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 use uuid::Uuid;
 
 use crate::error::postgres_text;
@@ -24,18 +26,31 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) async fn open(cluster: impl ToString, mut config: Config) -> Result<Self, LifecycleError> {
+    pub(crate) async fn open(cluster: impl ToString, config: Config) -> Result<Self, LifecycleError> {
+        Ok(Self::open_hearing(cluster, config).await?.0)
+    }
+
+    /// The same, with what the server says beside its answers.
+    async fn open_hearing(
+        cluster: impl ToString,
+        mut config: Config,
+    ) -> Result<(Self, UnboundedReceiver<String>), LifecycleError> {
         let cluster = cluster.to_string();
         config.connect_timeout(CONNECT_TIMEOUT);
-        let (client, connection) = config
+        let (client, mut connection) = config
             .connect(NoTls)
             .await
             .map_err(|error| LifecycleError::Server { cluster: cluster.clone(), reason: postgres_text(&error) })?;
+        let (notices, heard) = unbounded_channel();
         let driver = tokio::spawn(async move {
-            // The same error reaches whoever waits for an answer, who knows what was being done.
-            let _seen_by_the_client = connection.await;
+            // An error ends it, and reaches whoever waits for an answer, who knows what was being done.
+            while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+                if let AsyncMessage::Notice(notice) = message {
+                    let _nobody_listens = notices.send(notice.message().to_owned());
+                }
+            }
         });
-        Ok(Self { client, driver, cluster })
+        Ok((Self { client, driver, cluster }, heard))
     }
 
     /// Runs administrative SQL.
@@ -115,6 +130,12 @@ impl Lifecycle {
             config.dbname(database);
         }
         Session::open(cluster, config).await
+    }
+
+    /// The same, with what the server says beside its answers.
+    pub(crate) async fn hearing(&self, cluster: Uuid) -> Result<(Session, UnboundedReceiver<String>), LifecycleError> {
+        let config = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
+        Session::open_hearing(cluster, config).await
     }
 
     /// The same for building one tenant. The session says whom it works for, because PostgreSQL finishes a statement whose

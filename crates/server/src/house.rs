@@ -17,7 +17,6 @@ use tracing::{error, info};
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Everything that a síndico needs to know before it starts.
-#[derive(Debug)]
 pub struct HouseSettings {
     /// The control database.
     pub control_dsn: String,

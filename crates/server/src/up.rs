@@ -108,7 +108,7 @@ async fn open(
     let unfinished = house.lifecycle.recover().await?;
     steps.done("control database");
     if unfinished > 0 {
-        steps.done(&format!("{unfinished} unfinished tenants of the last run removed"));
+        steps.done(&format!("{unfinished} unfinished tenants or apps of the last run removed"));
     }
     load_sample(&house, steps).await?;
 

@@ -1,5 +1,7 @@
 //! The documents tell the truth about where things are.
 
+#![expect(clippy::expect_used, reason = "a test's helpers fail and tell the test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -289,7 +289,7 @@ pub(crate) fn dsn(made: &Value) -> &str {
 
 /// What PostgreSQL or the gateway says when it does not let somebody in.
 pub(crate) async fn refusal(dsn: &str) -> (String, String) {
-    let error = connect(dsn).await.err().expect("a refusal");
+    let error = connect(dsn).await.expect_err("a refusal");
     let said = error.as_db_error().unwrap_or_else(|| panic!("an error of the server, not {error:?}"));
     (said.code().code().to_owned(), format!("{} {}", said.message(), said.hint().unwrap_or_default()))
 }

@@ -205,3 +205,17 @@ async fn a_schema_is_dropped_only_when_told_twice_and_can_be_made_anew() {
     assert_eq!((status, problem["code"].as_str()), (StatusCode::CONFLICT, Some("WRONG_ISOLATION")));
     bed.close().await;
 }
+
+/// PostgreSQL drops a database only when every session of the server agrees, and one that waits for COPY data does not.
+#[tokio::test]
+async fn a_tenant_that_sits_in_a_copy_keeps_no_other_from_being_deleted() {
+    let bed = Bed::make().await;
+    let silent = bed.tenant("silent", "database").await;
+    bed.tenant("leaving", "database").await;
+    let client = enter(&silent).await;
+    let _copy = client.copy_in::<_, bytes::Bytes>("COPY staff FROM STDIN").await.expect("a COPY that gets no data");
+    let deleting = bed.call(Method::DELETE, "/tenants/leaving", None);
+    let (status, problem) = tokio::time::timeout(Duration::from_mins(1), deleting).await.expect("deleted in time");
+    assert_eq!(status, StatusCode::NO_CONTENT, "{problem}");
+    bed.close().await;
+}
