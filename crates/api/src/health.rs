@@ -1,4 +1,4 @@
-//! `GET /health` (TM-8).
+//! `GET /health`.
 
 use axum::Json;
 use std::time::Duration;

@@ -67,7 +67,7 @@ impl Problem {
         self
     }
 
-    /// The answer that PET-1 fixes for a tenant that does not exist.
+    /// The answer for a tenant that does not exist, with the members that older clients look for.
     pub(crate) fn tenant_not_found(name: &str) -> Self {
         let title = "Tenant not found";
         let detail = format!("there is no tenant {name:?}; GET /api/v1/tenants lists them");
@@ -76,7 +76,7 @@ impl Problem {
         problem
     }
 
-    /// The answer that TM-6 fixes for a tenant's route without a tenant.
+    /// The answer for a tenant's route without a tenant, with the members that older clients look for.
     pub(crate) fn tenant_required() -> Self {
         let title = "Tenant ID required";
         let detail = "this route is a tenant's: send its id or slug in the header X-Tenant-ID";

@@ -20,6 +20,7 @@ impl From<CatalogError> for Problem {
             CatalogError::AppNotReady(_) => conflict("APP_NOT_READY", "App not ready"),
             CatalogError::ClusterUnknown(_) => unusable("CLUSTER_NOT_FOUND", "Cluster not found").at("/cluster"),
             CatalogError::ClusterUnfit { .. } => unusable("CLUSTER_UNFIT", "Cluster of the other kind").at("/cluster"),
+            CatalogError::ClusterFull(_) => conflict("NO_CLUSTER_ROOM", "No cluster has room").at("/cluster"),
             CatalogError::NoRoom(_) => conflict("NO_CLUSTER_ROOM", "No cluster has room").at("/isolation"),
             CatalogError::Busy(_) => conflict("CHANGE_IN_PROGRESS", "Another change is under way"),
             CatalogError::Seal(_)
@@ -70,12 +71,13 @@ impl From<LifecycleError> for Problem {
                 problem
             }
             LifecycleError::BadApp(_) => unusable("INVALID_APP", "The app's files are not usable").at("/files"),
+            LifecycleError::NoCluster => conflict("NO_CLUSTER", "No cluster is registered"),
             LifecycleError::DatabaseTaken { .. } => conflict("DATABASE_TAKEN", "Database name already in use"),
             LifecycleError::KindFixed { .. } => {
                 conflict("CLUSTER_KIND_FIXED", "Cluster of the other kind").at("/dedicated")
             }
             LifecycleError::BadCluster(_) => unusable("INVALID_CLUSTER", "The server is not usable").at("/dsn"),
-            LifecycleError::Server { .. } => {
+            LifecycleError::Server { .. } | LifecycleError::Repair(_) => {
                 error!(error = %detail, "a cluster failed");
                 Self::new(StatusCode::BAD_GATEWAY, "CLUSTER_FAILED", "A cluster failed", detail)
             }

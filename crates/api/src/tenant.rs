@@ -1,4 +1,4 @@
-//! `GET /tenant`: a tenant's own view of itself, by `X-Tenant-ID` and one of its keys (TM-6, PET-1).
+//! `GET /tenant`: a tenant's own view of itself, by `X-Tenant-ID` and one of its keys.
 
 use axum::Json;
 use axum::extract::State;

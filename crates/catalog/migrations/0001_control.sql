@@ -11,6 +11,10 @@ CREATE TABLE sindico.clusters (
     server_version integer NOT NULL,
     dedicated boolean NOT NULL,
     capacity integer CHECK (capacity > 0),
+    -- What the server calls itself (pg_control_system), so that one server is not registered under two names.
+    system_identifier bigint NOT NULL,
+    -- Takes tenants. False until every app stands on it.
+    ready boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 

@@ -27,6 +27,10 @@ pub struct Cluster {
     pub dedicated: bool,
     /// The most tenants it takes; none means no bound.
     pub capacity: Option<i32>,
+    /// What the server calls itself.
+    pub system_identifier: i64,
+    /// Takes tenants: every app stands on it.
+    pub ready: bool,
     /// When it was registered.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
@@ -48,6 +52,8 @@ pub struct NewCluster<'a> {
     pub dedicated: bool,
     /// See [`Cluster::capacity`].
     pub capacity: Option<i32>,
+    /// See [`Cluster::system_identifier`].
+    pub system_identifier: i64,
 }
 
 /// Without the DSN, which holds a password.
@@ -63,11 +69,12 @@ impl Catalog {
     pub async fn put_cluster(&self, new: &NewCluster<'_>) -> Result<Uuid, CatalogError> {
         let mut tx = self.db.begin().await?;
         let id = sqlx::query_scalar!(
-            "INSERT INTO sindico.clusters (id, name, sealed_dsn, host, port, server_version, dedicated, capacity)
-             VALUES ($1, $2, ''::bytea, $3, $4, $5, $6, $7)
+            "INSERT INTO sindico.clusters
+                 (id, name, sealed_dsn, host, port, server_version, dedicated, capacity, system_identifier)
+             VALUES ($1, $2, ''::bytea, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (name) DO UPDATE SET host = excluded.host, port = excluded.port,
-                 server_version = excluded.server_version, dedicated = excluded.dedicated,
-                 capacity = excluded.capacity
+                 server_version = excluded.server_version, capacity = excluded.capacity,
+                 system_identifier = excluded.system_identifier
              RETURNING id",
             Uuid::now_v7(),
             new.name.as_str(),
@@ -76,6 +83,7 @@ impl Catalog {
             new.server_version,
             new.dedicated,
             new.capacity,
+            new.system_identifier,
         )
         .fetch_one(&mut *tx)
         .await?;
@@ -86,16 +94,31 @@ impl Catalog {
         Ok(id)
     }
 
-    /// Forgets a cluster whose preparation failed; one with apps or tenants stays.
-    pub async fn remove_cluster(&self, id: Uuid) -> Result<(), CatalogError> {
-        sqlx::query!("DELETE FROM sindico.clusters WHERE id = $1", id).execute(&self.db).await?;
+    /// Tenants can be placed on it from now on.
+    pub async fn set_cluster_ready(&self, id: Uuid) -> Result<(), CatalogError> {
+        sqlx::query!("UPDATE sindico.clusters SET ready = true WHERE id = $1", id).execute(&self.db).await?;
+        Ok(())
+    }
+
+    /// Forgets a cluster that never became ready, and so never had a tenant.
+    pub async fn remove_unready_cluster(&self, id: Uuid) -> Result<(), CatalogError> {
+        let mut tx = self.db.begin().await?;
+        sqlx::query!(
+            "DELETE FROM sindico.app_clusters p USING sindico.clusters c
+             WHERE p.cluster = c.id AND c.id = $1 AND NOT c.ready",
+            id,
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!("DELETE FROM sindico.clusters WHERE id = $1 AND NOT ready", id).execute(&mut *tx).await?;
+        tx.commit().await?;
         self.refresh_clusters().await
     }
 
     /// All clusters, oldest first.
     pub async fn clusters(&self) -> Result<Vec<Cluster>, CatalogError> {
         let rows = sqlx::query!(
-            "SELECT id, name, host, port, server_version, dedicated, capacity, created_at
+            "SELECT id, name, host, port, server_version, dedicated, capacity, system_identifier, ready, created_at
              FROM sindico.clusters ORDER BY id"
         )
         .fetch_all(&self.db)
@@ -110,6 +133,8 @@ impl Catalog {
                     server_version: row.server_version,
                     dedicated: row.dedicated,
                     capacity: row.capacity,
+                    system_identifier: row.system_identifier,
+                    ready: row.ready,
                     created_at: row.created_at,
                 })
             })

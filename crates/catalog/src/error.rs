@@ -30,6 +30,9 @@ pub enum CatalogError {
         /// The difference.
         why: &'static str,
     },
+    /// The cluster asked for has no place left, or is still being prepared.
+    #[error("cluster \"{0}\" has no room at the moment; leave the cluster out to use any that has, or name another")]
+    ClusterFull(ClusterName),
     /// No registered cluster has a place left.
     #[error("no cluster has room for a tenant of isolation {0}; register one with `sindico cluster add`{hint}", hint = dedicated_hint(*.0))]
     NoRoom(Isolation),

@@ -1,7 +1,7 @@
-//! One change of a tenant or an app at a time, whichever process makes it.
+//! One change of a tenant, an app or a cluster at a time, whichever process makes it.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use domain::{AppName, TenantId};
+use domain::{AppName, ClusterName, TenantId};
 use sqlx::{Postgres, Transaction};
 
 use crate::{Catalog, CatalogError};
@@ -12,7 +12,18 @@ use crate::{Catalog, CatalogError};
 /// whoever gets the lock of something unfinished knows that nobody is at work on it.
 #[derive(Debug)]
 pub struct ChangeLock {
-    _held_by: Transaction<'static, Postgres>,
+    held_by: Transaction<'static, Postgres>,
+}
+
+impl ChangeLock {
+    /// Gives the right back now. Dropping gives it back as well, but only some time later, and whoever has been told that a
+    /// change is done may want to make the next.
+    pub async fn release(self) {
+        if let Err(error) = self.held_by.rollback().await {
+            // The connection is closed then, which gives it back too.
+            tracing::warn!(%error, "a change's lock was not released in order");
+        }
+    }
 }
 
 impl Catalog {
@@ -26,6 +37,11 @@ impl Catalog {
         self.lock("app", app.as_str().as_bytes()).await
     }
 
+    /// Takes a cluster's lock or answers [`CatalogError::Busy`] at once.
+    pub async fn lock_cluster(&self, cluster: &ClusterName) -> Result<ChangeLock, CatalogError> {
+        self.lock("cluster", cluster.as_str().as_bytes()).await
+    }
+
     async fn lock(&self, what: &'static str, name: &[u8]) -> Result<ChangeLock, CatalogError> {
         // PostgreSQL's advisory locks are numbers: 64 bits of a hash keep two things from meeting on one.
         let hash = digest(&SHA256, &[what.as_bytes(), name].concat());
@@ -34,6 +50,6 @@ impl Catalog {
         let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "locked!""#, number)
             .fetch_one(&mut *tx)
             .await?;
-        if locked { Ok(ChangeLock { _held_by: tx }) } else { Err(CatalogError::Busy(what)) }
+        if locked { Ok(ChangeLock { held_by: tx }) } else { Err(CatalogError::Busy(what)) }
     }
 }

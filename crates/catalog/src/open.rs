@@ -24,7 +24,9 @@ impl Catalog {
     pub async fn open(dsn: &str, max_connections: u32, master: MasterKey) -> Result<Self, CatalogError> {
         // Without it, a role called "sindico" would find the ledger of migrations in another schema after the first of
         // them than before: `"$user"` comes first in PostgreSQL's own search path.
-        let options = PgConnectOptions::from_str(dsn)?.options([("search_path", "public")]);
+        // Nor may a server's own settings end the idle transactions that hold changes' locks.
+        let settings = [("search_path", "public"), ("idle_in_transaction_session_timeout", "0")];
+        let options = PgConnectOptions::from_str(dsn)?.options(settings);
         let db = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(Duration::from_secs(15))
@@ -46,12 +48,6 @@ impl Catalog {
     #[must_use]
     pub fn master(&self) -> &MasterKey {
         &self.master
-    }
-
-    /// Whether the control database answers, for health checks.
-    pub async fn ping(&self) -> Result<(), CatalogError> {
-        sqlx::query_scalar!("SELECT 1 AS one").fetch_one(&self.db).await?;
-        Ok(())
     }
 
     /// Closes every connection, waiting for those in use.

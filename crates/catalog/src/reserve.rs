@@ -106,7 +106,7 @@ async fn choose_cluster(
     // a capacity need no count to be exact and are not locked.
     sqlx::query!(
         "SELECT id FROM sindico.clusters
-         WHERE dedicated = $1 AND capacity IS NOT NULL AND ($2::text IS NULL OR name = $2) ORDER BY id FOR UPDATE",
+         WHERE dedicated = $1 AND ready AND capacity IS NOT NULL AND ($2::text IS NULL OR name = $2) ORDER BY id FOR UPDATE",
         dedicated,
         wanted.cluster.map(ClusterName::as_str),
     )
@@ -115,12 +115,16 @@ async fn choose_cluster(
     sqlx::query_scalar!(
         "SELECT c.id FROM sindico.clusters c
          CROSS JOIN LATERAL (SELECT count(*) AS n FROM sindico.placements p WHERE p.cluster = c.id) used
-         WHERE c.dedicated = $1 AND ($2::text IS NULL OR c.name = $2) AND (c.capacity IS NULL OR used.n < c.capacity)
+         WHERE c.dedicated = $1 AND c.ready AND ($2::text IS NULL OR c.name = $2)
+           AND (c.capacity IS NULL OR used.n < c.capacity)
          ORDER BY used.n, c.id LIMIT 1",
         dedicated,
         wanted.cluster.map(ClusterName::as_str),
     )
     .fetch_optional(&mut **tx)
     .await?
-    .ok_or(CatalogError::NoRoom(wanted.isolation))
+    .ok_or_else(|| match wanted.cluster {
+        Some(name) => CatalogError::ClusterFull(name.clone()),
+        None => CatalogError::NoRoom(wanted.isolation),
+    })
 }

@@ -9,6 +9,7 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 use uuid::Uuid;
 use wire::scram::Verifier;
 
@@ -103,7 +104,8 @@ impl Routes {
     fn publish(&self, id: TenantId, route: Option<TenantRoute>) {
         let mut next = Snapshot::clone(&self.current.load());
         let old = next.by_id.remove(&id);
-        if let Some(old) = &old {
+        // A slug may have passed to another tenant before the notice of the first one's end arrived.
+        if let Some(old) = old.as_ref().filter(|old| next.by_slug.get(&old.slug).is_some_and(|now| now.id == old.id)) {
             next.by_slug.remove(&old.slug);
         }
         if let Some(route) = route {
@@ -226,6 +228,13 @@ impl Catalog {
         )
         .fetch_all(&self.db)
         .await?;
-        rows.into_iter().map(TenantRoute::try_from).collect()
+        let readable = rows.into_iter().filter_map(|row| {
+            let id = row.id;
+            TenantRoute::try_from(row)
+                // One record that another version wrote must not close the doors to everybody else.
+                .inspect_err(|error| error!(tenant = %id, %error, "tenant is not served"))
+                .ok()
+        });
+        Ok(readable.collect())
     }
 }

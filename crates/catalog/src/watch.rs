@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use domain::TenantId;
 use sqlx::postgres::PgListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{Catalog, CatalogError};
 
-/// A notice can be lost only with the connection that it would have come over, and that is noticed.
+/// How long the connection may be silent before it is asked whether it is still there: a notice can be lost only with the
+/// connection that it would have come over.
+const PULSE: Duration = Duration::from_secs(5);
 const PAUSE_BEFORE_RECONNECT: Duration = Duration::from_secs(1);
 
 impl Catalog {
@@ -37,7 +40,18 @@ impl Catalog {
         // Only now: a change between an earlier reading and LISTEN would be lost.
         self.reload_routes().await?;
         info!("following the control database");
-        while let Some(notice) = listener.try_recv().await? {
+        loop {
+            let notice = match timeout(PULSE, listener.try_recv()).await {
+                Ok(Ok(Some(notice))) => notice,
+                Ok(Ok(None)) => return Err(lost("the connection was closed")),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_silent) => {
+                    timeout(PULSE, sqlx::query("SELECT 1").execute(&mut listener))
+                        .await
+                        .map_err(|_| lost("it does not answer"))??;
+                    continue;
+                }
+            };
             match notice.payload().split_once(':') {
                 Some(("tenant", id)) => match id.parse::<TenantId>() {
                     Ok(id) => self.refresh_tenant(id).await?,
@@ -47,6 +61,9 @@ impl Catalog {
                 _ => self.reload_routes().await?,
             }
         }
-        Ok(())
     }
+}
+
+fn lost(why: &str) -> CatalogError {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::ConnectionAborted, why)).into()
 }

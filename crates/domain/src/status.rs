@@ -47,6 +47,8 @@ impl FromStr for Status {
         [Self::Provisioning, Self::Active, Self::Suspended, Self::Deleting]
             .into_iter()
             .find(|known| known.as_str() == text)
-            .ok_or_else(|| Invalid::new(format!("status {text:?} does not exist; use active or suspended")))
+            .ok_or_else(|| {
+                Invalid::new(format!("status {text:?} does not exist; use provisioning, active, suspended or deleting"))
+            })
     }
 }

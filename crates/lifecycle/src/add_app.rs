@@ -10,6 +10,7 @@ use tenantize::{Manifest, Plan, Sources, SqlFile};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use crate::create_tenant::Site;
 use crate::{Lifecycle, LifecycleError};
 
 /// An app as its folder has it.
@@ -22,8 +23,8 @@ pub struct AddApp {
 }
 
 impl Lifecycle {
-    /// Registers an app: reads all of its SQL, builds it on every cluster, makes a tenant in each isolation and removes it
-    /// again. Only then can tenants be made; if anything fails, nothing is left. Registering the same files again
+    /// Registers an app: reads all of its SQL, builds it on every cluster, makes a tenant in each isolation of one of them and
+    /// removes it again. Only then can tenants be made; if anything fails, nothing is left. Registering the same files again
     /// changes nothing.
     pub async fn add_app(&self, new: AddApp) -> Result<App, LifecycleError> {
         let desk = self.clone();
@@ -34,7 +35,12 @@ impl Lifecycle {
         let name = new.manifest.name.clone();
         let plan = plan_files(&new.files)?;
         let fingerprint = fingerprint(&new.files);
-        let _lock = self.catalog.lock_app(&name).await?;
+        let lock = self.catalog.lock_app(&name).await?;
+        Self::under(lock, self.add_app_locked(&new, &plan, &fingerprint)).await
+    }
+
+    async fn add_app_locked(&self, new: &AddApp, plan: &Plan, fingerprint: &str) -> Result<App, LifecycleError> {
+        let name = new.manifest.name.clone();
         if self.catalog.apps().await?.iter().any(|app| app.name == name && !app.ready) {
             // A registration whose process died: nobody else holds the lock, and no tenant can be there.
             self.discard_app(&name).await?;
@@ -44,7 +50,7 @@ impl Lifecycle {
                 name: &name,
                 title: new.manifest.title.as_deref().unwrap_or(name.as_str()),
                 description: new.manifest.description.as_deref().unwrap_or_default(),
-                fingerprint: &fingerprint,
+                fingerprint,
                 files: &new.files,
             })
             .await?;
@@ -52,7 +58,7 @@ impl Lifecycle {
         if app.ready {
             return Ok(app);
         }
-        match self.build_app(&name, &plan).await {
+        match self.build_app(&name, plan).await {
             Ok(()) => {
                 self.catalog.set_app_ready(&name).await?;
                 info!(app = %name, "app registered");
@@ -69,14 +75,18 @@ impl Lifecycle {
     }
 
     async fn build_app(&self, name: &AppName, plan: &Plan) -> Result<(), LifecycleError> {
-        let clusters = self.catalog.clusters().await?;
+        // One that is being registered builds every registered app itself, or is built on when its first tenant comes.
+        let clusters: Vec<_> = self.catalog.clusters().await?.into_iter().filter(|cluster| cluster.ready).collect();
         for cluster in &clusters {
             self.prepare(name, plan, cluster).await?;
         }
-        for cluster in clusters.iter().filter(|cluster| !cluster.dedicated).take(1) {
-            for isolation in [Isolation::Shared, Isolation::Schema, Isolation::Database] {
-                self.rehearse(name, plan, isolation, cluster.id).await?;
-            }
+        let ordinary = [Isolation::Shared, Isolation::Schema, Isolation::Database].as_slice();
+        let (cluster, isolations) = match clusters.iter().find(|cluster| !cluster.dedicated) {
+            Some(cluster) => (cluster, ordinary),
+            None => (clusters.first().ok_or(LifecycleError::NoCluster)?, [Isolation::Cluster].as_slice()),
+        };
+        for isolation in isolations {
+            self.rehearse(name, plan, *isolation, cluster.id).await?;
         }
         Ok(())
     }
@@ -92,7 +102,7 @@ impl Lifecycle {
     ) -> Result<(), LifecycleError> {
         let id = TenantId::from_uuid(Uuid::now_v7());
         let placement = Placement::of(id, app, isolation, cluster);
-        let made = self.build_tenant(id, app, plan, &placement).await;
+        let made = self.build_tenant(&Site { tenant: id, app, plan, placement: &placement }).await;
         let removed = self.erase(id, &placement).await;
         made.and(removed)
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use catalog::{Cluster, NewCluster};
 use domain::ClusterName;
 use tokio_postgres::config::{Host, SslMode};
+use uuid::Uuid;
 
 use crate::server::{Session, parse_dsn};
 use crate::{Lifecycle, LifecycleError};
@@ -50,18 +51,24 @@ impl Lifecycle {
     }
 
     async fn add_cluster_now(&self, new: &AddCluster) -> Result<AddedCluster, LifecycleError> {
+        let lock = self.catalog.lock_cluster(&new.name).await?;
+        Self::under(lock, self.add_cluster_locked(new)).await
+    }
+
+    async fn add_cluster_locked(&self, new: &AddCluster) -> Result<AddedCluster, LifecycleError> {
         let (host, port) = address(&new.dsn)?;
         let server = Session::open(&new.name, parse_dsn(&new.dsn)?).await?;
-        let server_version = inspect(&server).await?;
-        let known = self.catalog.clusters().await?.into_iter().find(|cluster| cluster.name == new.name);
-        match &known {
+        let (server_version, system_identifier) = inspect(&server).await?;
+        let clusters = self.catalog.clusters().await?;
+        let known = clusters.iter().find(|cluster| cluster.name == new.name);
+        match known {
             Some(known) => self.recognise(&server, known, new.dedicated).await?,
-            None => self.expect_stranger(&server).await?,
+            None => expect_stranger(&clusters, system_identifier)?,
         }
         let warnings = close_doors(&server, new.exclusive).await?;
         drop(server);
 
-        let capacity = new.capacity.or(if new.dedicated { Some(1) } else { None });
+        let usual = known.map_or(new.dedicated.then_some(1), |known| known.capacity);
         let id = self
             .catalog
             .put_cluster(&NewCluster {
@@ -71,20 +78,30 @@ impl Lifecycle {
                 port,
                 server_version,
                 dedicated: new.dedicated,
-                capacity,
+                capacity: new.capacity.or(usual),
+                system_identifier,
             })
             .await?;
-        let cluster = self.catalog.clusters().await?.into_iter().find(|cluster| cluster.id == id);
-        let cluster = cluster.ok_or_else(|| LifecycleError::Unverified("the cluster's record is gone".to_owned()))?;
         // Connections that were opened to another address, or with another password, are of no use any more.
         self.threshold.forget_cluster(id);
+        let cluster = self.cluster(id).await?;
         if let Err(cause) = self.prepare_apps(&cluster).await {
-            if known.is_none() {
-                self.discard_cluster(&cluster).await?;
+            // One that is in use keeps what it has.
+            if cluster.ready {
+                return Err(cause);
             }
-            return Err(cause);
+            return match self.discard_cluster(&cluster).await {
+                Ok(()) => Err(cause),
+                Err(undoing) => Err(LifecycleError::Undone { cause: cause.into(), undoing: undoing.into() }),
+            };
         }
-        Ok(AddedCluster { cluster, warnings })
+        self.catalog.set_cluster_ready(id).await?;
+        Ok(AddedCluster { cluster: self.cluster(id).await?, warnings })
+    }
+
+    async fn cluster(&self, id: Uuid) -> Result<Cluster, LifecycleError> {
+        let found = self.catalog.clusters().await?.into_iter().find(|cluster| cluster.id == id);
+        found.ok_or_else(|| LifecycleError::Unverified("the cluster's record is gone".to_owned()))
     }
 
     /// A name that is known may get a new address, but not another server: its tenants would lose their data from sight.
@@ -108,21 +125,6 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// One server under two names would hold both kinds of tenants, and undoing one registration would take the other's
-    /// databases.
-    async fn expect_stranger(&self, server: &Session) -> Result<(), LifecycleError> {
-        for app in self.catalog.apps().await? {
-            let template = app.name.names().template;
-            if self.is_of_this_installation(server, &app.name, &template).await? {
-                return Err(LifecycleError::BadCluster(format!(
-                    "the server already is another cluster of this installation, since it has the database {template}; \
-                     register each server once"
-                )));
-            }
-        }
-        Ok(())
-    }
-
     async fn prepare_apps(&self, cluster: &Cluster) -> Result<(), LifecycleError> {
         for app in self.catalog.apps().await?.into_iter().filter(|app| app.ready) {
             let plan = self.plan_of(&app.name).await?;
@@ -131,11 +133,24 @@ impl Lifecycle {
         Ok(())
     }
 
+    /// Takes back what a registration that failed has made. The cluster never was ready, so nobody was placed on it.
     async fn discard_cluster(&self, cluster: &Cluster) -> Result<(), LifecycleError> {
-        for app in self.catalog.apps().await? {
+        for app in self.catalog.apps().await?.into_iter().filter(|app| app.ready) {
             self.unprepare(&app.name, cluster).await?;
         }
-        Ok(self.catalog.remove_cluster(cluster.id).await?)
+        Ok(self.catalog.remove_unready_cluster(cluster.id).await?)
+    }
+}
+
+/// One server under two names would hold both kinds of tenants, and undoing one registration would take the other's
+/// databases.
+fn expect_stranger(clusters: &[Cluster], system_identifier: i64) -> Result<(), LifecycleError> {
+    match clusters.iter().find(|cluster| cluster.system_identifier == system_identifier) {
+        None => Ok(()),
+        Some(same) => Err(LifecycleError::BadCluster(format!(
+            "the server already is cluster \"{}\"; register each server once",
+            same.name
+        ))),
     }
 }
 
@@ -144,8 +159,9 @@ fn address(dsn: &str) -> Result<(String, u16), LifecycleError> {
     let config = parse_dsn(dsn)?;
     let refuse = |what: &str| Err(LifecycleError::BadCluster(format!("the DSN {what}")));
     let host = match config.get_hosts() {
-        [Host::Tcp(host)] => host.clone(),
+        [Host::Tcp(host)] if config.get_hostaddrs().is_empty() => host.clone(),
         [] => return refuse("names no host; write postgresql://user:password@host:5432/postgres"),
+        _ if !config.get_hostaddrs().is_empty() => return refuse("names a hostaddr; give the address as host"),
         [_] => return refuse("names a Unix socket; name a host, since the gateway connects over TCP"),
         _ => return refuse("names several hosts; name one"),
     };
@@ -162,12 +178,12 @@ fn address(dsn: &str) -> Result<(String, u16), LifecycleError> {
     }
 }
 
-/// Version and rights, checked before anything is recorded.
-async fn inspect(server: &Session) -> Result<i32, LifecycleError> {
+/// Version, rights and identity, checked before anything is recorded.
+async fn inspect(server: &Session) -> Result<(i32, i64), LifecycleError> {
     let row = server
         .query_one(
             "SELECT current_setting('server_version_num')::int, r.rolsuper, current_user::text,
-                    pg_is_in_recovery(), current_setting('server_encoding')
+                    pg_is_in_recovery()
              FROM pg_roles r WHERE r.rolname = current_user",
             &[],
         )
@@ -184,7 +200,8 @@ async fn inspect(server: &Session) -> Result<i32, LifecycleError> {
     if row.get(3) {
         return refuse("the server is a read-only standby; give the DSN of its primary".to_owned());
     }
-    Ok(version)
+    let identity = server.query_one("SELECT system_identifier FROM pg_control_system()", &[]).await;
+    Ok((version, identity.map_err(|error| server.fault(&error))?.get(0)))
 }
 
 /// Databases that every role may connect to: closed where the server is ours alone, reported elsewhere.
@@ -234,6 +251,7 @@ mod tests {
             ("host=db port=1,2 user=a password=b", "no usable port"),
             ("host=/run/postgresql user=a password=b", "Unix socket"),
             ("host=a,b user=a password=b", "several hosts"),
+            ("host=a hostaddr=10.0.0.5 user=a password=b", "hostaddr"),
             ("postgresql://a@db/x", "lacks a user or a password"),
             ("postgresql://a:b@db/x?sslmode=require", "TLS"),
         ] {

@@ -23,6 +23,15 @@ pub struct NewTenant {
     pub cluster: Option<ClusterName>,
 }
 
+/// What every step of building a tenant works on.
+#[derive(Clone, Copy)]
+pub(crate) struct Site<'a> {
+    pub(crate) tenant: TenantId,
+    pub(crate) app: &'a AppName,
+    pub(crate) plan: &'a Plan,
+    pub(crate) placement: &'a Placement,
+}
+
 /// A tenant with its first key, the only time that the key is known.
 #[derive(Debug)]
 pub struct Created {
@@ -46,7 +55,11 @@ impl Lifecycle {
         self.probe.pass("reserve")?;
         let id = TenantId::from_uuid(Uuid::now_v7());
         // Held before the record exists: whoever finds an unlocked unfinished record may undo it.
-        let _lock = self.catalog.lock_tenant(id).await?;
+        let lock = self.catalog.lock_tenant(id).await?;
+        Self::under(lock, self.create_locked(id, new)).await
+    }
+
+    async fn create_locked(&self, id: TenantId, new: &NewTenant) -> Result<Created, LifecycleError> {
         let reservation = Reservation {
             id,
             slug: &new.slug,
@@ -79,7 +92,7 @@ impl Lifecycle {
                 self.prepare(app, &plan, cluster).await?;
             }
         }
-        self.build_tenant(id, app, &plan, placement).await?;
+        self.build_tenant(&Site { tenant: id, app, plan: &plan, placement }).await?;
         self.probe.pass("open")?;
         if !self.catalog.set_status(id, &[Status::Provisioning], Status::Active).await? {
             return Err(LifecycleError::Unverified(format!("status of tenant {id}")));
@@ -95,20 +108,14 @@ impl Lifecycle {
     }
 
     /// Everything of a tenant that is in PostgreSQL, whether or not a record knows of it.
-    pub(crate) async fn build_tenant(
-        &self,
-        id: TenantId,
-        app: &AppName,
-        plan: &Plan,
-        placement: &Placement,
-    ) -> Result<(), LifecycleError> {
+    pub(crate) async fn build_tenant(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
         self.probe.pass("roles")?;
-        self.create_roles(id, app, placement).await?;
+        self.create_roles(site).await?;
         self.probe.pass("storage")?;
-        self.create_storage(id, app, plan, placement).await?;
+        self.create_storage(site).await?;
         self.probe.pass("seed")?;
-        let session = self.seed(id, plan, placement).await?;
+        let session = self.seed(site).await?;
         self.probe.pass("verify")?;
-        self.verify(&session, id, plan, placement).await
+        self.verify(&session, site).await
     }
 }

@@ -16,7 +16,11 @@ impl Lifecycle {
 
     async fn delete_tenant_now(&self, which: &TenantRef) -> Result<(), LifecycleError> {
         let id = self.find(which).await?.id;
-        let _lock = self.catalog.lock_tenant(id).await?;
+        let lock = self.catalog.lock_tenant(id).await?;
+        Self::under(lock, self.delete_locked(id)).await
+    }
+
+    async fn delete_locked(&self, id: TenantId) -> Result<(), LifecycleError> {
         // Read again: whoever held the lock may have deleted it.
         let Tenant { slug, placement, .. } = self.find(&TenantRef::Id(id)).await?;
         self.catalog.set_status(id, &[Status::Active, Status::Suspended], Status::Deleting).await?;

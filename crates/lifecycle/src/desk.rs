@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use catalog::{Catalog, Tenant, TenantRef};
+use catalog::{Catalog, ChangeLock, Tenant, TenantRef};
 use domain::AppName;
 use tenancy::Threshold;
 use tenantize::Plan;
@@ -51,16 +51,27 @@ impl Lifecycle {
         self.running.wait().await;
     }
 
-    /// Runs a change to its end, even if whoever asked for it goes away in the middle. Changes are boxed: their futures are
+    /// Runs a change to its end once it has begun, even if whoever asked for it goes away in the middle. Changes are boxed: their futures are
     /// large, and every request would carry one.
     pub(crate) async fn through<T: Send + 'static>(&self, change: Change<T>) -> Result<T, LifecycleError> {
-        let slots = Arc::clone(&self.slots);
+        // Whoever goes away while waiting for a turn has changed nothing.
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_closed| LifecycleError::Stopping)?;
         let task = self.running.spawn(async move {
-            let _slot = slots.acquire().await.map_err(|_closed| LifecycleError::Stopping)?;
+            let _slot = slot;
             change.await
         });
         task.await
             .map_err(|failed| if failed.is_panic() { LifecycleError::CutOff } else { LifecycleError::Stopping })?
+    }
+
+    /// Makes a change under its lock, and gives the lock back before anybody is told.
+    pub(crate) async fn under<T>(
+        lock: ChangeLock,
+        change: impl Future<Output = Result<T, LifecycleError>>,
+    ) -> Result<T, LifecycleError> {
+        let outcome = change.await;
+        lock.release().await;
+        outcome
     }
 
     pub(crate) async fn plan_of(&self, app: &AppName) -> Result<Arc<Plan>, LifecycleError> {

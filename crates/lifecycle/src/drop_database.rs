@@ -15,10 +15,18 @@ use crate::{Lifecycle, LifecycleError};
 /// What PostgreSQL says of a session that it waits for; its process id stands behind.
 const WAITS_FOR: &str = "still waiting for backend with PID ";
 
-/// Ends a session if it is a tenant's: administrators' sessions are left to their owners.
+/// Ends a session if it is a tenant's, and whatever else of that tenant waits for its client: PostgreSQL names one
+/// session every five seconds, and a tenant may have a hundred. Administrators' sessions are left to their owners.
 const END: &str = "
-    SELECT coalesce(bool_or(pg_terminate_backend(pid)), false) FROM pg_stat_activity
-    WHERE pid = $1 AND usename ~ '^[tr]_[0-9a-f]{32}$'";
+    SELECT coalesce(bool_or(pg_terminate_backend(other.pid)), false)
+    FROM pg_stat_activity named JOIN pg_stat_activity other USING (usename)
+    WHERE named.pid = $1 AND named.usename ~ '^[tr]_[0-9a-f]{32}$'
+      AND (other.pid = $1 OR (other.state = 'active' AND other.wait_event_type = 'Client'))";
+
+/// Templates have to stop being one first. A database whose removal was cut off (`datconnlimit` -2) takes no change but
+/// being dropped.
+const IS_TEMPLATE: &str =
+    "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate AND datconnlimit <> -2)";
 
 impl Lifecycle {
     /// Drops a database and whatever is connected to it; none of that name is as good.
@@ -27,8 +35,11 @@ impl Lifecycle {
         if !server.ask("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", &[&database]).await? {
             return Ok(());
         }
+        let is_template = server.ask(IS_TEMPLATE, &[&database]).await?;
         let database = quote_ident(database);
-        server.run(&format!("ALTER DATABASE {database} IS_TEMPLATE false")).await?;
+        if is_template {
+            server.run(&format!("ALTER DATABASE {database} IS_TEMPLATE false")).await?;
+        }
         // What it says while waiting has the level of log messages, and is matched in English.
         server.run("SET client_min_messages = log; SET lc_messages = 'C'").await?;
         let sql = format!("DROP DATABASE {database} WITH (FORCE)");

@@ -2,6 +2,7 @@
 //! deletes tenants.
 
 use domain::{Isolation, Placement, Role, TenantId, quote_ident};
+use uuid::Uuid;
 
 use crate::server::{Session, builder_name};
 use crate::{Lifecycle, LifecycleError};
@@ -17,11 +18,14 @@ impl Lifecycle {
         end_sessions(&server, Sessions::Building(tenant)).await?;
         let roles = close_logins(&server, tenant).await?;
         match placement.isolation {
-            Isolation::Shared | Isolation::Schema => self.erase_inside(tenant, placement, &roles).await?,
+            // Roles are made first and removed last: without them nothing of the tenant can be inside.
+            Isolation::Shared | Isolation::Schema if roles.is_empty() => {}
+            Isolation::Shared | Isolation::Schema => self.erase_inside(tenant, placement).await?,
             Isolation::Database | Isolation::Cluster => {
                 self.drop_database(placement.cluster, &placement.database).await?;
             }
         }
+        self.drop_owned(&server, placement.cluster, &roles).await?;
         for role in &roles {
             server.run(&format!("DROP ROLE IF EXISTS \"{role}\"")).await?;
         }
@@ -36,13 +40,29 @@ impl Lifecycle {
         if gone { Ok(()) } else { Err(LifecycleError::Unverified(format!("removal of tenant {tenant}"))) }
     }
 
-    /// Rows or schema in the app's database, and whatever else there belongs to the roles or grants them something.
-    async fn erase_inside(
-        &self,
-        tenant: TenantId,
-        placement: &Placement,
-        roles: &[String],
-    ) -> Result<(), LifecycleError> {
+    /// Whatever belongs to the roles or grants them something, in whichever database: another tenant may have granted them
+    /// a large object of its own, and a role with grants cannot be removed.
+    async fn drop_owned(&self, server: &Session, cluster: Uuid, roles: &[String]) -> Result<(), LifecycleError> {
+        let places = server
+            .query(
+                "SELECT DISTINCT d.datname::text FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
+                 JOIN pg_roles r ON r.oid = s.refobjid AND r.rolname = ANY ($1::text[])
+                 WHERE s.refclassid = 'pg_authid'::regclass",
+                &[&roles],
+            )
+            .await
+            .map_err(|error| server.fault(&error))?;
+        for place in places.iter().map(|row| row.get::<_, String>(0)) {
+            let inside = self.admin(cluster, Some(&place)).await?;
+            for role in roles {
+                inside.run(&format!("DROP OWNED BY \"{role}\"")).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows or schema in the app's database.
+    async fn erase_inside(&self, tenant: TenantId, placement: &Placement) -> Result<(), LifecycleError> {
         let inside = self.admin(placement.cluster, Some(&placement.database)).await?;
         inside.run("BEGIN").await?;
         if placement.isolation == Isolation::Schema {
@@ -53,9 +73,6 @@ impl Lifecycle {
             }
         } else {
             delete_rows(&inside, tenant).await?;
-        }
-        for role in roles {
-            inside.run(&format!("DROP OWNED BY \"{role}\"")).await?;
         }
         inside.run("COMMIT").await
     }

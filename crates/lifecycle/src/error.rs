@@ -2,6 +2,7 @@
 
 use catalog::CatalogError;
 use domain::{AppName, ClusterName, Isolation, Slug, Status};
+use tenancy::RepairError;
 use tenantize::Refusals;
 
 /// Failures of a change. Whatever it began has been undone when one of these is returned, or will be (see
@@ -11,6 +12,9 @@ pub enum LifecycleError {
     /// Control data refused.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// A tenant's roles could not be given their own passwords and settings again.
+    #[error("the tenant's roles could not be restored: {0}")]
+    Repair(#[from] RepairError),
     /// Nobody of this name.
     #[error("tenant \"{0}\" not found")]
     UnknownTenant(String),
@@ -54,6 +58,9 @@ pub enum LifecycleError {
     /// An app's folder holds something unexpected.
     #[error("{0}")]
     BadApp(String),
+    /// Nowhere to try an app.
+    #[error("no cluster is registered, so the app cannot be tried; register one with `sindico cluster add` first")]
+    NoCluster,
     /// A database of that name is somebody else's.
     #[error(
         "cluster \"{cluster}\" already has a database \"{database}\" that this síndico did not make for app \"{app}\"; \

@@ -36,8 +36,20 @@ impl Lifecycle {
         let server = self.admin(cluster.id, None).await?;
         // Two processes, or two tenants that are the first on a cluster, take turns; the lock ends with the session.
         server
-            .run(&format!("SELECT pg_advisory_lock(hashtextextended({}, 0))", quote_literal(&names.database)))
+            .run(&format!(
+                "SET lock_timeout = 0; SELECT pg_advisory_lock(hashtextextended({}, 0)); RESET lock_timeout",
+                quote_literal(&names.database)
+            ))
             .await?;
+        // Before anything is made: what is somebody else's stays as it is.
+        for database in [&names.database, &names.template] {
+            if comment_of(&server, database).await?.is_some()
+                && !self.is_ours(&server, app, cluster.id, database).await?
+            {
+                let (cluster, database, app) = (cluster.name.clone(), database.clone(), app.clone());
+                return Err(LifecycleError::DatabaseTaken { cluster, database, app });
+            }
+        }
         create_groups(&server, &names).await?;
         if !cluster.dedicated {
             self.build_database(app, cluster, &server, Kind::Shared, plan).await?;
@@ -101,17 +113,15 @@ impl Lifecycle {
             Kind::Shared => &names.database,
             Kind::Template => &names.template,
         };
-        match comment_of(server, database).await? {
-            Some(Some(comment)) if comment == self.mark(app, cluster.id) => return Ok(()),
-            Some(_) => {
-                let (cluster, database, app) = (cluster.name.clone(), database.clone(), app.clone());
-                return Err(LifecycleError::DatabaseTaken { cluster, database, app });
-            }
-            None => {}
+        if self.is_ours(server, app, cluster.id, database).await? {
+            return Ok(());
         }
         let building = building(database);
         self.drop_database(cluster.id, &building).await?;
-        server.run(&format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", quote_ident(&building))).await?;
+        // Until its privileges are in place nobody but a superuser may connect: whoever slipped in would stay in.
+        let create =
+            format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' CONNECTION LIMIT 0", quote_ident(&building));
+        server.run(&create).await?;
         let inside = self.admin(cluster.id, Some(&building)).await?;
         inside.run(&frame(&building, &names, kind)).await?;
         inside.run_app(&statements(plan, &names, kind)).await?;
@@ -123,7 +133,7 @@ impl Lifecycle {
         if matches!(kind, Kind::Template) {
             server.run(&format!("ALTER DATABASE {from} IS_TEMPLATE true ALLOW_CONNECTIONS false")).await?;
         }
-        server.run(&format!("ALTER DATABASE {from} RENAME TO {to}")).await
+        server.run(&format!("ALTER DATABASE {from} CONNECTION LIMIT -1; ALTER DATABASE {from} RENAME TO {to}")).await
     }
 
     /// Whether a database is there and this installation made it for the app on this cluster.
@@ -137,27 +147,17 @@ impl Lifecycle {
         Ok(comment_of(server, database).await?.flatten().as_deref() == Some(&self.mark(app, cluster)))
     }
 
-    /// Whether a database is there and this installation made it for the app, on whichever cluster.
-    pub(crate) async fn is_of_this_installation(
-        &self,
-        server: &Session,
-        app: &AppName,
-        database: &str,
-    ) -> Result<bool, LifecycleError> {
-        let comment = comment_of(server, database).await?.flatten();
-        Ok(comment.is_some_and(|comment| comment.starts_with(&self.signature(app))))
-    }
-
     /// What tells our databases from somebody else's of the same name, and one cluster's server from another's.
     fn mark(&self, app: &AppName, cluster: Uuid) -> String {
-        format!("{} on cluster {cluster}", self.signature(app))
-    }
-
-    /// Follows from the master key.
-    fn signature(&self, app: &AppName) -> String {
-        format!("sindico app {app} of installation {}", self.catalog.master().installation())
+        // What stands for the installation follows from the master key.
+        format!("sindico app {app} of installation {} on cluster {cluster}", self.catalog.master().installation())
     }
 }
+
+/// Ours can neither log in nor do anything by themselves.
+const POWERFUL: &str = "
+    SELECT rolcanlogin OR rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication
+    FROM pg_roles WHERE rolname = $1";
 
 const LEFT_OVER: &str = "SELECT EXISTS (SELECT FROM pg_database WHERE datname IN ($1, $2))";
 
@@ -165,6 +165,10 @@ async fn create_groups(server: &Session, names: &SharedNames) -> Result<(), Life
     for role in [names.owner.as_str()].into_iter().chain(names.groups()) {
         if !server.ask("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", &[&role]).await? {
             server.run(&format!("CREATE ROLE {} NOLOGIN", quote_ident(role))).await?;
+        } else if server.ask(POWERFUL, &[&role]).await? {
+            return Err(LifecycleError::BadCluster(format!(
+                "the server has a role \"{role}\" that may do more than a group of síndico's; rename it"
+            )));
         }
     }
     Ok(())

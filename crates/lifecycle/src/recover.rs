@@ -36,11 +36,15 @@ impl Lifecycle {
     }
 
     async fn recover_app(&self, name: &AppName) -> Result<bool, LifecycleError> {
-        let _lock = match self.catalog.lock_app(name).await {
+        let lock = match self.catalog.lock_app(name).await {
             Ok(lock) => lock,
             Err(CatalogError::Busy(_)) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
+        Self::under(lock, self.recover_app_locked(name)).await
+    }
+
+    async fn recover_app_locked(&self, name: &AppName) -> Result<bool, LifecycleError> {
         // Its maker may have finished between the listing and the lock.
         if !self.catalog.apps().await?.iter().any(|app| app.name == *name && !app.ready) {
             return Ok(false);
@@ -50,26 +54,33 @@ impl Lifecycle {
         Ok(true)
     }
 
-    /// Recovers now and then until `shutdown`.
+    /// Recovers now, and again and again until `shutdown`. Cut off in the middle, it goes on at the next start.
     pub async fn recover_forever(&self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(INTERVAL) => {}
+                done = self.recover() => if let Err(error) = done {
+                    warn!(%error, "unfinished tenants could not be looked for");
+                }
             }
-            if let Err(error) = self.recover().await {
-                warn!(%error, "unfinished tenants could not be looked for");
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(INTERVAL) => {}
             }
         }
     }
 
     async fn recover_one(&self, id: TenantId) -> Result<bool, LifecycleError> {
-        let _lock = match self.catalog.lock_tenant(id).await {
+        let lock = match self.catalog.lock_tenant(id).await {
             Ok(lock) => lock,
             // Its maker is alive.
             Err(CatalogError::Busy(_)) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
+        Self::under(lock, self.recover_locked(id)).await
+    }
+
+    async fn recover_locked(&self, id: TenantId) -> Result<bool, LifecycleError> {
         // Its maker may have finished between the listing and the lock.
         let Some(tenant) = self.catalog.tenant(&TenantRef::Id(id)).await? else { return Ok(false) };
         if matches!(tenant.status, domain::Status::Active | domain::Status::Suspended) {

@@ -1,7 +1,8 @@
 //! A tenant's login roles on its cluster.
 
-use domain::{Access, AppName, Isolation, Placement, Role, TenantId, quote_ident, quote_literal};
+use domain::{Access, AppName, Isolation, Role, quote_ident, quote_literal};
 
+use crate::create_tenant::Site;
 use crate::{Lifecycle, LifecycleError};
 
 /// The first version in which a membership can be inherited without being a role to `SET ROLE` to.
@@ -9,12 +10,8 @@ const SET_OPTION: &str = "SELECT current_setting('server_version_num')::int >= 1
 
 impl Lifecycle {
     /// Makes `t_…` and `r_…`, members of nothing but the app's grant group for the tenant's isolation; both or neither.
-    pub(crate) async fn create_roles(
-        &self,
-        tenant: TenantId,
-        app: &AppName,
-        placement: &Placement,
-    ) -> Result<(), LifecycleError> {
+    pub(crate) async fn create_roles(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+        let Site { tenant, app, placement, .. } = *site;
         let server = self.builder(tenant, placement.cluster, None).await?;
         let options = if server.ask(SET_OPTION, &[]).await? { " WITH INHERIT TRUE, SET FALSE" } else { "" };
         let mut sql = String::from("BEGIN;");

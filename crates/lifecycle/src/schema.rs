@@ -1,9 +1,10 @@
-//! Creating and dropping the schema of a tenant that stays (TM-3).
+//! Creating and dropping the schema of a tenant that stays.
 
-use catalog::{ChangeLock, Tenant, TenantRef};
-use domain::{Isolation, Role, Status, quote_ident};
+use catalog::{Tenant, TenantRef};
+use domain::{Isolation, Role, Status, TenantId, quote_ident};
 use tracing::info;
 
+use crate::create_tenant::Site;
 use crate::erase::{Sessions, end_sessions};
 use crate::{Lifecycle, LifecycleError};
 
@@ -12,18 +13,9 @@ impl Lifecycle {
     pub async fn create_schema(&self, which: TenantRef) -> Result<Tenant, LifecycleError> {
         let desk = self.clone();
         self.through(Box::pin(async move {
-            let (tenant, _lock) = desk.lock_in_schema(&which).await?;
-            if tenant.present {
-                return Err(LifecycleError::SchemaExists(tenant.slug));
-            }
-            let plan = desk.plan_of(&tenant.app).await?;
-            desk.create_schema_of(tenant.id, &tenant.app, &plan, &tenant.placement).await?;
-            desk.probe.pass("schema seed")?;
-            let session = desk.seed(tenant.id, &plan, &tenant.placement).await?;
-            desk.verify(&session, tenant.id, &plan, &tenant.placement).await?;
-            desk.catalog.set_present(tenant.id, true).await?;
-            info!(tenant = %tenant.id, slug = %tenant.slug, "schema created");
-            desk.find(&TenantRef::Id(tenant.id)).await
+            let id = desk.find(&which).await?.id;
+            let lock = desk.catalog.lock_tenant(id).await?;
+            Self::under(lock, desk.create_schema_locked(id)).await
         }))
         .await
     }
@@ -32,28 +24,50 @@ impl Lifecycle {
     pub async fn drop_schema(&self, which: TenantRef) -> Result<(), LifecycleError> {
         let desk = self.clone();
         self.through(Box::pin(async move {
-            let (tenant, _lock) = desk.lock_in_schema(&which).await?;
-            if !tenant.present {
-                return Err(LifecycleError::SchemaMissing(tenant.slug));
-            }
-            // First the doors: a schema half gone must not be served, and what a crash leaves of it goes with the next
-            // creation.
-            desk.catalog.set_present(tenant.id, false).await?;
-            desk.threshold.forget(tenant.id);
-            let inside = desk.admin(tenant.placement.cluster, Some(&tenant.placement.database)).await?;
-            let roles = Role::both(tenant.id).map(|role| role.to_string());
-            end_sessions(&inside, Sessions::Of(&roles)).await?;
-            inside.run(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_ident(&tenant.placement.schema))).await?;
-            info!(tenant = %tenant.id, slug = %tenant.slug, "schema dropped");
-            Ok(())
+            let id = desk.find(&which).await?.id;
+            let lock = desk.catalog.lock_tenant(id).await?;
+            Self::under(lock, desk.drop_schema_locked(id)).await
         }))
         .await
     }
 
-    async fn lock_in_schema(&self, which: &TenantRef) -> Result<(Tenant, ChangeLock), LifecycleError> {
-        let id = self.find(which).await?.id;
-        let lock = self.catalog.lock_tenant(id).await?;
-        // Read again: only what is seen under the lock stays true.
+    async fn create_schema_locked(&self, id: TenantId) -> Result<Tenant, LifecycleError> {
+        let tenant = self.find_in_schema(id).await?;
+        if tenant.present {
+            return Err(LifecycleError::SchemaExists(tenant.slug));
+        }
+        let plan = self.plan_of(&tenant.app).await?;
+        let site = Site { tenant: id, app: &tenant.app, plan: &plan, placement: &tenant.placement };
+        self.create_schema_of(&site).await?;
+        self.probe.pass("schema seed")?;
+        // The tenant had its role to itself since it was made, and the seed logs in as it.
+        self.threshold.restore_roles(id, &tenant.placement).await?;
+        let session = self.seed(&site).await?;
+        self.verify(&session, &site).await?;
+        self.catalog.set_present(id, true).await?;
+        info!(tenant = %id, slug = %tenant.slug, "schema created");
+        self.find(&TenantRef::Id(id)).await
+    }
+
+    async fn drop_schema_locked(&self, id: TenantId) -> Result<(), LifecycleError> {
+        let tenant = self.find_in_schema(id).await?;
+        if !tenant.present {
+            return Err(LifecycleError::SchemaMissing(tenant.slug));
+        }
+        // First the doors: a schema half gone must not be served, and what a crash leaves of it goes with the next
+        // creation.
+        self.catalog.set_present(id, false).await?;
+        self.threshold.forget(id);
+        let inside = self.admin(tenant.placement.cluster, Some(&tenant.placement.database)).await?;
+        let roles = Role::both(id).map(|role| role.to_string());
+        end_sessions(&inside, Sessions::Of(&roles)).await?;
+        inside.run(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_ident(&tenant.placement.schema))).await?;
+        info!(tenant = %id, slug = %tenant.slug, "schema dropped");
+        Ok(())
+    }
+
+    /// Read under the lock: only what is seen there stays true.
+    async fn find_in_schema(&self, id: TenantId) -> Result<Tenant, LifecycleError> {
         let tenant = self.find(&TenantRef::Id(id)).await?;
         if tenant.placement.isolation != Isolation::Schema {
             return Err(LifecycleError::NotInSchema { slug: tenant.slug, isolation: tenant.placement.isolation });
@@ -62,6 +76,6 @@ impl Lifecycle {
             let remedy = "only active and suspended tenants can be changed";
             return Err(LifecycleError::WrongStatus { slug: tenant.slug, status: tenant.status, remedy });
         }
-        Ok((tenant, lock))
+        Ok(tenant)
     }
 }

@@ -15,8 +15,11 @@ use crate::error::postgres_text;
 use crate::{Lifecycle, LifecycleError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// An administrative statement that waits for a tenant's lock must not wait for ever.
-const LIMITS: &str = "-c statement_timeout=120s -c lock_timeout=30s -c client_min_messages=warning";
+/// An administrative statement that waits for a tenant's lock must not wait for ever. It may work for long: a large tenant
+/// takes its time to be removed. Strings are read as the grammar that cut statements apart has read them.
+const LIMITS: &str = "-c lock_timeout=30s -c client_min_messages=warning -c standard_conforming_strings=on";
+/// An app's seed has a bound: an operator waits for it.
+const SEED_LIMITS: &str = "-c statement_timeout=120s";
 
 /// One session; dropping it ends it.
 pub(crate) struct Session {
@@ -161,7 +164,7 @@ impl Lifecycle {
             .user(role.to_string())
             .password(self.catalog.master().role_password(placement.cluster, role))
             .dbname(&placement.database)
-            .options(format!("{LIMITS} -c search_path={}", placement.search_path().replace(' ', "")));
+            .options(format!("{LIMITS} {SEED_LIMITS} -c search_path={}", placement.search_path().replace(' ', "")));
         Session::open(placement.cluster, config).await
     }
 }

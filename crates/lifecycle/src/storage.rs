@@ -1,35 +1,24 @@
 //! The tables of one tenant: none to make in `shared`, a schema in `schema`, a copy of the template otherwise.
 
-use domain::{AppName, Isolation, Placement, Role, TenantId, quote_ident};
-use tenantize::Plan;
+use domain::{Isolation, Role, quote_ident};
 
+use crate::create_tenant::Site;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
     /// Makes what the tenant's isolation needs. Nothing of it can be reached before its privileges are in place.
-    pub(crate) async fn create_storage(
-        &self,
-        tenant: TenantId,
-        app: &AppName,
-        plan: &Plan,
-        placement: &Placement,
-    ) -> Result<(), LifecycleError> {
-        match placement.isolation {
+    pub(crate) async fn create_storage(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+        match site.placement.isolation {
             Isolation::Shared => Ok(()),
-            Isolation::Schema => self.create_schema_of(tenant, app, plan, placement).await,
-            Isolation::Database | Isolation::Cluster => self.copy_template(tenant, app, placement).await,
+            Isolation::Schema => self.create_schema_of(site).await,
+            Isolation::Database | Isolation::Cluster => self.copy_template(site).await,
         }
     }
 
     /// One transaction, so that the schema is there whole or not at all. Whatever an interrupted drop left of an earlier
     /// one goes first.
-    pub(crate) async fn create_schema_of(
-        &self,
-        tenant: TenantId,
-        app: &AppName,
-        plan: &Plan,
-        placement: &Placement,
-    ) -> Result<(), LifecycleError> {
+    pub(crate) async fn create_schema_of(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+        let Site { tenant, app, plan, placement } = *site;
         let inside = self.builder(tenant, placement.cluster, Some(&placement.database)).await?;
         let schema = quote_ident(&placement.schema);
         let owner = quote_ident(&app.names().owner);
@@ -51,12 +40,8 @@ impl Lifecycle {
 
     /// Connections are allowed only after CONNECT has been taken from everybody else: whoever slipped in before would
     /// stay in.
-    async fn copy_template(
-        &self,
-        tenant: TenantId,
-        app: &AppName,
-        placement: &Placement,
-    ) -> Result<(), LifecycleError> {
+    async fn copy_template(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+        let Site { tenant, app, placement, .. } = *site;
         let server = self.builder(tenant, placement.cluster, None).await?;
         let (database, template) = (quote_ident(&placement.database), quote_ident(&app.names().template));
         let [t, r] = Role::both(tenant);

@@ -1,8 +1,9 @@
 //! Reading back what was made, before anybody is told that it is there.
 
-use domain::{Access, Isolation, Placement, Role, TenantId, quote_ident};
-use tenantize::{Plan, Scope};
+use domain::{Access, Isolation, Role, quote_ident};
+use tenantize::Scope;
 
+use crate::create_tenant::Site;
 use crate::server::Session;
 use crate::{Lifecycle, LifecycleError};
 
@@ -25,13 +26,8 @@ const ROW_SECURITY: &str = "
 
 impl Lifecycle {
     /// Asks the tenant's own session who it is and what it may do.
-    pub(crate) async fn verify(
-        &self,
-        session: &Session,
-        tenant: TenantId,
-        plan: &Plan,
-        placement: &Placement,
-    ) -> Result<(), LifecycleError> {
+    pub(crate) async fn verify(&self, session: &Session, site: &Site<'_>) -> Result<(), LifecycleError> {
+        let Site { tenant, plan, placement, .. } = *site;
         let [t, r] = [Access::ReadWrite, Access::ReadOnly].map(|access| Role::new(tenant, access).to_string());
         let tables: Vec<String> = plan
             .tables()

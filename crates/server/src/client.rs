@@ -6,7 +6,7 @@ use anyhow::bail;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::endpoints::Endpoints;
+use crate::endpoints::{DEFAULT_DIR, Endpoints};
 
 /// Where the API is, and with which token.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Client {
             (None, Some(_), None) => bail!("SINDICO_API is set without SINDICO_TOKEN; set both"),
             (None, None, Some(_)) => bail!("SINDICO_TOKEN is set without SINDICO_API; set both"),
             (dir, _, _) => {
-                let endpoints = Endpoints::read(dir.unwrap_or(Path::new(crate::up::DEFAULT_DIR)))?;
+                let endpoints = Endpoints::read(dir.unwrap_or(Path::new(DEFAULT_DIR)))?;
                 (endpoints.api, endpoints.admin_token)
             }
         };

@@ -162,7 +162,11 @@ impl Config {
     }
 
     fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| ConfigError(error.to_string()))?;
+        let raw: Raw = toml::from_str(text).map_err(|error| {
+            // Not the error's own display: it repeats the line, which may hold a password.
+            let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
+            ConfigError(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
+        })?;
         let master = secret(base, "secrets.master_key_file", &raw.secrets.master_key_file)?;
         let admin_token = secret(base, "secrets.admin_token_file", &raw.secrets.admin_token_file)?;
         if admin_token.len() < 32 {

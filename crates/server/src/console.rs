@@ -89,6 +89,11 @@ impl Console {
     }
 }
 
+/// The rows of a page's `items`.
+pub(crate) fn rows(items: &Value) -> &[Value] {
+    items.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
 /// A table for people. Columns are title and JSON pointer.
 pub(crate) fn table(rows: &[Value], columns: &[(&str, &str)]) -> String {
     let mut table = Table::new();

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+/// Where an instance lives when nobody says otherwise.
+pub(crate) const DEFAULT_DIR: &str = ".sindico";
+
 /// The file's name, directly in the instance's folder.
 const FILE: &str = "endpoints.json";
 

@@ -13,8 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
-/// How long open requests and transactions may take to finish when síndico stops.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long open requests and sessions may take to finish when síndico stops: the gateway's own grace, its last words, and
+/// the cancelling of what runs on.
+const DRAIN: Duration = Duration::from_secs(20);
+/// How long changes that have begun may take after that.
+const CHANGES: Duration = Duration::from_secs(20);
 
 /// Everything that a síndico needs to know before it starts.
 pub struct HouseSettings {
@@ -91,12 +94,11 @@ impl House {
         info!("stopping");
         self.shutdown.cancel();
         self.tasks.close();
-        let in_order = async {
-            self.tasks.wait().await;
-            self.lifecycle.stop().await;
-        };
-        if tokio::time::timeout(DRAIN, in_order).await.is_err() {
-            error!("some work did not finish in {DRAIN:?}; the next start completes or undoes it");
+        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            error!("some requests did not finish in {DRAIN:?} and are cut off");
+        }
+        if tokio::time::timeout(CHANGES, self.lifecycle.stop()).await.is_err() {
+            error!("some changes did not finish in {CHANGES:?}; the next start completes or undoes them");
         }
         // Connections that unfinished work still holds end with the process.
         let _closed = tokio::time::timeout(Duration::from_secs(2), self.catalog.close()).await;

@@ -33,7 +33,6 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
         probe: Probe::default(),
     })
     .await?;
-    house.lifecycle.recover().await?;
     let (gateway_at, api_at) = (address(&gateway)?, address(&api)?);
     let (host, port) = config.gateway_public;
     house.open_doors(

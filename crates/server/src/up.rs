@@ -20,16 +20,13 @@ use tokio::net::TcpListener;
 use crate::app_dir::AppDir;
 use crate::cli::UpArgs;
 use crate::console::Console;
-use crate::endpoints::{Endpoints, GatewayEndpoint, Published};
+use crate::endpoints::{DEFAULT_DIR, Endpoints, GatewayEndpoint, Published};
 use crate::house::{House, HouseSettings};
 use crate::listen::{address, listen};
 use crate::{logging, signal};
 use clusters::{Clusters, DEDICATED, DEDICATED_CAPACITY, MAIN, POOL_CONNECTIONS};
 use dirs::Dirs;
 use steps::Steps;
-
-/// Where an instance lives when nobody says otherwise.
-pub(crate) const DEFAULT_DIR: &str = ".sindico";
 
 const GATEWAY_PORT: u16 = 6432;
 const API_PORT: u16 = 6433;

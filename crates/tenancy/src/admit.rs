@@ -5,6 +5,7 @@ use std::sync::Arc;
 use catalog::{Catalog, TenantRoute};
 use domain::{KeyId, Status};
 use pool::Pool;
+use tokio::sync::Mutex;
 
 use crate::seats::Seats;
 use crate::{Claim, Identity, Refusal, TenantHandle};
@@ -14,6 +15,8 @@ use crate::{Claim, Identity, Refusal, TenantHandle};
 pub struct Threshold {
     pub(crate) catalog: Catalog,
     pub(crate) pool: Pool,
+    /// Held by whoever restores a role.
+    pub(crate) repairs: Arc<Mutex<()>>,
     seats: Seats,
     connections_per_tenant: usize,
 }
@@ -22,7 +25,7 @@ impl Threshold {
     /// Guards the way to `pool`. `connections_per_tenant` is how many handles a tenant may hold at once, in this process.
     #[must_use]
     pub fn new(catalog: Catalog, pool: Pool, connections_per_tenant: usize) -> Self {
-        Self { catalog, pool, seats: Seats::default(), connections_per_tenant }
+        Self { catalog, pool, repairs: Arc::default(), seats: Seats::default(), connections_per_tenant }
     }
 
     /// What a client on the PostgreSQL wire says it is: the user name is a slug, the database an app.

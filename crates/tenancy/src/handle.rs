@@ -71,8 +71,14 @@ impl TenantHandle {
         };
         match self.threshold.pool.checkout(&route, params).await {
             Err(PoolError::Rejected { sqlstate, .. }) if SPOILT.contains(&sqlstate.as_str()) => {
+                // One repair at a time, and none that another has made unnecessary: each takes a superuser's connection.
+                let _turn = self.threshold.repairs.lock().await;
+                let again = self.threshold.pool.checkout(&route, params).await;
+                if !matches!(&again, Err(PoolError::Rejected { sqlstate, .. }) if SPOILT.contains(&sqlstate.as_str())) {
+                    return again;
+                }
                 warn!(tenant = %self.route.id, %role, sqlstate, "role was spoilt by its tenant; restoring it");
-                if let Err(error) = restore_role(&self.threshold.catalog, placement.cluster, role).await {
+                if let Err(error) = restore_role(&self.threshold.catalog, placement, role).await {
                     warn!(tenant = %self.route.id, %role, %error, "role could not be restored");
                 }
                 self.threshold.pool.checkout(&route, params).await

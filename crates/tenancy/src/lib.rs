@@ -5,7 +5,8 @@
 //! words of a client ──claim──▶ Claim ──proof of a key──▶ Identity ──admit──▶ TenantHandle ──connect──▶ Lease
 //! ```
 //!
-//! Nothing here queries the control database: tenants come from the routing snapshot in memory.
+//! Nobody is let in by a query: tenants come from the routing snapshot in memory. Only the repair of a role that its tenant
+//! has spoilt asks the control database, for the cluster's DSN.
 
 mod admit;
 mod claim;
@@ -18,3 +19,4 @@ pub use admit::Threshold;
 pub use claim::{Claim, Identity};
 pub use handle::TenantHandle;
 pub use refusal::Refusal;
+pub use repair::RepairError;

@@ -35,7 +35,7 @@ pub(crate) struct NewKeyBody {
     /// `read_write` (when absent) or `read_only`.
     #[schema(value_type = Option<AccessWord>)]
     access: Option<Access>,
-    /// Seconds from now, up to ten years; never when absent. Connections that are open then stay.
+    /// Seconds from now, up to ten years; never when absent. Connections that are open then stay, for up to a week.
     #[schema(minimum = 1, maximum = 315_360_000)]
     expires_in: Option<i64>,
 }

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::tenants::{TenantView, named};
 use crate::words::SettableStatusWord;
 
-/// What to change; what is absent stays (RFC 7396).
+/// What to change; what is absent or null stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PatchBody {

@@ -1,11 +1,11 @@
 //! `sindico app …`
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app_dir::AppDir;
 use crate::cli::AppCommand;
 use crate::client::Client;
-use crate::console::{Console, card, table};
+use crate::console::{Console, card, rows, table};
 
 pub(crate) async fn run(command: AppCommand, client: &Client, console: Console) -> anyhow::Result<()> {
     match command {
@@ -17,19 +17,12 @@ pub(crate) async fn run(command: AppCommand, client: &Client, console: Console) 
         }
         AppCommand::List => {
             let page = client.get("/apps").await?;
-            console.result(&page["items"], |items| {
-                let rows = items.as_array().map(Vec::as_slice).unwrap_or_default();
-                if rows.is_empty() {
-                    return "no apps yet; register one with `sindico app add <folder>`".to_owned();
-                }
-                table(rows, &[("name", "/name"), ("title", "/title"), ("ready", "/ready"), ("since", "/created_at")])
+            let columns = [("name", "/name"), ("title", "/title"), ("ready", "/ready"), ("since", "/created_at")];
+            console.result(&page["items"], |items| match rows(items) {
+                [] => "no apps yet; register one with `sindico app add <folder>`".to_owned(),
+                rows => table(rows, &columns),
             });
         }
     }
     Ok(())
-}
-
-/// Shared by listings: the rows of a page's `items`.
-pub(crate) fn rows(items: &Value) -> &[Value] {
-    items.as_array().map(Vec::as_slice).unwrap_or_default()
 }

@@ -4,8 +4,7 @@ use serde_json::json;
 
 use crate::cli::ClusterCommand;
 use crate::client::Client;
-use crate::command::app::rows;
-use crate::console::{Console, card, table};
+use crate::console::{Console, card, rows, table};
 
 pub(crate) async fn run(command: ClusterCommand, client: &Client, console: Console) -> anyhow::Result<()> {
     match command {

@@ -4,8 +4,7 @@ use serde_json::json;
 
 use crate::cli::KeyCommand;
 use crate::client::{Client, segment};
-use crate::command::app::rows;
-use crate::console::{Console, card, table};
+use crate::console::{Console, card, rows, table};
 
 const CARD: [(&str, &str); 5] =
     [("id", "/id"), ("label", "/label"), ("access", "/access"), ("created", "/created_at"), ("expires", "/expires_at")];

@@ -8,8 +8,11 @@ use serde_json::json;
 
 use crate::client::{Client, segment};
 
-/// Long enough to log in; the session outlives the key.
+/// Long enough to log in; the session outlives the key, by up to a week.
 const KEY_SECONDS: u32 = 60;
+
+/// Variables of libpq that would lead psql to another server or change who it is there.
+const ELSEWHERE: [&str; 6] = ["PGSERVICE", "PGSERVICEFILE", "PGHOSTADDR", "PGOPTIONS", "PGSSLMODE", "PGREQUIREAUTH"];
 
 /// Makes a key that soon expires and becomes psql. The key goes by environment, where the process list does not show it.
 pub(crate) async fn run(tenant: &str, read_only: bool, words: &[String], client: &Client) -> anyhow::Result<()> {
@@ -27,7 +30,11 @@ pub(crate) async fn run(tenant: &str, read_only: bool, words: &[String], client:
     else {
         return Err(anyhow!("the control API sent an incomplete connection string"));
     };
-    let error = Command::new("psql")
+    let mut psql = Command::new("psql");
+    for elsewhere in ELSEWHERE {
+        psql.env_remove(elsewhere);
+    }
+    let error = psql
         .args(words)
         .env("PGHOST", host)
         .env("PGPORT", port.to_string())

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::TenantCommand;
 use crate::client::{Client, segment};
-use crate::command::app::rows;
-use crate::console::{Console, card, table};
+use crate::console::{Console, card, rows, table};
 
 const CARD: [(&str, &str); 8] = [
     ("id", "/id"),

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::console::Console;
-use crate::endpoints::Endpoints;
-use crate::up::DEFAULT_DIR;
+use crate::endpoints::{DEFAULT_DIR, Endpoints};
 
 /// A step that takes less is not worth a figure.
 const WORTH_TELLING: Duration = Duration::from_millis(100);

@@ -219,3 +219,80 @@ async fn a_tenant_that_sits_in_a_copy_keeps_no_other_from_being_deleted() {
     assert_eq!(status, StatusCode::NO_CONTENT, "{problem}");
     bed.close().await;
 }
+
+/// A role that another tenant has granted something cannot be removed before the grant is.
+#[tokio::test]
+async fn a_gift_from_another_tenant_keeps_nobody_from_being_deleted() {
+    let bed = Bed::make().await;
+    let giver = bed.tenant("giver", "shared").await;
+    for isolation in ["shared", "database"] {
+        let receiver = bed.tenant(&format!("receiver-{isolation}"), isolation).await;
+        let id = receiver["id"].as_str().expect("an id");
+        let role = format!("t_{}", id.replace('-', ""));
+        let client = enter(&giver).await;
+        let object = rows(&client, "SELECT lo_create(0)").await[0].clone();
+        let gift = format!(
+            "GRANT SELECT ON LARGE OBJECT {object} TO {role};
+             ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role}"
+        );
+        client.batch_execute(&gift).await.expect("given");
+        let (status, problem) = bed.call(Method::DELETE, &format!("/tenants/receiver-{isolation}"), None).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{isolation}: {problem}");
+        assert_eq!(bed.traces(id).await, Vec::<String>::new(), "{isolation}");
+        assert_eq!(rows(&client, &format!("SELECT lo_unlink({object})")).await, ["1"], "the giver keeps its own");
+    }
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn a_schema_is_made_anew_for_a_tenant_that_spoilt_its_role() {
+    let bed = Bed::make().await;
+    let made = bed.tenant("spoilt", "schema").await;
+    let client = enter(&made).await;
+    let database = made["placement"]["database"].as_str().expect("a database");
+    let spoil = format!(
+        "ALTER ROLE CURRENT_USER IN DATABASE {database} SET default_transaction_read_only = on;
+         ALTER ROLE CURRENT_USER PASSWORD 'lost'"
+    );
+    client.batch_execute(&spoil).await.expect("its own role");
+    drop(client);
+    let (status, _) = bed.call(Method::DELETE, "/tenants/spoilt/schema?confirm=spoilt", None).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, problem) = bed.call(Method::POST, "/tenants/spoilt/schema", None).await;
+    assert_eq!(status, StatusCode::CREATED, "{problem}");
+    let client = enter(&made).await;
+    client.batch_execute("INSERT INTO clients (name, phone) VALUES ('Bia', '555 000 111')").await.expect("writable");
+    bed.close().await;
+}
+
+/// A removal that was cut off leaves a database that takes no change but being dropped.
+#[tokio::test]
+async fn a_database_whose_removal_was_cut_off_is_removed() {
+    let bed = Bed::make().await;
+    let made = bed.tenant("cut-off", "database").await;
+    let database = made["placement"]["database"].as_str().expect("a database");
+    let mark = "UPDATE pg_database SET datconnlimit = -2 WHERE datname = $1";
+    let marked = bed.superuser(0, "postgres").await.execute(mark, &[&database]).await.expect("marked");
+    assert_eq!(marked, 1);
+    let (status, problem) = bed.call(Method::DELETE, "/tenants/cut-off", None).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "{problem}");
+    assert_eq!(bed.traces(made["id"].as_str().expect("an id")).await, Vec::<String>::new());
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn a_change_is_followed_by_the_next_at_once() {
+    let bed = Bed::make().await;
+    for round in 0..5 {
+        bed.tenant("again", "schema").await;
+        for (method, path, expected) in [
+            (Method::DELETE, "/tenants/again/schema?confirm=again", StatusCode::NO_CONTENT),
+            (Method::POST, "/tenants/again/schema", StatusCode::CREATED),
+            (Method::DELETE, "/tenants/again", StatusCode::NO_CONTENT),
+        ] {
+            let (status, problem) = bed.call(method, path, None).await;
+            assert_eq!(status, expected, "round {round}, {path}: {problem}");
+        }
+    }
+    bed.close().await;
+}

@@ -157,7 +157,7 @@ async fn a_tenant_is_found_by_id_and_slug_and_by_nothing_else() {
     ] {
         let reply = operator(&bed, Method::GET, &format!("/tenants/{word}"), None).await;
         reply.is_problem(404, "TENANT_NOT_FOUND");
-        assert_eq!(reply.body["error"], "Tenant not found", "PET-1 fixes this text");
+        assert_eq!(reply.body["error"], "Tenant not found", "clients look for this text");
     }
     let reply = operator(&bed, Method::GET, "/tenants/%ff%fe", None).await;
     reply.is_problem(400, "MALFORMED_PATH");

@@ -32,12 +32,12 @@ async fn a_tenant_is_let_in_by_name_and_key_together() {
     for name in [None, Some(""), Some("  ")] {
         let reply = ask(&bed, name, Some(key)).await;
         reply.is_problem(401, "TENANT_ID_REQUIRED").says("X-Tenant-ID");
-        assert_eq!(reply.body["error"], "Tenant ID required", "TM-6 fixes this text");
+        assert_eq!(reply.body["error"], "Tenant ID required", "clients look for this text");
     }
     for name in ["gamma", "0192f0c1-2345-7abc-8def-0123456789ab", "ALPHA", "a b", "é"] {
         let reply = ask(&bed, Some(name), Some(key)).await;
         reply.is_problem(404, "TENANT_NOT_FOUND");
-        assert_eq!(reply.body["error"], "Tenant not found", "PET-1 fixes this text");
+        assert_eq!(reply.body["error"], "Tenant not found", "clients look for this text");
     }
     for wrong in [None, Some(other), Some("sk_x"), Some(TOKEN), Some("")] {
         let reply = ask(&bed, Some("alpha"), wrong).await;

@@ -1,11 +1,12 @@
 //! A cluster is checked before anything is recorded.
 
+use devdb::Scratch;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::api::{Reply, operator};
-use crate::bed::{Bed, Options, enter, rows};
+use crate::bed::{Bed, Options, connect, enter, rows};
 
 const SECRET: &str = "pa55word-of-nobody";
 
@@ -135,9 +136,44 @@ async fn a_known_cluster_stays_the_same_server_of_the_same_kind() {
     let kind = add(&bed, json!({"name": "main", "dsn": bed.server_dsn(0, "postgres"), "dedicated": true})).await;
     kind.is_problem(409, "CLUSTER_KIND_FIXED").points_at("/dedicated").says("not dedicated");
     let twice = add(&bed, json!({"name": "third", "dsn": bed.server_dsn(0, "postgres")})).await;
-    twice.is_problem(422, "INVALID_CLUSTER").points_at("/dsn").says("another cluster");
+    twice.is_problem(422, "INVALID_CLUSTER").points_at("/dsn").says("register each server once");
     assert_eq!(names(&bed).await, ["main", "dedicated"]);
     assert_eq!(rows(&enter(&made).await, "SELECT count(*) FROM clients").await, ["1"], "nothing was touched");
     bed.tenant("comes", "cluster").await;
     bed.close().await;
+}
+
+/// The second of two apps finds its database taken: the first one's goes again, and so does the record.
+#[tokio::test]
+async fn a_registration_that_fails_in_the_middle_leaves_nothing() {
+    let bed = Bed::make().await;
+    let other = format!("z{}", &bed.app.as_str()[1..]);
+    let table = json!([{"path": "migrations/1.sql", "content": "CREATE TABLE things (id uuid PRIMARY KEY)"}]);
+    let body = json!({"manifest": format!("name = \"{other}\""), "files": table});
+    assert_eq!(operator(&bed, Method::POST, "/apps", Some(body)).await.status, 201);
+
+    let third = Scratch::start().await.expect("a third server");
+    let server = connect(&third.dsn("postgres")).await.expect("a superuser's session");
+    server.batch_execute(&format!("CREATE DATABASE tpl_{other}")).await.expect("somebody else's database");
+    let wanted = json!({"name": "third", "dsn": third.dsn("postgres")});
+    let failed = add(&bed, wanted.clone()).await;
+    failed.is_problem(409, "DATABASE_TAKEN").says(&format!("tpl_{other}"));
+    assert_eq!(names(&bed).await, ["main", "dedicated"]);
+    let left = "SELECT datname FROM pg_database WHERE datname LIKE '%\\_p%' OR datname LIKE '%\\_z%' ORDER BY 1";
+    assert_eq!(rows(&server, left).await, [format!("tpl_{other}")], "only what was there before");
+
+    server.batch_execute(&format!("DROP DATABASE tpl_{other}")).await.expect("dropped");
+    assert_eq!(add(&bed, wanted.clone()).await.status, 201);
+    let body = json!({"slug": "new", "app": other, "isolation": "schema", "cluster": "third"});
+    assert_eq!(operator(&bed, Method::POST, "/tenants", Some(body)).await.status, 201);
+
+    // A new address or password does not lift a bound.
+    let bound = json!({"name": "third", "dsn": third.dsn("postgres"), "capacity": 1});
+    assert_eq!(add(&bed, bound).await.body["capacity"], 1);
+    assert_eq!(add(&bed, wanted).await.body["capacity"], 1);
+    let body = json!({"slug": "one-more", "app": other, "cluster": "third"});
+    let full = operator(&bed, Method::POST, "/tenants", Some(body)).await;
+    full.is_problem(409, "NO_CLUSTER_ROOM").points_at("/cluster").says("third");
+    bed.close().await;
+    third.stop().await.expect("stopped");
 }

@@ -112,6 +112,7 @@ fn the_debug_form_of_a_cluster_hides_its_dsn() {
         server_version: 150_000,
         dedicated: false,
         capacity: None,
+        system_identifier: 1,
     };
     let wanted =
         AddCluster { name: name.clone(), dsn: dsn.to_owned(), dedicated: false, capacity: None, exclusive: false };
