@@ -8,7 +8,7 @@ CREATE TABLE species (
 
 -- sindico: global
 CREATE TABLE breeds (
-    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id integer PRIMARY KEY,
     species_id smallint NOT NULL REFERENCES species ON DELETE CASCADE,
     name text NOT NULL,
     UNIQUE (species_id, name)

@@ -1,5 +1,5 @@
 CREATE TABLE services (
-    id serial PRIMARY KEY,
+    id bigserial PRIMARY KEY,
     code text NOT NULL UNIQUE CHECK (code ~ '^[a-z][a-z0-9_]*$'),
     name text NOT NULL,
     price numeric(10, 2) NOT NULL CHECK (price >= 0),
@@ -16,7 +16,7 @@ CREATE TABLE staff (
 CREATE TABLE appointments (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     animal_id bigint NOT NULL REFERENCES animals ON DELETE CASCADE,
-    service_id integer NOT NULL REFERENCES services ON DELETE RESTRICT,
+    service_id bigint NOT NULL REFERENCES services ON DELETE RESTRICT,
     staff_id bigint REFERENCES staff ON DELETE SET NULL,
     starts_at timestamptz NOT NULL,
     ends_at timestamptz NOT NULL,

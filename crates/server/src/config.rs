@@ -162,11 +162,7 @@ impl Config {
     }
 
     fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
-        let raw: Raw = toml::from_str(text).map_err(|error| {
-            // Not the error's own display: it repeats the line, which may hold a password.
-            let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
-            ConfigError(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
-        })?;
+        let raw: Raw = read_toml(text)?;
         let master = secret(base, "secrets.master_key_file", &raw.secrets.master_key_file)?;
         let admin_token = secret(base, "secrets.admin_token_file", &raw.secrets.admin_token_file)?;
         if admin_token.len() < 32 {
@@ -216,6 +212,16 @@ impl Config {
     }
 }
 
+/// Not the errors' own display: it repeats the line, which may hold a password.
+fn read_toml(text: &str) -> Result<Raw, ConfigError> {
+    let told = |key: &str, error: &toml::de::Error| {
+        let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or_default());
+        ConfigError(format!("line {}, {key}{}", before.matches('\n').count() + 1, error.message()))
+    };
+    let reader = toml::Deserializer::parse(text).map_err(|error| told("", &error))?;
+    serde_path_to_error::deserialize(reader).map_err(|error| told(&format!("{}: ", error.path()), error.inner()))
+}
+
 fn secret(base: &Path, key: &str, file: &Path) -> Result<String, ConfigError> {
     let path = base.join(file);
     let text = fs::read_to_string(&path)
@@ -247,8 +253,8 @@ fn loopback(key: &str, value: &str) -> Result<SocketAddr, ConfigError> {
         return Ok(address);
     }
     Err(ConfigError(format!(
-        "{key}: {address} can be reached from other machines, and this version speaks no TLS; listen on 127.0.0.1 and put \
-         a TLS proxy in front"
+        "{key}: {address} can be reached from other machines, and this version speaks no TLS; listen on 127.0.0.1 and \
+         reach it through a tunnel, or the API through a TLS proxy"
     )))
 }
 

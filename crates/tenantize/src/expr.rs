@@ -12,7 +12,7 @@ use crate::tree::{self, TENANT_ID};
 mod call;
 mod type_name;
 
-pub(crate) use type_name::{check as check_type, is_serial};
+pub(crate) use type_name::{check as check_type, is_serial, is_smallint};
 
 /// What an expression stands in: a column's default, or a query that may have sub-queries.
 pub(crate) trait Place {

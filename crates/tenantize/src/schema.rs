@@ -116,6 +116,11 @@ impl Table {
         keys.chain(indexes).chain(sequences).map(String::as_str)
     }
 
+    /// Whether the table, an index or a sequence of it has this name.
+    fn takes(&self, name: &str) -> bool {
+        self.name == name || self.relations().any(|taken| taken == name)
+    }
+
     fn published(&self) -> plan::Table {
         let mut references: Vec<String> = Vec::new();
         for key in &self.foreign_keys {
@@ -190,25 +195,32 @@ impl Schema {
         self.tables.iter().filter(move |table| table.scope == scope)
     }
 
-    fn relation_taken(&self, scope: Scope, name: &str) -> bool {
-        self.of(scope).any(|table| table.name == name || table.relations().any(|taken| taken == name))
+    fn relation_taken(&self, name: &str) -> bool {
+        self.tables.iter().any(|table| table.takes(name))
     }
 
     fn constraint_taken(&self, scope: Scope, name: &str) -> bool {
         self.of(scope).any(|table| table.constraints().any(|taken| taken == name))
     }
 
-    /// Fails if a table, index or sequence of this name exists beside tables of that scope.
-    pub(crate) fn must_be_free(&self, scope: Scope, name: &str) -> Verdict<()> {
-        if self.relation_taken(scope, name) {
+    /// Fails if a table, index or sequence of this name exists in whichever schema, or might in `pg_catalog`:
+    /// `search_path` would find only the first of them.
+    pub(crate) fn must_be_free(&self, name: &str) -> Verdict<()> {
+        if name.starts_with("pg_") {
+            return Err(Fault::new(
+                format!("the name {name} begins with pg_, which PostgreSQL keeps for itself"),
+                "choose another name",
+            ));
+        }
+        if self.relation_taken(name) {
             return Err(Fault::new(format!("the name {name} is already taken"), "choose another name"));
         }
-        self.must_not_meet_tenant_index(scope, name)
+        self.must_not_meet_tenant_index(name)
     }
 
     /// A plain database has no index on `tenant_id`, so its name cannot make PostgreSQL choose another one there.
-    fn must_not_meet_tenant_index(&self, scope: Scope, name: &str) -> Verdict<()> {
-        if self.of(scope).any(|table| table.tenant_index.as_deref() == Some(name)) {
+    fn must_not_meet_tenant_index(&self, name: &str) -> Verdict<()> {
+        if self.tables.iter().any(|table| table.tenant_index.as_deref() == Some(name)) {
             return Err(Fault::new(
                 format!("the name {name} is that of an index which síndico adds where tenants share tables"),
                 "name the index or constraint explicitly, and otherwise",
@@ -217,7 +229,8 @@ impl Schema {
         Ok(())
     }
 
-    /// What PostgreSQL calls an unnamed index or sequence (`ChooseRelationName`).
+    /// What PostgreSQL calls an unnamed index or sequence (`ChooseRelationName`), which looks into one schema only:
+    /// a name that the other one has is refused.
     pub(crate) fn choose_relation(
         &self,
         scope: Scope,
@@ -227,9 +240,15 @@ impl Schema {
         constraint: bool,
     ) -> Verdict<String> {
         let name = first_free(table, columns, label, |name| {
-            self.relation_taken(scope, name) || (constraint && self.constraint_taken(scope, name))
+            self.of(scope).any(|table| table.takes(name)) || (constraint && self.constraint_taken(scope, name))
         });
-        self.must_not_meet_tenant_index(scope, &name)?;
+        if self.relation_taken(&name) {
+            return Err(Fault::new(
+                format!("the name {name}, which PostgreSQL chooses here, is already taken"),
+                "name the index or constraint explicitly, or rename the table or column",
+            ));
+        }
+        self.must_not_meet_tenant_index(&name)?;
         Ok(name)
     }
 
@@ -241,7 +260,7 @@ impl Schema {
     /// A name for the index that only shared tables have.
     pub(crate) fn choose_tenant_index(&self, table: &str) -> String {
         first_free(table, Some(crate::tree::TENANT_ID), "idx", |name| {
-            self.relation_taken(Scope::Tenant, name) || self.must_not_meet_tenant_index(Scope::Tenant, name).is_err()
+            self.relation_taken(name) || self.must_not_meet_tenant_index(name).is_err()
         })
     }
 }

@@ -31,3 +31,9 @@ pub(crate) fn is_serial(type_name: &pb::TypeName) -> bool {
         _ => false,
     }
 }
+
+/// Whether this is `smallint` or a serial form of it.
+pub(crate) fn is_smallint(type_name: &pb::TypeName) -> bool {
+    const SMALL: [&str; 3] = ["int2", "smallserial", "serial2"];
+    type_name.names.last().and_then(tree::string).is_some_and(|name| SMALL.contains(&name))
+}

@@ -5,7 +5,7 @@ use pg_query::{NodeEnum, protobuf as pb};
 
 use super::place::TablePlace;
 use super::{Rewrite, Sql, column, constraint, create_table, target};
-use crate::expr::{check_type, must_be_unqualified, walk_opt};
+use crate::expr::{check_type, is_smallint, must_be_unqualified, walk_opt};
 use crate::plan::{Grant, Scope};
 use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
@@ -207,13 +207,17 @@ fn drop_constraint(name: &str, table: &str, schema: &mut Schema) -> Verdict<()> 
 }
 
 fn alter_type(command: &mut pb::AlterTableCmd, table: &str, schema: &Schema) -> Verdict<()> {
-    schema.table(table)?.column(&command.name)?;
+    let model = schema.table(table)?;
+    let numbered = model.column(&command.name)?.sequence.is_some() && model.scope == Scope::Tenant;
     let columns = column_names(table, schema)?;
     let Some(NodeEnum::ColumnDef(change)) = command.def.as_deref_mut().and_then(|def| def.node.as_mut()) else {
         return Err(super::refused::nothing());
     };
     if let Some(type_name) = &mut change.type_name {
         check_type(type_name, |table| schema.find(table).is_some())?;
+        if numbered && is_smallint(type_name) {
+            return Err(column::counted_together());
+        }
     }
     if let Some(collate) = &change.coll_clause {
         must_be_unqualified(&collate.collname, "the collation")?;

@@ -4,7 +4,7 @@ use pg_query::{NodeEnum, protobuf as pb};
 
 use super::constraint;
 use super::place::TablePlace;
-use crate::expr::{check_type, is_serial, must_be_unqualified, tenant_id_mentioned};
+use crate::expr::{check_type, is_serial, is_smallint, must_be_unqualified, tenant_id_mentioned};
 use crate::plan::{Filled, Scope};
 use crate::refusal::{Fault, Verdict};
 use crate::schema::{Column, Schema};
@@ -63,11 +63,30 @@ pub(super) fn model(
     }
     let sequence = match filled {
         Filled::Sequence | Filled::AlwaysSequence => {
+            if scope == Scope::Tenant && (column.type_name.as_ref().is_some_and(is_smallint) || is_bounded(column)) {
+                return Err(counted_together());
+            }
             Some(schema.choose_relation(scope, table, Some(&column.colname), "seq", false)?)
         }
         Filled::Written | Filled::Computed => None,
     };
     Ok(Column { name: column.colname.clone(), filled, sequence, computed_from })
+}
+
+/// Whether an identity column's sequence counts otherwise than from 1 upwards until its type is full.
+fn is_bounded(column: &pb::ColumnDef) -> bool {
+    column.constraints.iter().any(|node| match &node.node {
+        Some(NodeEnum::Constraint(constraint)) => constraint::identity_options(constraint).any(|name| name != "cache"),
+        _ => false,
+    })
+}
+
+/// For sequences that one tenant could draw empty for all: they are shared where tables are.
+pub(super) fn counted_together() -> Fault {
+    Fault::new(
+        "the column's numbers are counted for all tenants together where they share tables",
+        "use bigint GENERATED ALWAYS AS IDENTITY without options",
+    )
 }
 
 /// Takes primary key, unique and foreign key out of a column, as constraints of the table: with `tenant_id` they have

@@ -29,7 +29,7 @@ pub(super) fn check(constraint: &mut pb::Constraint, place: &mut TablePlace<'_>)
             mentions(&mut constraint.raw_expr, place).map(drop)
         }
         Kind::ConstrGenerated => Err(Fault::unsupported("a virtual generated column", "add the word STORED")),
-        Kind::ConstrIdentity => constraint.options.iter().try_for_each(check_identity_option),
+        Kind::ConstrIdentity => check_identity(constraint),
         Kind::ConstrCheck if constraint.is_enforced => mentions(&mut constraint.raw_expr, place).map(drop),
         Kind::ConstrPrimary | Kind::ConstrUnique => check_key(constraint),
         Kind::ConstrForeign if constraint.is_enforced && !constraint.fk_with_period && !constraint.pk_with_period => {
@@ -59,15 +59,22 @@ fn check_key(constraint: &pb::Constraint) -> Verdict<()> {
     Ok(())
 }
 
-fn check_identity_option(option: &pb::Node) -> Verdict<()> {
+fn check_identity(constraint: &pb::Constraint) -> Verdict<()> {
     const ALLOWED: [&str; 6] = ["increment", "minvalue", "maxvalue", "start", "cache", "cycle"];
-    match &option.node {
-        Some(NodeEnum::DefElem(option)) if ALLOWED.contains(&option.defname.as_str()) => Ok(()),
-        _ => Err(Fault::unsupported(
-            "this option of an identity column",
-            "use START, INCREMENT, MINVALUE, MAXVALUE, CACHE or CYCLE only",
-        )),
+    if identity_options(constraint).all(|name| ALLOWED.contains(&name)) {
+        return Ok(());
     }
+    Err(Fault::unsupported("this option of an identity column", "leave it out"))
+}
+
+/// The options in the brackets after AS IDENTITY, in small letters; none for other constraints.
+pub(super) fn identity_options(constraint: &pb::Constraint) -> impl Iterator<Item = &str> {
+    let options =
+        if constraint.contype() == pb::ConstrType::ConstrIdentity { constraint.options.as_slice() } else { &[] };
+    options.iter().map(|option| match &option.node {
+        Some(NodeEnum::DefElem(option)) => option.defname.as_str(),
+        _ => "",
+    })
 }
 
 /// Gives a table's constraint its place in the schema and, on a tenant's table, the form it has where tables are
@@ -97,7 +104,7 @@ fn settle_key(constraint: &mut pb::Constraint, table: &str, schema: &mut Schema)
     }
     let name = if !constraint.conname.is_empty() {
         free_constraint(&constraint.conname, table, schema)?;
-        schema.must_be_free(scope, &constraint.conname)?;
+        schema.must_be_free(&constraint.conname)?;
         constraint.conname.clone()
     } else if primary {
         schema.choose_relation(scope, table, None, "pkey", true)?

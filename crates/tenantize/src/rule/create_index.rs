@@ -34,7 +34,7 @@ pub(super) fn apply(statement: &pb::IndexStmt, schema: &mut Schema) -> Verdict<R
         let addition = addition(index_columns(&elements).iter().map(String::as_str));
         schema.choose_relation(scope, &table_name, Some(&addition), "idx", false)?
     } else {
-        schema.must_be_free(scope, &own.idxname)?;
+        schema.must_be_free(&own.idxname)?;
         own.idxname.clone()
     };
 

@@ -20,7 +20,7 @@ pub(super) fn apply(statement: &pb::CreateStmt, global: bool, schema: &mut Schem
     if schema.find(&name).is_some() {
         return Err(Fault::new(format!("there is a table {name} already"), "choose another name, or use ALTER TABLE"));
     }
-    schema.must_be_free(scope, &name)?;
+    schema.must_be_free(&name)?;
 
     let columns = column_names(&own.table_elts)?;
     check_elements(&mut own.table_elts, &name, &columns, schema)?;

@@ -138,6 +138,9 @@ impl<'a> Reader<'a> {
     }
 
     fn on_conflict(&mut self, conflict: &mut pb::OnConflictClause, table: &Table) -> Verdict<()> {
+        if table.scope == Scope::Tenant {
+            self.rows.push("excluded".to_owned());
+        }
         if let Some(infer) = conflict.infer.as_deref_mut() {
             for element in &mut infer.index_elems {
                 let Some(NodeEnum::IndexElem(element)) = &mut element.node else { continue };
@@ -261,8 +264,14 @@ impl<'a> Reader<'a> {
 
     /// A table in FROM, which a WITH query of the same name hides.
     pub(super) fn read(&mut self, relation: &mut pb::RangeVar) -> Verdict<()> {
-        let is_cte = relation.schemaname.is_empty() && self.ctes.contains(&relation.relname);
-        if !is_cte {
+        let named_like_cte = self.ctes.contains(&relation.relname);
+        if named_like_cte && relation.schemaname == "public" {
+            return Err(Fault::new(
+                format!("{} is both a table and a WITH query here", relation.relname),
+                "rename the WITH query",
+            ));
+        }
+        if !(named_like_cte && relation.schemaname.is_empty()) {
             let table = self.known(relation)?;
             self.reads.push(table);
         }
@@ -273,6 +282,13 @@ impl<'a> Reader<'a> {
         unqualify(relation)?;
         let table = self.schema.table(&relation.relname)?;
         if table.scope == Scope::Tenant {
+            // By position tenant_id would get one of the names, and a column added after it another's.
+            if relation.alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty()) {
+                return Err(Fault::unsupported(
+                    "a list of column names after a table's alias",
+                    "leave it out, and use the columns' own names",
+                ));
+            }
             let alias = relation.alias.as_ref().map_or(&relation.relname, |alias| &alias.aliasname);
             self.rows.push(alias.clone());
         }

@@ -16,6 +16,10 @@ impl Reader<'_> {
     fn source_of_rows(&mut self, item: &mut pb::Node) -> Verdict<()> {
         match &mut item.node {
             Some(NodeEnum::RangeVar(relation)) => self.read(relation),
+            // Its columns by position, and its whole row, have the tenant_id of every table in it.
+            Some(NodeEnum::JoinExpr(join)) if join.alias.is_some() => {
+                Err(Fault::unsupported("an alias of a whole join", "leave it out, and use its tables' own aliases"))
+            }
             Some(NodeEnum::JoinExpr(join)) => {
                 for arm in [&mut join.larg, &mut join.rarg].into_iter().flatten() {
                     self.source_of_rows(arm)?;

@@ -44,7 +44,9 @@ pub(super) fn statement(kind: &NodeEnum) -> Fault {
         NodeEnum::CreateSeqStmt(_) | NodeEnum::AlterSeqStmt(_) => {
             ("a sequence of its own", "use GENERATED ALWAYS AS IDENTITY on the column")
         }
-        NodeEnum::CreateExtensionStmt(_) => ("an extension", "ask whoever runs the clusters to provide it"),
+        NodeEnum::CreateExtensionStmt(_) => {
+            ("an extension", "do without it: an app's databases have none but plpgsql in this version")
+        }
         NodeEnum::CreateSchemaStmt(_) => {
             ("a schema", "leave it out: síndico puts each table where its isolation wants it")
         }

@@ -35,7 +35,7 @@ fn rename_table(schema: &mut Schema, from: &str, to: &str) -> Verdict<()> {
     if schema.find(to).is_some() {
         return Err(Fault::new(format!("there is a table {to} already"), "choose another name"));
     }
-    schema.must_be_free(schema.table(from)?.scope, to)?;
+    schema.must_be_free(to)?;
     for table in schema.tables_mut() {
         if table.name == from {
             to.clone_into(&mut table.name);

@@ -49,6 +49,8 @@ fn what_needs_no_change_keeps_its_text() {
         "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 3) \
          INSERT INTO u (id) SELECT i FROM n",
         "INSERT INTO t (id, a) SELECT id, row_number() OVER (PARTITION BY id ORDER BY id) FROM u JOIN g USING (id)",
+        "INSERT INTO u (id) SELECT x.i FROM g AS x (i, n) JOIN t AS y ON y.id = x.i",
+        "WITH u (id) AS (VALUES (1)) INSERT INTO u (id) SELECT u.id FROM u ON CONFLICT ON CONSTRAINT u_pkey DO NOTHING",
         "INSERT INTO u (id) SELECT x.a FROM json_to_recordset('[]') AS x (a int)",
         "UPDATE t SET b = CASE WHEN a IS NULL THEN 'x' ELSE upper(b) END, a = DEFAULT, c = (ARRAY[1, 2])[1]",
     ] {
@@ -63,6 +65,16 @@ fn the_schema_public_is_taken_off() {
             .unwrap_or_else(|refusals| panic!("{refusals}"));
     assert_eq!(plan.migrations()[0].own, ["CREATE TABLE t (a int CHECK (t.a > 0))"]);
     assert_eq!(plan.seed()[0].own, ["DELETE FROM t WHERE t.a = 1"]);
+}
+
+#[test]
+fn numbers_are_counted_by_large_sequences_or_in_global_tables() {
+    for text in [
+        "CREATE TABLE t (id serial, a bigserial, b int GENERATED ALWAYS AS IDENTITY (CACHE 10));",
+        "-- sindico: global\nCREATE TABLE t (id smallserial, a smallint GENERATED ALWAYS AS IDENTITY (MAXVALUE 9 CYCLE));",
+    ] {
+        assert!(plan(text, "").is_ok(), "{text}");
+    }
 }
 
 #[test]

@@ -22,6 +22,22 @@ fn of_a_tenant() {
         ("INSERT INTO t (id) VALUES (1) RETURNING *", "* would include tenant_id"),
         ("INSERT INTO t (a) SELECT count(u) FROM u", "u means whole rows"),
         ("INSERT INTO t (a) SELECT length(x::text) FROM u x", "x means whole rows"),
+        (
+            "INSERT INTO t (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET a = length(excluded::text)",
+            "excluded means whole rows",
+        ),
+        ("INSERT INTO t (id, a) SELECT x.i, x.j FROM t AS x (i, j)", "a list of column names after a table's alias"),
+        ("DELETE FROM u USING t AS x (i) WHERE x.i = u.id", "a list of column names after a table's alias"),
+        ("INSERT INTO t (a) SELECT x.i FROM (t JOIN u USING (id)) AS x (i)", "an alias of a whole join"),
+        ("INSERT INTO t (a) SELECT count(x) FROM (t JOIN u USING (id)) AS x", "an alias of a whole join"),
+        (
+            "WITH u (id) AS (VALUES (1)) INSERT INTO t (id) SELECT u.id FROM public.u",
+            "u is both a table and a WITH query here",
+        ),
+        (
+            "INSERT INTO t (id) WITH u (id) AS (VALUES (1)) SELECT id FROM (SELECT id FROM public.u) AS x",
+            "u is both a table and a WITH query here",
+        ),
         ("INSERT INTO t (a) SELECT length((u.tenant_id)::text) FROM u", "tenant_id is the column"),
         ("INSERT INTO t (a) SELECT length((tenant_id(u))::text) FROM u", "tenant_id is the column"),
         ("INSERT INTO t (a) SELECT 1 FROM u WHERE ((u).tenant_id) IS NULL", "tenant_id is the column"),

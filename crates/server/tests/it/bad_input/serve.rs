@@ -179,12 +179,12 @@ async fn over_a_server_that_is_there_already() {
     let empty = say(&serving, &["app", "list"]).ok();
     assert!(empty.contains("sindico app add"), "{empty}");
     say(&serving, &["tenant", "create", "early"]).fails(1, &["no app is registered", "sindico app add"]);
-    say(&serving, &["app", "add", petshop]).ok();
-    say(&serving, &["tenant", "create", "early"]).fails(1, &["cluster"]);
+    say(&serving, &["app", "add", petshop]).fails(1, &["no cluster is registered", "sindico cluster add"]);
     // By environment, so that the password is in no process list; and its warnings are beside the result.
     let added = say(&serving, &["cluster", "add", "first", "--json"]);
     assert!(added.err.contains("warning: any role may connect to database \"postgres\""), "{}", added.err);
     assert_eq!(text(&added.json(), "name"), "first");
+    say(&serving, &["app", "add", petshop]).ok();
     let made = say(&serving, &["tenant", "create", "happy-paws", "--isolation", "database", "--json"]).json();
     assert_eq!(psql(text(&made, "dsn"), "SELECT name FROM clients").ok(), "Ana Souza\n");
     say(&serving, &["tenant", "create", "alone", "--isolation", "cluster"]).fails(1, &["cluster"]);
