@@ -28,6 +28,17 @@ pub enum ClusterError {
         /// The data directory.
         data: PathBuf,
     },
+    /// A `postmaster.pid` looks stale, but a server that cannot be looked into may be a part of the one that wrote it.
+    #[error(
+        "it cannot be seen whether PostgreSQL process {pid} uses {}; stop it if it does, and otherwise remove {}",
+        data.display(), data.join("postmaster.pid").display()
+    )]
+    Unseen {
+        /// The process.
+        pid: u32,
+        /// The data directory.
+        data: PathBuf,
+    },
     /// The wanted port cannot be listened on.
     #[error("cannot listen on port {port} of 127.0.0.1: {source}; free it, or choose another port")]
     PortTaken {

@@ -8,14 +8,12 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::signal::Signal;
-
 use crate::{
     error::ClusterError,
     layout::{Layout, replace_file},
     log::last_lines,
     password::Password,
-    process::Process,
+    process::{Process, Whereabouts},
     programs::Programs,
     user::ServerUser,
 };
@@ -116,11 +114,11 @@ impl Drop for Making<'_> {
 
 /// Kills the programs that make a cluster in `init`. They survive a síndico that was killed and would go on writing.
 pub(crate) fn end_makers(init: &Path) -> io::Result<()> {
-    let place = init.to_string_lossy();
+    // The children of `initdb` learn where to work from their environment, which only their owner may read.
+    let data = init.join("data");
     for process in Process::all()? {
-        if process.mentions(&place) && (process.is_postgres() || process.is_initdb()) {
-            process.signal(Signal::SIGKILL)?;
-            process.ends_within_blocking(KILLED);
+        if process.is_maker() && (process.is_given(init) || process.works_in(&data) == Whereabouts::There) {
+            process.kill_blocking(KILLED)?;
         }
     }
     Ok(())

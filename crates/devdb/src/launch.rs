@@ -20,7 +20,7 @@ pub(crate) const RESERVED_SETTINGS: [&str; 4] = ["listen_addresses", "port", "un
 const PORT_ATTEMPTS: u32 = 10;
 
 /// What a server writes last when it could not have its port. Its messages are in English: the environment says nothing
-/// about languages, and the clusters are made with the locale C.
+/// about languages, and the clusters are made with the locale C.UTF-8 or, where that is missing, with C.
 const NO_SOCKET: &str = "could not create any TCP/IP sockets";
 
 /// How a server is started.

@@ -3,8 +3,9 @@
 //! Linux only: everything comes from `/proc` (manual page `proc(5)`).
 
 use std::{
+    ffi::OsStr,
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
     time::{Duration, Instant},
 };
@@ -93,9 +94,10 @@ impl Process {
         self.is_named(&["postgres", "postmaster"])
     }
 
-    /// Whether it is about to make a cluster, going by the program's name.
-    pub(crate) fn is_initdb(self) -> bool {
-        self.is_named(&["initdb"])
+    /// Whether it makes clusters or is a part of what does. Nothing but the exact names counts, since what is taken for
+    /// such a program is killed without being asked.
+    pub(crate) fn is_maker(self) -> bool {
+        Stat::read(self.pid).is_some_and(|stat| matches!(stat.command.as_str(), "initdb" | "postgres"))
     }
 
     /// Packagers wrap programs and keep the name as a part of the new one, so a part is enough.
@@ -106,7 +108,23 @@ impl Process {
     /// Whether `text` is in its command line, which PostgreSQL's children replace with what they are doing.
     pub(crate) fn mentions(self, text: &str) -> bool {
         fs::read(format!("/proc/{}/cmdline", self.pid))
-            .is_ok_and(|line| line.windows(text.len()).any(|part| part == text.as_bytes()))
+            .is_ok_and(|line| line.windows(text.len().max(1)).any(|part| part == text.as_bytes()))
+    }
+
+    /// Whether one of its arguments, or the value of an option, is `path` or lies below it.
+    pub(crate) fn is_given(self, path: &Path) -> bool {
+        fs::read(format!("/proc/{}/cmdline", self.pid))
+            .is_ok_and(|line| line.split(|byte| *byte == 0).any(|argument| names(argument, path)))
+    }
+
+    /// Kills it and waits for its end; one that does not end is an error.
+    pub(crate) fn kill_blocking(self, within: Duration) -> io::Result<()> {
+        self.signal(Signal::SIGKILL)?;
+        if self.ends_within_blocking(within) {
+            return Ok(());
+        }
+        let stuck = format!("process {} does not end, not even by SIGKILL", self.pid);
+        Err(io::Error::new(io::ErrorKind::TimedOut, stuck))
     }
 
     /// Waits for its end; false when it still lives after `within`.
@@ -134,6 +152,12 @@ impl Process {
     }
 }
 
+fn names(argument: &[u8], path: &Path) -> bool {
+    let value = argument.iter().position(|byte| *byte == b'=').map_or(argument, |at| &argument[at + 1..]);
+    // Compared by components: `init-old` is not below `init`.
+    [argument, value].into_iter().any(|text| Path::new(OsStr::from_bytes(text)).starts_with(path))
+}
+
 impl Stat {
     fn read(pid: u32) -> Option<Self> {
         let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
@@ -158,13 +182,25 @@ mod tests {
 
     use nix::sys::signal::Signal;
 
-    use super::{Duration, Process, Stat, Whereabouts};
+    use super::{Duration, Path, Process, Stat, Whereabouts, names};
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let line = "42 (a) Z (b) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 999 1";
         let stat = Stat::parse(line).unwrap();
         assert_eq!((stat.command.as_str(), stat.is_zombie, stat.started), ("a) Z (b", false, 777));
+    }
+
+    #[test]
+    fn an_argument_names_a_path_or_what_is_below_it_and_no_neighbour() {
+        let init = Path::new("/place/init");
+        for argument in ["/place/init", "/place/init/data", "--pgdata=/place/init/data", "data_directory=/place/init/"]
+        {
+            assert!(names(argument.as_bytes(), init), "{argument}");
+        }
+        for argument in ["", "/place/init-old", "--pgdata=/place/init-old/data", "/place", "say /place/init", "=init"] {
+            assert!(!names(argument.as_bytes(), init), "{argument}");
+        }
     }
 
     /// A child that does not survive its test, whatever happens in between.
@@ -190,6 +226,9 @@ mod tests {
         // Also gives the kernel time to show the command line, which comes a moment after the program's start.
         assert!(!process.ends_within_blocking(Duration::from_millis(100)));
         assert!(process.mentions("600"));
+        assert!(!process.mentions(""));
+        assert!(process.is_given(Path::new("600")));
+        assert!(!process.is_given(Path::new("60")));
         process.signal(Signal::SIGKILL).unwrap();
         assert!(process.ends_within_blocking(Duration::from_secs(10)));
         drop(child);

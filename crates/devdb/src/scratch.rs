@@ -4,10 +4,9 @@ use std::{
     fs, io,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::{
@@ -95,9 +94,8 @@ impl Scratch {
 
     /// Stops the server and removes the directory, and unlike dropping says when that fails.
     pub async fn stop(self) -> Result<(), ScratchError> {
-        let path = self.dir.path().to_owned();
         self.cluster.stop().await?;
-        self.dir.close().map_err(|source| ScratchError::Dir { doing: "remove", path, source })
+        remove(self.dir)
     }
 
     /// Removes the scratch clusters of this user whose process died, servers that still run included, and says how many
@@ -113,6 +111,17 @@ fn make_dir() -> Result<TempDir, ScratchError> {
     let mode = ServerUser::detect().map_err(ClusterError::from)?.passage_mode();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).map_err(failed)?;
     Ok(dir)
+}
+
+/// Removes the directory, unless the sweep of another process was faster: nobody holds it once the server has ended.
+fn remove(dir: TempDir) -> Result<(), ScratchError> {
+    let path = dir.path().to_owned();
+    match dir.close() {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(ScratchError::Dir { doing: "remove", path, source })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn sweep_in(place: &Path) -> Result<usize, ScratchError> {
@@ -151,29 +160,44 @@ fn is_abandoned(dir: &Path) -> bool {
         && (was_ever_held(dir) || age.is_some_and(|age| age > UNCLAIMED))
 }
 
-/// Kills the server on these files, which nobody needs any more, and everything that belongs to it.
+/// Kills the server on these files, which nobody needs any more, and everything that belongs to it. After `Ok` nothing
+/// of it is left.
 fn end_servers(dir: &Path) -> io::Result<()> {
-    let layout = Layout::new(dir.to_owned());
+    // Programs are given the full path.
+    let layout = Layout::new(dir.canonicalize()?);
     let record = Record::read(&layout)?;
     end_makers(&layout.init())?;
-    for process in Process::all()? {
-        let is_server = process.is_postgres()
-            && (record.as_ref().is_some_and(|record| record.is_about(process))
-                || process.works_in(&layout.data()) == Whereabouts::There);
-        if is_server {
-            process.signal(Signal::SIGKILL)?;
-            process.ends_within_blocking(KILLED);
+    let is_server = |process: &Process| {
+        process.is_postgres()
+            && (record.as_ref().is_some_and(|record| record.is_about(*process))
+                || process.works_in(&layout.data()) == Whereabouts::There)
+    };
+    let until = Instant::now() + KILLED;
+    loop {
+        // Looked at again after each round: what was killed may have forked after the list was made.
+        let servers: Vec<Process> = Process::all()?.into_iter().filter(is_server).collect();
+        if servers.is_empty() {
+            return Ok(());
+        }
+        for server in servers {
+            server.kill_blocking(until.saturating_duration_since(Instant::now()))?;
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::{PREFIX, sweep_in};
+    use super::{PREFIX, remove, sweep_in};
     use crate::lock::{DirLock, LOCK_FILE};
+
+    #[test]
+    fn a_directory_that_another_sweep_removed_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::remove_dir(dir.path()).unwrap();
+        remove(dir).unwrap();
+    }
 
     #[test]
     fn only_what_had_a_holder_and_has_none_is_swept() {

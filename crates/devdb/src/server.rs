@@ -129,14 +129,23 @@ impl Server {
         for (signal, within) in [(Signal::SIGINT, patience), (Signal::SIGQUIT, IMMEDIATE), (Signal::SIGKILL, KILLED)] {
             self.process.signal(signal).map_err(|source| ClusterError::Signal { pid, source })?;
             if self.process.ends_within(within).await {
-                return self.forget();
+                return self.forget_if_orderly();
             }
             tracing::warn!(pid, %signal, ?within, "PostgreSQL did not end in time");
         }
         Err(ClusterError::StillRunning { pid })
     }
 
-    fn forget(&self) -> Result<(), ClusterError> {
+    /// Drops the record of a server that has ended, provided that it ended by itself: it then waited for its children
+    /// and removed its `postmaster.pid` last. One that was killed did neither; its record stays, so that the next start
+    /// knows the children that may have survived it for ours.
+    fn forget_if_orderly(&self) -> Result<(), ClusterError> {
+        let data = self.layout.data();
+        let left = PidFile::read(&data).map_err(ClusterError::file("read", PidFile::path(&data)))?;
+        if left.is_some_and(|file| file.pid == self.pid()) {
+            tracing::warn!(pid = self.pid(), "PostgreSQL was killed; the next start looks for what it left behind");
+            return Ok(());
+        }
         Record::forget(&self.layout).map_err(ClusterError::file("remove", self.layout.running()))
     }
 }
@@ -153,7 +162,7 @@ impl Drop for Server {
                 return;
             }
         }
-        if let Err(error) = self.forget() {
+        if let Err(error) = self.forget_if_orderly() {
             tracing::warn!(%error, "the record of a server that has ended stays behind");
         }
     }

@@ -1,7 +1,6 @@
 //! What an earlier run left in the directory: a server that still works, one that does not, or its traces.
 
 use std::{
-    io,
     path::Path,
     time::{Duration, Instant},
 };
@@ -55,7 +54,7 @@ impl Takeover<'_> {
             }
         }
         self.outlive_remains(&data, record.as_ref()).await?;
-        drop_misleading_pidfile(&data).map_err(ClusterError::file("clear", PidFile::path(&data)))?;
+        drop_misleading_pidfile(&data)?;
         Record::forget(self.layout).map_err(ClusterError::file("remove", self.layout.running()))?;
         Ok(None)
     }
@@ -83,6 +82,7 @@ impl Takeover<'_> {
     /// the files with them would corrupt them.
     async fn outlive_remains(&self, data: &Path, record: Option<&Record>) -> Result<(), ClusterError> {
         let until = Instant::now() + LINGER;
+        let give_up = until + LINGER;
         let is_ours = |process: Process| record.is_some_and(|record| record.is_about(process));
         loop {
             let all = Process::all().map_err(ClusterError::file("read", "/proc"))?;
@@ -95,19 +95,23 @@ impl Takeover<'_> {
                 if !remains.iter().all(|process| is_ours(*process)) {
                     return Err(ClusterError::Foreign { pid: first.pid(), data: data.to_owned() });
                 }
-                return end_all(&remains).await;
+                if Instant::now() >= give_up {
+                    return Err(ClusterError::StillRunning { pid: first.pid() });
+                }
+                // Looked at again afterwards: what was killed may have forked after the list was made.
+                end_all(&remains, give_up).await?;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
 
-async fn end_all(remains: &[Process]) -> Result<(), ClusterError> {
+async fn end_all(remains: &[Process], give_up: Instant) -> Result<(), ClusterError> {
     for process in remains {
         let pid = process.pid();
         tracing::warn!(pid, "killing what is left of a server whose main process is gone");
         process.signal(Signal::SIGKILL).map_err(|source| ClusterError::Signal { pid, source })?;
-        if !process.ends_within(LINGER).await {
+        if !process.ends_within(give_up.saturating_duration_since(Instant::now())).await {
             return Err(ClusterError::StillRunning { pid });
         }
     }
@@ -126,11 +130,24 @@ pub(crate) fn holder(data: &Path) -> Result<Option<Process>, ClusterError> {
 }
 
 /// Removes a `postmaster.pid` whose number is in use, if only by a dead process that nobody reaped, although the server
-/// is gone: PostgreSQL would refuse to start. One whose number is free stays, PostgreSQL removes it itself.
-fn drop_misleading_pidfile(data: &Path) -> io::Result<()> {
-    let Some(process) = PidFile::read(data)?.and_then(|file| Process::with_number(file.pid)) else { return Ok(()) };
+/// is gone: PostgreSQL would refuse to start. One whose number is free stays, PostgreSQL removes it itself, after it has
+/// made sure that nobody is attached to the shared memory that the file names.
+///
+/// Removing the file takes that check away, so it is not done while a server is about whose data cannot be seen.
+fn drop_misleading_pidfile(data: &Path) -> Result<(), ClusterError> {
+    let path = PidFile::path(data);
+    let file = PidFile::read(data).map_err(ClusterError::file("read", &path))?;
+    let Some(process) = file.and_then(|file| Process::with_number(file.pid)) else { return Ok(()) };
+    let all = Process::all().map_err(ClusterError::file("read", "/proc"))?;
+    if let Some(unseen) = all.into_iter().find(|process| may_be_a_remnant(*process, data)) {
+        return Err(ClusterError::Unseen { pid: unseen.pid(), data: data.to_owned() });
+    }
     tracing::info!(pid = process.pid(), "removing a stale postmaster.pid whose process is not a server on this data");
-    remove_file_if_present(&PidFile::path(data))
+    remove_file_if_present(&path).map_err(ClusterError::file("remove", path))
+}
+
+fn may_be_a_remnant(process: Process, data: &Path) -> bool {
+    process.is_postgres() && process.works_in(data) == Whereabouts::Unknown
 }
 
 #[cfg(test)]

@@ -79,6 +79,8 @@ async fn a_killed_server_is_noticed_and_can_be_started_again() {
     assert!(death.to_string().contains("signal: 9"), "{death}");
     assert!(death.log().contains("ready to accept connections"), "{death}");
     drop(cluster);
+    // Its children may have survived it, and the next start must know them.
+    assert!(place.dir().join("running.json").exists());
 
     let again = place.start(place.plain()).await.unwrap();
     assert!(!again.adopted());

@@ -73,6 +73,29 @@ async fn a_server_that_does_not_answer_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_session_that_outlives_its_killed_server_is_ended_before_the_next_start() {
+    let place = Place::new();
+    let cluster = place.start(place.fast()).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&cluster.dsn("postgres"), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let session: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let session = session.try_into().unwrap();
+    // Frozen, it cannot notice that its server is gone.
+    send(session, Signal::SIGSTOP);
+    let died = cluster.died();
+    send(cluster.pid(), Signal::SIGKILL);
+    died.await;
+    drop(cluster);
+    assert!(is_running(session));
+    assert!(place.dir().join("running.json").exists());
+
+    let again = place.start(place.fast()).await.unwrap();
+    assert!(!is_running(session));
+    again.stop().await.unwrap();
+    assert!(!place.dir().join("running.json").exists());
+}
+
+#[tokio::test]
 async fn a_wrong_password_on_file_is_named_and_the_right_one_mends_it() {
     let place = Place::new();
     let (server, _) = Keeper::start(&place).kill();
