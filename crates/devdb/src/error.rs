@@ -28,7 +28,7 @@ pub enum ClusterError {
         /// The data directory.
         data: PathBuf,
     },
-    /// A `postmaster.pid` looks stale, but a server that cannot be looked into may be a part of the one that wrote it.
+    /// A `postmaster.pid` looks stale, but a process whose data cannot be seen may belong to the server that wrote it.
     #[error(
         "it cannot be seen whether PostgreSQL process {pid} uses {}; stop it if it does, and otherwise remove {}",
         data.display(), data.join("postmaster.pid").display()

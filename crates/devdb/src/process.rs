@@ -40,6 +40,7 @@ pub(crate) enum Whereabouts {
 struct Stat {
     command: String,
     is_zombie: bool,
+    parent: u32,
     started: u64,
 }
 
@@ -92,6 +93,18 @@ impl Process {
     /// Whether it is a PostgreSQL server or a part of one, going by the program's name.
     pub(crate) fn is_postgres(self) -> bool {
         self.is_named(&["postgres", "postmaster"])
+    }
+
+    /// Whether it is a part of a PostgreSQL server whose main process is gone. Such a part says in its command line what
+    /// it is doing, after `postgres: `; the command line of a main process is the one it was started with.
+    pub(crate) fn is_orphan_of_postgres(self) -> bool {
+        let is_part =
+            || fs::read(format!("/proc/{}/cmdline", self.pid)).is_ok_and(|line| line.starts_with(b"postgres: "));
+        let has_main = || {
+            let parent = Stat::read(self.pid).and_then(|stat| Self::of(stat.parent));
+            parent.is_some_and(Self::is_postgres)
+        };
+        self.is_postgres() && is_part() && !has_main()
     }
 
     /// Whether it makes clusters or is a part of what does. Nothing but the exact names counts, since what is taken for
@@ -171,8 +184,9 @@ impl Stat {
         let (_, command) = before.split_once('(')?;
         let mut fields = after.split_ascii_whitespace();
         let state = fields.next()?;
-        let started = fields.nth(18)?.parse().ok()?;
-        Some(Self { command: command.to_owned(), is_zombie: matches!(state, "Z" | "X"), started })
+        let parent = fields.next()?.parse().ok()?;
+        let started = fields.nth(17)?.parse().ok()?;
+        Some(Self { command: command.to_owned(), is_zombie: matches!(state, "Z" | "X"), parent, started })
     }
 }
 
@@ -188,7 +202,8 @@ mod tests {
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let line = "42 (a) Z (b) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 999 1";
         let stat = Stat::parse(line).unwrap();
-        assert_eq!((stat.command.as_str(), stat.is_zombie, stat.started), ("a) Z (b", false, 777));
+        assert_eq!((stat.command.as_str(), stat.is_zombie), ("a) Z (b", false));
+        assert_eq!((stat.parent, stat.started), (1, 777));
     }
 
     #[test]

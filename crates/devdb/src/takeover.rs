@@ -133,7 +133,8 @@ pub(crate) fn holder(data: &Path) -> Result<Option<Process>, ClusterError> {
 /// is gone: PostgreSQL would refuse to start. One whose number is free stays, PostgreSQL removes it itself, after it has
 /// made sure that nobody is attached to the shared memory that the file names.
 ///
-/// Removing the file takes that check away, so it is not done while a server is about whose data cannot be seen.
+/// Removing the file takes that check away, so it is not done while something is left of a server whose data cannot be
+/// seen.
 fn drop_misleading_pidfile(data: &Path) -> Result<(), ClusterError> {
     let path = PidFile::path(data);
     let file = PidFile::read(data).map_err(ClusterError::file("read", &path))?;
@@ -146,8 +147,9 @@ fn drop_misleading_pidfile(data: &Path) -> Result<(), ClusterError> {
     remove_file_if_present(&path).map_err(ClusterError::file("remove", path))
 }
 
+/// Servers whose main process lives are no danger: if one used this data, the file would name it.
 fn may_be_a_remnant(process: Process, data: &Path) -> bool {
-    process.is_postgres() && process.works_in(data) == Whereabouts::Unknown
+    process.is_orphan_of_postgres() && process.works_in(data) == Whereabouts::Unknown
 }
 
 #[cfg(test)]

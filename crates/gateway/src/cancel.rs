@@ -4,6 +4,7 @@
 //! worth nothing at the server, and goes out with the session although the server connection lives on.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::{constant_time, rand};
@@ -66,22 +67,26 @@ impl Cancels {
         });
         let Some(aim) = aim else { return };
         let mut aim = aim.lock().await;
-        if let Some(target) = &aim.target {
-            // Set first: a request that is itself interrupted has not been seen to end.
-            let sent = {
-                let target = target.clone();
-                aim.uncertain = true;
-                target.send().await
-            };
-            match sent {
-                Ok(()) => aim.uncertain = false,
-                Err(error) => tracing::warn!(%error, "a cancel request did not get through to the server"),
-            }
+        if let Some(target) = aim.target.clone()
+            && let Err(error) = aim.watch(target.send()).await
+        {
+            tracing::warn!(%error, "a cancel request did not get through to the server");
         }
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<u32, Session>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Aim {
+    /// Sees a request through. That one ends well says nothing of an earlier one, whose signal may still be on its way.
+    async fn watch<E>(&mut self, request: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+        // Set first: a request that is itself interrupted has not been seen to end.
+        let before = mem::replace(&mut self.uncertain, true);
+        request.await?;
+        self.uncertain = before;
+        Ok(())
     }
 }
 
@@ -113,4 +118,29 @@ fn random_key() -> Result<CancelKey, Fault> {
     rand::fill(&mut bytes).map_err(|_| no_randomness())?;
     let [a, b, c, d, secret @ ..] = bytes;
     Ok(CancelKey { pid: u32::from_be_bytes([a, b, c, d]) >> 1, secret: u32::from_be_bytes(secret) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_ends_well_does_not_vouch_for_an_earlier_one() {
+        let mut aim = Aim { target: None, uncertain: false };
+        assert_eq!(aim.watch(ready(Ok::<_, ()>(()))).await, Ok(()));
+        assert!(!aim.uncertain);
+        assert_eq!(aim.watch(ready(Err(()))).await, Err(()));
+        assert!(aim.uncertain);
+        assert_eq!(aim.watch(ready(Ok::<_, ()>(()))).await, Ok(()));
+        assert!(aim.uncertain);
+
+        let mut interrupted = Aim { target: None, uncertain: false };
+        let given_up = timeout(Duration::from_millis(1), interrupted.watch(pending::<Result<(), ()>>())).await;
+        assert!(given_up.is_err() && interrupted.uncertain);
+    }
 }

@@ -39,7 +39,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 pub(crate) enum Left {
     /// Idle, outside of a transaction, nothing sent since and nothing owed.
     Clean,
-    /// At work on a statement.
+    /// At work on a statement, or possibly so.
     Working,
     /// Anything else: fit for nothing but being closed.
     Spoilt,
@@ -79,8 +79,8 @@ pub(crate) async fn relay(
     let end = relay.run(client, server, watch).await;
     let left = match end {
         End::ServerGone(_) => Left::Spoilt,
-        _ if relay.ledger.is_owed() => Left::Working,
-        End::ClientGone if relay.is_at_rest() => Left::Clean,
+        _ if relay.ledger.may_be_working() => Left::Working,
+        End::ClientGone if relay.is_at_rest() && relay.ledger.is_clean() => Left::Clean,
         End::ClientGone | End::Told(_) => Left::Spoilt,
     };
     if let End::Told(fault) | End::ServerGone(Some(fault)) = end {
@@ -117,7 +117,7 @@ impl Relay {
                 return end;
             }
             if self.up.has_left() {
-                deadline.get_or_insert_with(|| (Instant::now() + LINGER, End::ClientGone));
+                earlier(&mut deadline, LINGER, End::ClientGone);
             }
             let due = deadline.as_ref().map(|(due, _)| *due);
             tokio::select! {
@@ -139,7 +139,7 @@ impl Relay {
                 fault = &mut revoked => return End::Told(fault),
                 () = watch.shutdown.cancelled(), if !self.draining => {
                     self.draining = true;
-                    deadline.get_or_insert_with(|| (Instant::now() + watch.grace, End::Told(Fault::shutdown())));
+                    earlier(&mut deadline, watch.grace, End::Told(Fault::shutdown()));
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     return deadline.map_or(End::ClientGone, |(_, end)| end);
@@ -166,7 +166,7 @@ impl Relay {
     /// for is a server's last word.
     fn is_at_rest(&self) -> bool {
         let quiet = self.up.is_drained() && self.down.is_drained();
-        quiet && self.ledger.is_clean() && !self.down.has_said_goodbye()
+        quiet && self.ledger.is_quiet() && !self.down.has_said_goodbye()
     }
 
     /// Says why the session ends, after the end of the message that the client is reading.
@@ -175,5 +175,13 @@ impl Relay {
         let mut out = BytesMut::new();
         fault.write(&mut out);
         client.write_all(&out).await
+    }
+}
+
+/// Sets a deadline unless an earlier one stands.
+fn earlier(deadline: &mut Option<(Instant, End)>, within: Duration, end: End) {
+    let due = Instant::now() + within;
+    if deadline.as_ref().is_none_or(|(standing, _)| due < *standing) {
+        *deadline = Some((due, end));
     }
 }

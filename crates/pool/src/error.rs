@@ -18,12 +18,12 @@ pub enum PoolError {
         /// What stood in the way.
         reason: String,
     },
-    /// The server answered with an error. Its text is about the tenant's own role or database, or about the server.
-    #[error("the database server refused the connection: {message}")]
+    /// The server answered with an error.
+    #[error("{}", rejection(sqlstate, message))]
     Rejected {
         /// The server's code.
         sqlstate: String,
-        /// The server's words.
+        /// The server's words, all of them: for the log only.
         message: String,
     },
     /// The server did something that the protocol does not allow, or asks for what is not done here.
@@ -54,10 +54,18 @@ impl PoolError {
     pub fn sqlstate(&self) -> &str {
         match self {
             Self::Exhausted => "53300",
-            Self::Unreachable { .. } => "08006",
-            Self::Rejected { sqlstate, .. } if sqlstate.starts_with("28") || sqlstate.len() != 5 => "08004",
+            // Not 08P01 where the server broke the protocol: drivers take that for a fault of their own.
+            Self::Unreachable { .. } | Self::Protocol(_) | Self::Framing(_) => "08006",
+            Self::Rejected { sqlstate, .. } if sqlstate.starts_with("28") || !is_sqlstate(sqlstate) => "08004",
             Self::Rejected { sqlstate, .. } => sqlstate,
-            Self::Protocol(_) | Self::Framing(_) => "08P01",
+        }
+    }
+
+    /// What the server said when it refused the connection, for the log: escaped, and as long as the server liked.
+    pub(crate) fn answer(&self) -> Option<String> {
+        match self {
+            Self::Rejected { sqlstate, message } => Some(format!("{sqlstate:?} {message:?}")),
+            _ => None,
         }
     }
 
@@ -79,6 +87,25 @@ impl PoolError {
     }
 }
 
+/// Most characters of a server's words that a client sees.
+const MAX_SHOWN: usize = 200;
+
+/// What a client may know of a server's refusal. The server's own words only where they are about something that the
+/// client can see or wait for: it is starting or stopping (57P03), short of something (class 53), or has no such database
+/// (3D000). Others name síndico's address, as a missing line in `pg_hba.conf` does, or are whatever a hostile server likes.
+fn rejection(sqlstate: &str, message: &str) -> String {
+    if !is_sqlstate(sqlstate) || !(matches!(sqlstate, "57P03" | "3D000") || sqlstate.starts_with("53")) {
+        return "the database server did not accept the connection".to_owned();
+    }
+    let shown = message.chars().take(MAX_SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    format!("the database server refused the connection: {}", shown.collect::<String>())
+}
+
+/// Five digits and capital letters (PostgreSQL manual, appendix A).
+fn is_sqlstate(code: &str) -> bool {
+    code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +115,24 @@ mod tests {
         let rejected = |sqlstate: &str| PoolError::Rejected { sqlstate: sqlstate.to_owned(), message: "no".to_owned() };
         assert_eq!(rejected("28P01").sqlstate(), "08004");
         assert_eq!(rejected("garbage from a hostile server").sqlstate(), "08004");
+        assert_eq!(rejected("57p\n3").sqlstate(), "08004");
         assert_eq!(rejected("57P03").sqlstate(), "57P03");
+        assert_eq!(PoolError::Protocol("it is odd").sqlstate(), "08006");
+    }
+
+    #[test]
+    fn only_harmless_words_of_the_server_reach_the_client() {
+        let shown = |sqlstate: &str, message: &str| {
+            PoolError::Rejected { sqlstate: sqlstate.to_owned(), message: message.to_owned() }.to_string()
+        };
+        for hidden in ["28000", "28P01", "58P01", "XX000", "53", "53\u{85}00"] {
+            let text = shown(hidden, "no pg_hba.conf entry for host \"10.0.0.7\"");
+            assert_eq!(text, "the database server did not accept the connection", "{hidden}");
+        }
+        for told in ["57P03", "53300", "53200", "3D000"] {
+            let text = shown(told, "a\nb\u{1b}[2J");
+            assert_eq!(text, "the database server refused the connection: a\u{fffd}b\u{fffd}[2J", "{told}");
+        }
+        assert_eq!(shown("53300", &"é".repeat(64_000)).matches('é').count(), MAX_SHOWN);
     }
 }

@@ -4,8 +4,11 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use pool::{Pool, PoolError, PoolSettings, Secret, SessionParams};
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::{sleep, timeout};
+use wire::frontend;
 
 #[path = "support/server.rs"]
 mod server;
@@ -48,6 +51,7 @@ async fn a_connection_comes_back_as_it_was_after_login() {
         ("SELECT pg_backend_pid()", backend.as_str()),
         ("SHOW TimeZone", "America/Sao_Paulo"),
         ("SHOW application_name", "till"),
+        ("SHOW client_connection_check_interval", "10s"),
         ("SHOW search_path", "pg_temp, public"),
         ("SELECT to_regclass('pg_temp.left_over') IS NULL", "t"),
         ("SELECT count(*) FROM pg_listening_channels()", "0"),
@@ -78,6 +82,19 @@ async fn an_open_transaction_is_never_put_to_rest() {
     let lease = pool.checkout(&route, &no_params()).await.expect("a connection");
     drop(lease);
     eventually("the server process ends", async || server.backends(&route.role).await == 0).await;
+}
+
+#[tokio::test]
+async fn a_reset_is_not_taken_in_by_one_that_was_left_behind() {
+    let server = Server::start().await;
+    let (pool, route) = (pool_of(5), server.route().await);
+    let mut lease = pool.checkout(&route, &no_params()).await.expect("a connection");
+    let mut left_behind = BytesMut::new();
+    frontend::query(&mut left_behind, "DISCARD ALL");
+    frontend::query(&mut left_behind, "SELECT pg_sleep(0.2)");
+    lease.stream().write_all(&left_behind).await.expect("sent");
+    lease.give_back().await;
+    assert_eq!(pool.stats()[0].1.open, 0);
 }
 
 #[tokio::test]

@@ -72,27 +72,59 @@ async fn a_server_that_does_not_answer_is_replaced() {
     cluster.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_session_that_outlives_its_killed_server_is_ended_before_the_next_start() {
-    let place = Place::new();
+/// A session of a server that was killed: frozen, it cannot notice that its server is gone.
+async fn frozen_remnant(place: &Place) -> u32 {
     let cluster = place.start(place.fast()).await.unwrap();
     let (client, connection) = tokio_postgres::connect(&cluster.dsn("postgres"), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let session: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let session = session.try_into().unwrap();
-    // Frozen, it cannot notice that its server is gone.
     send(session, Signal::SIGSTOP);
     let died = cluster.died();
     send(cluster.pid(), Signal::SIGKILL);
     died.await;
     drop(cluster);
     assert!(is_running(session));
+    session
+}
+
+#[tokio::test]
+async fn a_session_that_outlives_its_killed_server_is_ended_before_the_next_start() {
+    let place = Place::new();
+    let session = frozen_remnant(&place).await;
     assert!(place.dir().join("running.json").exists());
 
     let again = place.start(place.fast()).await.unwrap();
     assert!(!is_running(session));
     again.stop().await.unwrap();
     assert!(!place.dir().join("running.json").exists());
+}
+
+#[tokio::test]
+async fn a_stale_pid_file_stays_while_a_session_without_a_record_may_use_the_data() {
+    let place = Place::new();
+    let session = frozen_remnant(&place).await;
+    fs::remove_file(place.dir().join("running.json")).unwrap();
+    let mut other = place.as_server_user("sleep").arg("600").spawn().unwrap();
+    let file = place.data().join("postmaster.pid");
+    let text = fs::read_to_string(&file).unwrap();
+    let (_, rest) = text.split_once('\n').unwrap();
+    fs::write(&file, format!("{}\n{rest}", other.id())).unwrap();
+
+    let refused = place.start(place.fast()).await;
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let survived = is_running(session);
+    send(session, Signal::SIGKILL);
+    match refused.unwrap_err() {
+        ClusterError::Foreign { pid, .. } => assert_eq!(pid, session),
+        // Without the right to see where another user's process works, another test's session is as suspicious.
+        ClusterError::Unseen { .. } => {}
+        other => panic!("{other}"),
+    }
+    assert!(survived && file.exists());
+    wait_until("the session is gone", || !is_running(session));
+    place.start(place.fast()).await.unwrap().stop().await.unwrap();
 }
 
 #[tokio::test]

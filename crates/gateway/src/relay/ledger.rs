@@ -1,8 +1,10 @@
 //! What the server still owes the client (PostgreSQL manual, 55.2).
 //!
 //! Each Query, Sync and `FunctionCall` is answered by one `ReadyForQuery`, except those that the server skips after an error
-//! or while it takes COPY data, which headers alone cannot always tell apart. A count that is wrong does no harm: a
-//! connection that is thought clean and is not fails its reset, one that is thought busy and is not is closed.
+//! or while it takes COPY data, which headers alone cannot always tell apart. A client may aim at that difference, so that
+//! answers pay for other questions than their own. What counts is therefore the sum: every question is either owed or
+//! thought skipped until an answer pays for one of them, so none can be open when both counts are zero. Where they are not,
+//! the connection may have more to say, and is closed rather than lent again.
 
 use wire::backend::TransactionStatus;
 
@@ -75,14 +77,25 @@ impl Ledger {
         possible
     }
 
-    /// Whether the server is still at work, for all we know.
+    /// Whether the server will most likely say more.
     pub(super) const fn is_owed(&self) -> bool {
         self.owed > 0
     }
 
+    /// Whether the server cannot be ruled out to be at work: an Execute runs before its Sync has come, and a Sync that was
+    /// thought skipped may have been answered in place of a statement.
+    pub(super) const fn may_be_working(&self) -> bool {
+        self.owed > 0 || self.skipped > 0 || self.unsynced
+    }
+
+    /// Whether the session is most likely between two transactions: good enough to end it there, not to begin another.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.is_owed() && !self.unsynced && self.status == TransactionStatus::Idle
+    }
+
     /// Whether the session is at a point where another could begin.
     pub(super) fn is_clean(&self) -> bool {
-        self.owed == 0 && !self.unsynced && self.status == TransactionStatus::Idle
+        !self.may_be_working() && self.status == TransactionStatus::Idle
     }
 }
 
@@ -119,8 +132,9 @@ mod tests {
         }
         assert!(ledger.is_owed());
         assert!(ledger.ready(TransactionStatus::Idle));
-        assert!(ledger.is_clean());
+        assert!(ledger.is_quiet() && !ledger.is_clean(), "most likely is not enough");
 
+        let mut ledger = Ledger::new();
         ledger.sent(b'Q');
         ledger.received(b'G');
         for tag in *b"dSc" {
@@ -128,6 +142,22 @@ mod tests {
         }
         assert!(ledger.is_owed());
         assert!(ledger.ready(TransactionStatus::Idle));
+        assert!(ledger.is_quiet() && !ledger.is_clean());
+    }
+
+    #[test]
+    fn answers_that_pay_for_another_question_leave_no_clean_connection() {
+        // The server fails at the row, answers the Sync that comes after it, and sleeps in the last Query.
+        let mut ledger = Ledger::new();
+        ledger.sent(b'Q');
+        ledger.received(b'G');
+        for tag in *b"dSQ" {
+            ledger.sent(tag);
+        }
+        ledger.received(b'E');
+        assert!(ledger.ready(TransactionStatus::Idle) && ledger.ready(TransactionStatus::Idle));
+        assert!(!ledger.is_clean() && ledger.may_be_working());
+        assert!(ledger.ready(TransactionStatus::Idle), "it wakes up");
         assert!(ledger.is_clean());
     }
 

@@ -8,10 +8,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::report::ServerError;
 
-use super::{Left, Watch, relay};
+use super::{LINGER, Left, Watch, relay};
 use crate::fault::Fault;
 
 const QUERY: &[u8] = b"Q\0\0\0\x0dSELECT 1\0";
@@ -34,6 +35,10 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 async fn stage(pipelined: &'static [u8]) -> Stage {
+    stage_with(pipelined, Duration::from_millis(200)).await
+}
+
+async fn stage_with(pipelined: &'static [u8], grace: Duration) -> Stage {
     let ((client, mut client_far), (server, mut server_far)) = (pair().await, pair().await);
     let (revoke, revoked) = oneshot::channel::<()>();
     let shutdown = CancellationToken::new();
@@ -45,7 +50,7 @@ async fn stage(pipelined: &'static [u8]) -> Stage {
             }
             Fault::new("57P01", "closed", "")
         };
-        let watch = Watch { revoked, shutdown: &watched, grace: Duration::from_millis(200) };
+        let watch = Watch { revoked, shutdown: &watched, grace };
         relay(&mut client_far, pipelined, &mut server_far, watch).await
     });
     Stage { client, server, revoke, shutdown, left }
@@ -98,6 +103,15 @@ async fn a_client_that_vanishes_spoils_its_transaction() {
     hear(&mut stage.client, IN_TRANSACTION).await;
     drop(stage.client);
     assert_eq!(stage.left.await.expect("no panic"), Left::Spoilt);
+}
+
+#[tokio::test]
+async fn statements_that_no_sync_has_followed_count_as_work() {
+    let unsynced: &[u8] = b"E\0\0\0\x09\0\0\0\0\0H\0\0\0\x04";
+    let mut stage = stage(unsynced).await;
+    hear(&mut stage.server, unsynced).await;
+    drop(stage.client);
+    assert_eq!(stage.left.await.expect("no panic"), Left::Working);
 }
 
 #[tokio::test]
@@ -185,4 +199,14 @@ async fn shutdown_ends_idle_sessions_now_and_others_after_the_grace() {
     endless.shutdown.cancel();
     assert_eq!(last_words(&mut endless.client).await, "57P01");
     assert_eq!(endless.left.await.expect("no panic"), Left::Working);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_during_shutdown_is_not_given_the_grace() {
+    let mut stage = stage_with(QUERY, Duration::from_hours(1)).await;
+    hear(&mut stage.server, QUERY).await;
+    stage.shutdown.cancel();
+    drop(stage.client);
+    let left = timeout(LINGER * 3, stage.left).await.expect("not after the grace");
+    assert_eq!(left.expect("no panic"), Left::Working);
 }

@@ -26,7 +26,7 @@ pub(super) async fn settled(bed: &Bed, backend: &str) {
     let operator = bed.superuser(0, "postgres").await;
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity
-         WHERE pid = {backend} AND NOT (state = 'idle' AND query IN ('DISCARD ALL', ''))"
+         WHERE pid = {backend} AND NOT (state = 'idle' AND (query LIKE '%AS discarded' OR query = ''))"
     );
     let wait = async {
         while rows(&operator, &sql).await != ["0"] {
