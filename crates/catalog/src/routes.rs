@@ -14,6 +14,7 @@ use uuid::Uuid;
 use wire::scram::Verifier;
 
 use crate::error::read;
+use crate::tenant::placement;
 use crate::{Catalog, CatalogError, key};
 
 /// A tenant as doors see it. Never changes: a change publishes another one and cancels `superseded`.
@@ -161,12 +162,7 @@ impl TryFrom<Row> for TenantRoute {
             slug: read("slug", &row.slug)?,
             app: read("app name", &row.app)?,
             status: read("status", &row.status)?,
-            placement: Placement {
-                cluster: row.cluster,
-                isolation: read("isolation", &row.isolation)?,
-                database: row.database,
-                schema: row.schema,
-            },
+            placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
             present: row.present,
             salt: row.salt,
             keys: keys.collect::<Result<_, _>>()?,

@@ -87,6 +87,16 @@ struct Row {
     present: bool,
 }
 
+/// A placement as its columns have it.
+pub(crate) fn placement(
+    cluster: Uuid,
+    isolation: &str,
+    database: String,
+    schema: String,
+) -> Result<Placement, CatalogError> {
+    Ok(Placement { cluster, isolation: read("isolation", isolation)?, database, schema })
+}
+
 impl TryFrom<Row> for Tenant {
     type Error = CatalogError;
 
@@ -97,12 +107,7 @@ impl TryFrom<Row> for Tenant {
             name: read("tenant name", &row.name)?,
             app: read("app name", &row.app)?,
             status: read("status", &row.status)?,
-            placement: Placement {
-                cluster: row.cluster,
-                isolation: read("isolation", &row.isolation)?,
-                database: row.database,
-                schema: row.schema,
-            },
+            placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
             cluster: read("cluster name", &row.cluster_name)?,
             present: row.present,
             created_at: row.created_at,

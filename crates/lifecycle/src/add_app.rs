@@ -64,13 +64,7 @@ impl Lifecycle {
                 info!(app = %name, "app registered");
                 self.app(&name).await
             }
-            Err(cause) => {
-                self.forget_plan(&name);
-                match self.discard_app(&name).await {
-                    Ok(()) => Err(cause),
-                    Err(undoing) => Err(LifecycleError::Undone { cause: cause.into(), undoing: undoing.into() }),
-                }
-            }
+            Err(cause) => Err(cause.undone(self.discard_app(&name).await)),
         }
     }
 

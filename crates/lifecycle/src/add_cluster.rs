@@ -90,10 +90,7 @@ impl Lifecycle {
             if cluster.ready {
                 return Err(cause);
             }
-            return match self.discard_cluster(&cluster).await {
-                Ok(()) => Err(cause),
-                Err(undoing) => Err(LifecycleError::Undone { cause: cause.into(), undoing: undoing.into() }),
-            };
+            return Err(cause.undone(self.discard_cluster(&cluster).await));
         }
         self.catalog.set_cluster_ready(id).await?;
         Ok(AddedCluster { cluster: self.cluster(id).await?, warnings })

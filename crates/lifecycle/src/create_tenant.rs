@@ -76,10 +76,7 @@ impl Lifecycle {
             }
             Err(cause) => {
                 warn!(tenant = %id, slug = %new.slug, error = %cause, "creation failed; undoing it");
-                match self.undo(id, &placement).await {
-                    Ok(()) => Err(cause),
-                    Err(undoing) => Err(LifecycleError::Undone { cause: cause.into(), undoing: undoing.into() }),
-                }
+                Err(cause.undone(self.undo(id, &placement).await))
             }
         }
     }

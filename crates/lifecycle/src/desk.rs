@@ -84,11 +84,6 @@ impl Lifecycle {
         Ok(plan)
     }
 
-    /// Forgets a plan whose app was not registered after all.
-    pub(crate) fn forget_plan(&self, app: &AppName) {
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
-    }
-
     pub(crate) async fn find(&self, which: &TenantRef) -> Result<Tenant, LifecycleError> {
         self.catalog.tenant(which).await?.ok_or_else(|| {
             LifecycleError::UnknownTenant(match which {

@@ -118,6 +118,16 @@ pub enum LifecycleError {
     Stopping,
 }
 
+impl LifecycleError {
+    /// What to report of a change that failed, once its undoing has come to an end.
+    pub(crate) fn undone(self, undoing: Result<(), Self>) -> Self {
+        match undoing {
+            Ok(()) => self,
+            Err(undoing) => Self::Undone { cause: self.into(), undoing: undoing.into() },
+        }
+    }
+}
+
 /// What PostgreSQL said, with its detail, on one line. The driver's own text leaves both out.
 pub(crate) fn postgres_text(error: &tokio_postgres::Error) -> String {
     let Some(said) = error.as_db_error() else {
