@@ -3,7 +3,10 @@
 //! Text in, text out: nothing here opens a file or a connection. PostgreSQL's own grammar reads the SQL (`pg_query`);
 //! what no rule covers is refused, with file, line, reason and remedy.
 
+mod adapt;
+pub mod client;
 mod expr;
+mod lex;
 mod manifest;
 mod marker;
 mod name;

@@ -3,6 +3,8 @@
 use domain::{Access, Role, SharedNames, TenantId, quote_ident};
 use serde::Serialize;
 
+use crate::schema::Schema;
+
 /// An app's SQL, understood and rewritten.
 ///
 /// DDL is run statement by statement, by the role that owns the app's tables. The methods say under which
@@ -13,6 +15,9 @@ pub struct Plan {
     pub(crate) migrations: Vec<Step>,
     pub(crate) seed: Vec<Step>,
     pub(crate) tables: Vec<Table>,
+    /// What clients' statements are held against.
+    #[serde(skip)]
+    pub(crate) model: Schema,
 }
 
 /// One statement of the app and what it becomes.

@@ -41,7 +41,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
     let seed = reader.files(&sources.seed, Stage::Seed);
     match Refusals::of(reader.refusals) {
         Some(refusals) => Err(refusals),
-        None => Ok(Plan { migrations, seed, tables: reader.schema.published() }),
+        None => Ok(Plan { migrations, seed, tables: reader.schema.published(), model: reader.schema }),
     }
 }
 

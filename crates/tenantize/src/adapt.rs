@@ -1,0 +1,143 @@
+//! DML as an isolation needs it: changes of a statement's text, placed by PostgreSQL's own parse tree.
+//!
+//! Everything but the changed words stays byte by byte what the app or its client wrote: parameters, comments, layout.
+//! [`statement`] gives the changes for a text and the statements parsed from it (`pg_query::parse(text)` gives them as
+//! `.protobuf.stmts`); an empty list says that the text runs as it is. [`edit::written`] makes them where the tenant is
+//! known or has a stand-in, [`edit::apply`] where it is not yet.
+//!
+//! No boundary rests on this. It is here so that the same text gives the same results in every isolation, so what it
+//! does not understand it leaves alone: unknown tables, names that a WITH query shadows, kinds of expressions that no
+//! rule is about. What must not run is a [`crate::refusal::Fault`].
+
+use domain::Isolation;
+use pg_query::{NodeEnum, protobuf as pb};
+
+use crate::plan::Scope;
+use crate::refusal::Verdict;
+use crate::schema::{Schema, Table};
+
+pub(crate) mod edit;
+
+mod channel;
+mod copy;
+mod expression;
+mod on_conflict;
+mod query;
+mod refused;
+mod truncate;
+
+pub(crate) use edit::Edit;
+
+/// What a text is adapted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flavour {
+    pub(crate) isolation: Isolation,
+    pub(crate) place: Place,
+}
+
+/// Where a text stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Sent by a client.
+    Client,
+    /// The query of a view: its stars become the app's columns.
+    View,
+    /// The body of a function or procedure in SQL.
+    Sql,
+    /// A statement or (as `SELECT …`) an expression of PL/pgSQL.
+    PlPgSql,
+}
+
+/// The changes that make a text run in an isolation as it runs in a plain database.
+///
+/// Names of the app's objects in `public` become those of the slot [`edit::Slot::Schema`] for [`Isolation::Schema`].
+pub(crate) fn statement(
+    text: &str,
+    statements: &[pb::RawStmt],
+    model: &Schema,
+    flavour: Flavour,
+) -> Verdict<Vec<Edit>> {
+    let mut adapter = Adapter { text, model, flavour, edits: Vec::new(), shadows: Vec::new() };
+    for raw in statements {
+        if let Some(node) = &raw.stmt {
+            adapter.top(node, span(text, raw))?;
+        }
+    }
+    Ok(adapter.edits)
+}
+
+/// One text on its way through.
+struct Adapter<'a> {
+    text: &'a str,
+    model: &'a Schema,
+    flavour: Flavour,
+    edits: Vec<Edit>,
+    /// Names of WITH queries that are visible at this point.
+    shadows: Vec<&'a str>,
+}
+
+/// A statement's bytes, up to its semicolon.
+fn span(text: &str, raw: &pb::RawStmt) -> std::ops::Range<usize> {
+    let start = usize::try_from(raw.stmt_location).unwrap_or(0);
+    let len = usize::try_from(raw.stmt_len).unwrap_or(0);
+    start..if len == 0 { text.len() } else { start + len }
+}
+
+impl<'a> Adapter<'a> {
+    /// A statement that is not part of another one.
+    fn top(&mut self, node: &'a pb::Node, span: std::ops::Range<usize>) -> Verdict<()> {
+        let Some(kind) = &node.node else { return Ok(()) };
+        match kind {
+            NodeEnum::TruncateStmt(truncate) => self.truncate(truncate, span),
+            NodeEnum::ListenStmt(_) | NodeEnum::UnlistenStmt(_) | NodeEnum::NotifyStmt(_) => self.channel(kind, &span),
+            NodeEnum::LockStmt(_) | NodeEnum::ExplainStmt(_) if self.shared() => Err(refused::shared(kind)),
+            NodeEnum::CopyStmt(copy) => self.copy(copy),
+            NodeEnum::PrepareStmt(prepare) => self.within(prepare.query.as_deref()),
+            NodeEnum::DeclareCursorStmt(cursor) => self.within(cursor.query.as_deref()),
+            NodeEnum::CreateTableAsStmt(create) => self.within(create.query.as_deref()),
+            NodeEnum::ViewStmt(view) => self.within(view.query.as_deref()),
+            NodeEnum::ExplainStmt(explain) => self.within(explain.query.as_deref()),
+            NodeEnum::CallStmt(call) => call.funccall.as_deref().map_or(Ok(()), |call| self.call(call)),
+            _ => self.query(node),
+        }
+    }
+
+    fn within(&mut self, query: Option<&'a pb::Node>) -> Verdict<()> {
+        query.map_or(Ok(()), |query| self.query(query))
+    }
+
+    fn shared(&self) -> bool {
+        self.flavour.isolation == Isolation::Shared
+    }
+
+    /// The app's table that a name means.
+    fn table(&self, relation: &pb::RangeVar) -> Option<&'a Table> {
+        if !relation.catalogname.is_empty() {
+            return None;
+        }
+        match relation.schemaname.as_str() {
+            "" if self.shadows.contains(&relation.relname.as_str()) => None,
+            "" | "public" => self.model.find(&relation.relname),
+            _ => None,
+        }
+    }
+
+    /// The same where its tenants share it.
+    fn shared_table(&self, relation: &pb::RangeVar) -> Option<&'a Table> {
+        self.table(relation).filter(|table| self.shared() && table.scope == Scope::Tenant)
+    }
+
+    /// A table that tenants share, as what a statement writes: WITH queries are never written.
+    fn target(&self, relation: &pb::RangeVar) -> Option<&'a Table> {
+        let table = match (relation.catalogname.as_str(), relation.schemaname.as_str()) {
+            ("", "" | "public") => self.model.find(&relation.relname),
+            _ => None,
+        };
+        table.filter(|table| self.shared() && table.scope == Scope::Tenant)
+    }
+}
+
+/// A place of the parse tree's in the text.
+fn place(location: i32) -> Option<usize> {
+    usize::try_from(location).ok()
+}
