@@ -17,6 +17,7 @@ use crate::refusal::Verdict;
 use crate::schema::{Schema, Table};
 
 pub(crate) mod edit;
+pub(crate) mod model;
 
 mod channel;
 mod copy;

@@ -8,9 +8,9 @@ use domain::Isolation;
 use pg_query::ParserOptions;
 
 use crate::adapt::edit::{self, Part};
+use crate::adapt::model::Model;
 use crate::adapt::{self, Flavour, Place};
 use crate::plan::Plan;
-use crate::schema::Schema;
 
 mod strings;
 mod trigger;
@@ -28,7 +28,7 @@ const TOO_LONG: &str = "54000";
 /// The rules of one app in one isolation. Immutable.
 #[derive(Debug)]
 pub struct Rules {
-    model: Schema,
+    model: Model,
     isolation: Isolation,
     triggers: Triggers,
 }
@@ -83,7 +83,7 @@ impl Rules {
     /// `None` where clients' texts run as they are.
     #[must_use]
     pub fn new(plan: &Plan, isolation: Isolation) -> Option<Self> {
-        let triggers = Triggers::of(&plan.model, isolation)?;
+        let triggers = Triggers::of(plan.model.schema(), isolation)?;
         Some(Self { model: plan.model.clone(), isolation, triggers })
     }
 
@@ -116,7 +116,7 @@ impl Rules {
             Err(_) => return Verdict::Unchanged,
         };
         let flavour = Flavour { isolation: self.isolation, place: Place::Client };
-        match adapt::statement(&text, &parsed.stmts, &self.model, flavour) {
+        match adapt::statement(&text, &parsed.stmts, self.model.schema(), flavour) {
             Ok(edits) if edits.is_empty() => Verdict::Unchanged,
             Ok(edits) => Verdict::Rewritten(Template(edit::apply(&text, edits))),
             Err(fault) => {

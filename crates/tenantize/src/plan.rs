@@ -3,7 +3,7 @@
 use domain::{Access, Role, SharedNames, TenantId, quote_ident};
 use serde::Serialize;
 
-use crate::schema::Schema;
+use crate::adapt::model::Model;
 
 /// An app's SQL, understood and rewritten.
 ///
@@ -17,7 +17,7 @@ pub struct Plan {
     pub(crate) tables: Vec<Table>,
     /// What clients' statements are held against.
     #[serde(skip)]
-    pub(crate) model: Schema,
+    pub(crate) model: Model,
 }
 
 /// One statement of the app and what it becomes.

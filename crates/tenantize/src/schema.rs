@@ -5,7 +5,7 @@ use crate::plan::{self, Filled, Scope};
 use crate::refusal::{Fault, Verdict};
 
 /// Everything that has a name. Names of indexes and constraints are those of a plain database.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Schema {
     tables: Vec<Table>,
     /// Tables whose CREATE TABLE was refused: what mentions them is not refused a second time.
@@ -13,7 +13,7 @@ pub(crate) struct Schema {
 }
 
 /// A table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) name: String,
     pub(crate) scope: Scope,
@@ -27,7 +27,7 @@ pub(crate) struct Table {
 }
 
 /// A column of the app's.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub(crate) name: String,
     pub(crate) filled: Filled,
@@ -37,7 +37,7 @@ pub(crate) struct Column {
 }
 
 /// A primary key or unique constraint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Key {
     pub(crate) name: String,
     pub(crate) columns: Vec<String>,
@@ -46,7 +46,7 @@ pub(crate) struct Key {
 }
 
 /// An index that is no constraint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Index {
     pub(crate) name: String,
     /// Every column it mentions, in expressions and predicate too.
@@ -58,7 +58,7 @@ pub(crate) struct Index {
 }
 
 /// A foreign key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct ForeignKey {
     pub(crate) name: String,
     pub(crate) columns: Vec<String>,
@@ -67,7 +67,7 @@ pub(crate) struct ForeignKey {
 }
 
 /// A check constraint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Check {
     pub(crate) name: String,
     pub(crate) mentions: Vec<String>,

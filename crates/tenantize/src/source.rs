@@ -1,5 +1,6 @@
 //! An app's SQL files, and reading them from the first to the last.
 
+use crate::adapt::model::Model;
 use crate::piece::{self, Piece};
 use crate::plan::{Plan, Scope, Step};
 use crate::refusal::{Fault, Refusal, Refusals, Verdict};
@@ -41,7 +42,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
     let seed = reader.files(&sources.seed, Stage::Seed);
     match Refusals::of(reader.refusals) {
         Some(refusals) => Err(refusals),
-        None => Ok(Plan { migrations, seed, tables: reader.schema.published(), model: reader.schema }),
+        None => Ok(Plan { migrations, seed, tables: reader.schema.published(), model: Model::new(reader.schema) }),
     }
 }
 
