@@ -33,7 +33,7 @@ pub(crate) fn walk(node: &mut pb::Node, place: &mut impl Place) -> Verdict<()> {
         NodeEnum::AConst(_) | NodeEnum::SetToDefault(_) | NodeEnum::SqlvalueFunction(_) => Ok(()),
         NodeEnum::ColumnRef(column) => walk_column(column, place),
         NodeEnum::AExpr(expr) => {
-            must_be_unqualified(&expr.name, "the operator")?;
+            unqualify(&mut expr.name, "the operator")?;
             walk_opt(&mut expr.lexpr, place)?;
             walk_opt(&mut expr.rexpr, place)
         }
@@ -47,7 +47,7 @@ pub(crate) fn walk(node: &mut pb::Node, place: &mut impl Place) -> Verdict<()> {
         NodeEnum::List(list) => walk_all(&mut list.items, place),
         NodeEnum::NamedArgExpr(arg) => walk_opt(&mut arg.arg, place),
         NodeEnum::CollateClause(collate) => {
-            must_be_unqualified(&collate.collname, "the collation")?;
+            unqualify(&mut collate.collname, "the collation")?;
             walk_opt(&mut collate.arg, place)
         }
         NodeEnum::CaseExpr(case) => {
@@ -150,6 +150,15 @@ fn walk_column(column: &mut pb::ColumnRef, place: &mut impl Place) -> Verdict<()
         return Err(tenant_id_mentioned());
     }
     place.column(table, name)
+}
+
+/// Takes `public.` off a name, which then is found by `search_path`: the app's in the tenant's place, an extension's in
+/// its schema. Fails for names in other schemas, but for PostgreSQL's own.
+pub(crate) fn unqualify(names: &mut Vec<pb::Node>, what: &str) -> Verdict<()> {
+    if names.len() == 2 && names.first().and_then(tree::string) == Some("public") {
+        names.remove(0);
+    }
+    must_be_unqualified(names, what)
 }
 
 /// Fails for names in other schemas than PostgreSQL's own.

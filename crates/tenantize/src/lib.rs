@@ -5,11 +5,13 @@
 
 mod adapt;
 pub mod client;
+mod copy_text;
 mod expr;
 mod lex;
 mod manifest;
 mod marker;
 mod name;
+mod order;
 mod piece;
 mod plan;
 mod refusal;

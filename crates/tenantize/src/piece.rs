@@ -15,6 +15,8 @@ pub(crate) struct Piece<'a> {
     pub(crate) inner: Vec<(usize, &'a str)>,
     /// Its words, with places in the file.
     pub(crate) tokens: Vec<ScanToken>,
+    /// Rows below COPY … FROM stdin, without the line that ends them; `None` if they have no end.
+    pub(crate) data: Option<&'a str>,
 }
 
 /// What a file falls into.
@@ -107,11 +109,18 @@ impl Cutter<'_> {
             (Token::Ascii59, _) => {
                 let copies = self.open.as_ref().is_some_and(is_copy_from_stdin);
                 self.close();
-                copies.then(|| end_of_copy_data(self.text, place.end))
+                copies.then(|| {
+                    let (data, end) = copy_data(self.text, place.end);
+                    if let Some(piece) = self.statements.last_mut() {
+                        piece.data = data;
+                    }
+                    end
+                })
             }
             (kind, None) => {
                 let leading = std::mem::take(&mut self.comments);
-                let piece = Piece { text: "", start: place.start, leading, inner: Vec::new(), tokens: vec![token] };
+                let piece =
+                    Piece { text: "", start: place.start, leading, inner: Vec::new(), tokens: vec![token], data: None };
                 self.open = Some(piece);
                 // A command of psql's reaches to the end of its line and has no semicolon.
                 (kind == Token::Ascii92).then(|| {
@@ -142,16 +151,18 @@ fn is_copy_from_stdin(piece: &Piece<'_>) -> bool {
     kinds().next() == Some(Token::Copy) && kinds().any(|kind| kind == Token::Stdin)
 }
 
-/// Data after COPY is ended by `\.` on a line of its own.
-fn end_of_copy_data(text: &str, from: usize) -> usize {
-    let mut place = from;
-    for line in text.get(from..).unwrap_or_default().split_inclusive('\n') {
-        place += line.len();
+/// The rows below COPY, which `\.` on a line of its own ends, and the place behind that line.
+fn copy_data(text: &str, from: usize) -> (Option<&str>, usize) {
+    let rest = text.get(from..).unwrap_or_default();
+    let begin = from + rest.find('\n').map_or(rest.len(), |at| at + 1);
+    let mut place = begin;
+    for line in text.get(begin..).unwrap_or_default().split_inclusive('\n') {
         if line.trim_end() == "\\." {
-            return place;
+            return (text.get(begin..place), place + line.len());
         }
+        place += line.len();
     }
-    text.len()
+    (None, text.len())
 }
 
 #[cfg(test)]
@@ -183,5 +194,6 @@ mod tests {
         let pieces = cut("\\i other.sql\nCOPY t FROM stdin;\n1\tit's\n\\.\nSELECT 1;");
         let texts: Vec<&str> = pieces.statements.iter().map(|piece| piece.text).collect();
         assert_eq!(texts, ["\\", "COPY t FROM stdin", "SELECT 1"]);
+        assert_eq!(pieces.statements[1].data, Some("1\tit's\n"));
     }
 }

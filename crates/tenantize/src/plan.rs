@@ -18,7 +18,12 @@ pub struct Plan {
     /// What clients' statements are held against.
     #[serde(skip)]
     pub(crate) model: Model,
+    pub(crate) extensions: Vec<String>,
 }
+
+/// Stands in the SQL of a tenant's own for the schema that holds its tables, where a text has to name it: a function
+/// that fixes its `search_path`. Written as a quoted identifier.
+pub(crate) const OWN_SCHEMA: &str = "\"sindico:own\"";
 
 /// One statement of the app and what it becomes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,6 +40,8 @@ pub struct Step {
     pub own: Vec<String>,
     /// What the step makes that tenants' roles need privileges on, in either case.
     pub grants: Vec<Grant>,
+    /// What the author should know: why the statement, or a part of it, has no effect or another one than it says.
+    pub note: Option<String>,
 }
 
 /// Whose data a table holds.
@@ -58,6 +65,8 @@ pub enum Grant {
     Table(String),
     /// A sequence behind a column: `nextval` for the role that may write.
     Sequence(String),
+    /// A function or procedure with its argument types, as SQL writes it: for both roles.
+    Routine(String),
 }
 
 /// A table as the last migration leaves it.
@@ -116,14 +125,14 @@ impl Plan {
     /// What builds the app in the database whose tables its tenants share: `search_path = public, global`.
     #[must_use]
     pub fn shared_ddl(&self, names: &SharedNames) -> Vec<Statement> {
-        render(&self.migrations, |step| &step.shared, Some((&names.shared_rw, &names.shared_ro)))
+        render(&self.migrations, |step| &step.shared, Some((&names.shared_rw, &names.shared_ro)), "public")
     }
 
     /// What builds the app in a database (or its template) that one tenant has to itself, `global` tables included:
     /// `search_path = public, global`.
     #[must_use]
     pub fn own_database_ddl(&self, names: &SharedNames) -> Vec<Statement> {
-        render(&self.migrations, |step| &step.own, Some((&names.own_rw, &names.own_ro)))
+        render(&self.migrations, |step| &step.own, Some((&names.own_rw, &names.own_ro)), "public")
     }
 
     /// What builds one tenant's tables in a schema of their own, beside `global` tables that [`Self::shared_ddl`] has
@@ -133,25 +142,25 @@ impl Plan {
         let read_write = Role::new(tenant, Access::ReadWrite).to_string();
         let read_only = Role::new(tenant, Access::ReadOnly).to_string();
         let steps = self.migrations.iter().filter(|step| step.scope == Scope::Tenant);
-        render(steps, |step| &step.own, Some((&read_write, &read_only)))
+        render(steps, |step| &step.own, Some((&read_write, &read_only)), &format!("t_{}", tenant.hex()))
     }
 
     /// Rows of `global` tables: once per database that has them, by their owner, after the DDL.
     #[must_use]
     pub fn global_seed(&self) -> Vec<Statement> {
-        render(self.seed_of(Scope::Global), |step| &step.own, None)
+        render(self.seed_of(Scope::Global), |step| &step.own, None, "public")
     }
 
     /// A tenant's first rows where tables are shared: once per tenant, as its own login role.
     #[must_use]
     pub fn shared_tenant_seed(&self) -> Vec<Statement> {
-        render(self.seed_of(Scope::Tenant), |step| &step.shared, None)
+        render(self.seed_of(Scope::Tenant), |step| &step.shared, None, "public")
     }
 
     /// A tenant's first rows where its tables are its own: once per tenant, as its own login role.
     #[must_use]
     pub fn own_tenant_seed(&self) -> Vec<Statement> {
-        render(self.seed_of(Scope::Tenant), |step| &step.own, None)
+        render(self.seed_of(Scope::Tenant), |step| &step.own, None, "public")
     }
 
     /// The tables that all migrations together leave, in the order of their creation. Dropping them in reverse
@@ -159,6 +168,13 @@ impl Plan {
     #[must_use]
     pub fn tables(&self) -> &[Table] {
         &self.tables
+    }
+
+    /// Extensions that the app's SQL relies on, each once. They belong into schema `extensions` of each database,
+    /// before any DDL; creating them takes a superuser.
+    #[must_use]
+    pub fn extensions(&self) -> &[String] {
+        &self.extensions
     }
 
     /// The migrations' steps in order.
@@ -178,16 +194,18 @@ impl Plan {
     }
 }
 
-/// Writes steps out; `to` is who gets the grants, the writing role first.
+/// Writes steps out; `to` is who gets the grants, the writing role first; `schema` is where the tenant's tables are.
 fn render<'a>(
     steps: impl IntoIterator<Item = &'a Step>,
     text: impl Fn(&'a Step) -> &'a Vec<String>,
     to: Option<(&str, &str)>,
+    schema: &str,
 ) -> Vec<Statement> {
+    let schema = quote_ident(schema);
     let mut out = Vec::new();
     for step in steps {
         let grants = to.into_iter().flat_map(|(rw, ro)| step.grants.iter().flat_map(move |grant| grant.sql(rw, ro)));
-        for sql in text(step).iter().cloned().chain(grants) {
+        for sql in text(step).iter().map(|sql| sql.replace(OWN_SCHEMA, &schema)).chain(grants) {
             out.push(Statement { file: step.file.clone(), line: step.line, sql });
         }
     }
@@ -206,6 +224,9 @@ impl Grant {
                 ]
             }
             Self::Sequence(name) => vec![format!("GRANT USAGE ON SEQUENCE {} TO {read_write}", quote_ident(name))],
+            Self::Routine(signature) => {
+                vec![format!("GRANT EXECUTE ON ROUTINE {signature} TO {read_write}, {read_only}")]
+            }
         }
     }
 }

@@ -5,20 +5,31 @@ use pg_query::{NodeEnum, protobuf as pb};
 use crate::plan::{Grant, Scope};
 use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
+use crate::tree;
 
 mod alter_table;
 mod column;
 mod comment;
+mod composite;
 mod constraint;
+mod copy_data;
 mod create_index;
 mod create_table;
 mod dml;
+mod domain;
 mod drop;
+mod drop_object;
+mod enum_type;
+mod extension;
 mod foreign_key;
 mod from;
 mod place;
+mod privilege;
 mod refused;
 mod rename;
+mod setting;
+mod statistics;
+mod transaction;
 
 /// Where a statement stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +47,20 @@ pub(crate) struct Rewrite {
     pub(crate) shared: Vec<Sql>,
     pub(crate) own: Vec<Sql>,
     pub(crate) grants: Vec<Grant>,
+    pub(crate) note: Option<String>,
+    /// Whether it is about rows, and which.
+    pub(crate) rows: Option<Rows>,
+}
+
+/// A statement about rows. Those of tenants run once per tenant, when all migrations have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// INSERT, UPDATE, DELETE and what they are part of.
+    Written,
+    /// The rows of one table in a dump.
+    Copied(String),
+    /// Where a sequence goes on in a dump.
+    Counter,
 }
 
 /// A statement to run.
@@ -55,40 +80,166 @@ impl Rewrite {
 
     /// One statement for shared tables and another for a tenant's own.
     fn differing(scope: Scope, shared: NodeEnum, own: NodeEnum) -> Self {
-        let tree = |kind| vec![Sql::Tree(Box::new(crate::tree::node(kind)))];
-        Self { scope, shared: tree(shared), own: tree(own), grants: Vec::new() }
+        let tree = |kind| vec![Sql::Tree(Box::new(tree::node(kind)))];
+        Self { scope, shared: tree(shared), own: tree(own), grants: Vec::new(), note: None, rows: None }
+    }
+
+    /// Nothing to run, and why.
+    fn dropped(note: impl Into<String>) -> Self {
+        let note = Some(note.into());
+        Self { scope: Scope::Tenant, shared: Vec::new(), own: Vec::new(), grants: Vec::new(), note, rows: None }
     }
 }
 
-/// Applies the rule for one statement; `global` says that `-- sindico: global` stands before it.
+impl Sql {
+    /// The same statement once more.
+    fn duplicate(&self) -> Self {
+        match self {
+            Self::Tree(tree) => Self::Tree(tree.clone()),
+            Self::Text(text) => Self::Text(text.clone()),
+        }
+    }
+}
+
+/// Applies the rule for one statement; `global` says that `-- sindico: global` stands before it, `data` is what stands
+/// below COPY … FROM stdin.
 ///
 /// On an error the schema may be half changed and is to be thrown away.
-pub(crate) fn apply(statement: &pb::Node, global: bool, stage: Stage, schema: &mut Schema) -> Verdict<Rewrite> {
+pub(crate) fn apply(
+    statement: &pb::Node,
+    data: Option<&str>,
+    global: bool,
+    stage: Stage,
+    schema: &mut Schema,
+) -> Verdict<Rewrite> {
     let Some(kind) = &statement.node else { return Err(refused::nothing()) };
-    if global && !matches!(kind, NodeEnum::CreateStmt(_)) {
+    if global && !may_be_global(kind) {
         return Err(Fault::new(
-            "the marker 'sindico: global' is about tables, and this statement creates none",
-            "put it right before the CREATE TABLE, or remove it",
+            "the marker 'sindico: global' is about tables and types, and this statement creates none",
+            "put it right before the CREATE TABLE or CREATE TYPE, or remove it",
         ));
     }
-    match kind {
-        NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::SelectStmt(_) => {
-            dml::apply(statement, stage, schema)
+    if let Some(rewrite) = in_any_file(statement, kind, data, schema) {
+        return rewrite;
+    }
+    if stage == Stage::Seed {
+        return Err(refused::in_seed(kind));
+    }
+    let rewrite = in_migrations(kind, global, schema)?;
+    if rewrite.scope == Scope::Global {
+        let types = tree::type_names(statement);
+        if let Some(name) = schema.objects.of_tenants(types.iter().map(String::as_str)) {
+            return Err(Fault::new(
+                format!("the type {name} is each tenant's own, and something global cannot depend on it"),
+                format!("put '-- sindico: global' before the CREATE TYPE or CREATE DOMAIN of {name}"),
+            ));
         }
-        _ if stage == Stage::Seed => Err(refused::in_seed(kind)),
+    }
+    Ok(rewrite)
+}
+
+fn may_be_global(kind: &NodeEnum) -> bool {
+    matches!(
+        kind,
+        NodeEnum::CreateStmt(_)
+            | NodeEnum::CreateEnumStmt(_)
+            | NodeEnum::CreateDomainStmt(_)
+            | NodeEnum::CompositeTypeStmt(_)
+            | NodeEnum::CreateRangeStmt(_)
+    )
+}
+
+/// What a seed may have too: rows, and what has no effect anyway.
+fn in_any_file(statement: &pb::Node, kind: &NodeEnum, data: Option<&str>, schema: &Schema) -> Option<Verdict<Rewrite>> {
+    Some(match kind {
+        NodeEnum::SelectStmt(select) => match setting::set_config(select) {
+            Some(verdict) => verdict,
+            None => dml::apply(statement, schema),
+        },
+        NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) => dml::apply(statement, schema),
+        NodeEnum::CopyStmt(copy) => copy_data::apply(copy, data, schema),
+        NodeEnum::VariableSetStmt(set) => setting::set(set),
+        NodeEnum::VariableShowStmt(_) => Ok(setting::show()),
+        NodeEnum::TransactionStmt(transaction) => transaction::apply(transaction),
+        NodeEnum::VacuumStmt(_) => Ok(Rewrite::dropped("the servers do this by themselves (autovacuum)")),
+        _ => return None,
+    })
+}
+
+fn in_migrations(kind: &NodeEnum, global: bool, schema: &mut Schema) -> Verdict<Rewrite> {
+    let scope = if global { Scope::Global } else { Scope::Tenant };
+    match kind {
         NodeEnum::CreateStmt(table) => create_table::apply(table, global, schema),
-        NodeEnum::AlterTableStmt(alter) => alter_table::apply(alter, schema),
+        NodeEnum::AlterTableStmt(alter) => match privilege::without_owner(alter)? {
+            None => Ok(privilege::owner()),
+            Some(alter) if alter.objtype() == pb::ObjectType::ObjectType => composite::alter(&alter, schema),
+            Some(alter) => alter_table::apply(&alter, schema),
+        },
         NodeEnum::IndexStmt(index) => create_index::apply(index, schema),
         NodeEnum::CommentStmt(comment) => comment::apply(comment, schema),
-        NodeEnum::RenameStmt(rename) => rename::apply(rename, schema),
-        NodeEnum::DropStmt(statement) => drop::apply(statement, schema),
+        NodeEnum::RenameStmt(rename) => match rename.rename_type() {
+            pb::ObjectType::ObjectType | pb::ObjectType::ObjectDomain => composite::rename(rename, schema),
+            pb::ObjectType::ObjectAttribute => composite::rename_attribute(rename, schema),
+            pb::ObjectType::ObjectDomconstraint => composite::rename_constraint(rename, schema),
+            _ => rename::apply(rename, schema),
+        },
+        NodeEnum::DropStmt(statement) => {
+            drop_object::apply(statement, schema).unwrap_or_else(|| drop::apply(statement, schema))
+        }
+        NodeEnum::CreateEnumStmt(created) => enum_type::create(created, scope, schema),
+        NodeEnum::AlterEnumStmt(altered) => enum_type::alter(altered, schema),
+        NodeEnum::CreateDomainStmt(created) => domain::create(created, scope, schema),
+        NodeEnum::AlterDomainStmt(altered) => domain::alter(altered, schema),
+        NodeEnum::CompositeTypeStmt(created) => composite::create(created, scope, schema),
+        NodeEnum::CreateRangeStmt(created) => composite::create_range(created, scope, schema),
+        NodeEnum::CreateStatsStmt(created) => statistics::create(created, schema),
+        NodeEnum::CreateExtensionStmt(created) => extension::create(created, schema),
+        NodeEnum::AlterExtensionStmt(_) | NodeEnum::AlterExtensionContentsStmt(_) => Err(extension::alter()),
+        NodeEnum::GrantStmt(_) | NodeEnum::AlterDefaultPrivilegesStmt(_) => Ok(privilege::grant()),
+        NodeEnum::AlterOwnerStmt(_) => Ok(privilege::owner()),
+        NodeEnum::SecLabelStmt(_) => Ok(privilege::label()),
+        NodeEnum::CreatePolicyStmt(_) | NodeEnum::AlterPolicyStmt(_) => Err(privilege::row_security()),
+        NodeEnum::CreateRoleStmt(_)
+        | NodeEnum::AlterRoleStmt(_)
+        | NodeEnum::AlterRoleSetStmt(_)
+        | NodeEnum::DropRoleStmt(_)
+        | NodeEnum::GrantRoleStmt(_) => Err(privilege::role()),
+        NodeEnum::CreateSchemaStmt(created) if created.schemaname == "public" && created.schema_elts.is_empty() => {
+            Ok(Rewrite::dropped("the tenant's schema is there already"))
+        }
         other => Err(refused::statement(other)),
     }
 }
 
-/// Tables that a refused statement would have made, so that what follows is not blamed for their absence.
+/// The name of something that is no table, without `public.`; another schema is refused.
+fn own_name(names: &mut Vec<pb::Node>) -> Verdict<String> {
+    crate::expr::unqualify(names, "the name")?;
+    match names.as_slice() {
+        [name] => Ok(tree::string(name).unwrap_or_default().to_owned()),
+        _ => Err(Fault::unsupported(
+            format!("the name {}", tree::strings(names).join(".")),
+            "leave the schema out: síndico puts everything where its isolation wants it",
+        )),
+    }
+}
+
+/// Puts what is global into its schema; a tenant's own goes where `search_path` begins.
+fn place_name(names: &mut Vec<pb::Node>, scope: Scope) {
+    if scope == Scope::Global {
+        names.insert(0, tree::name("global"));
+    }
+}
+
+/// Tables and types that a refused statement would have made, so that what follows is not blamed for their absence.
 pub(crate) fn creates(statement: &pb::Node) -> Option<String> {
-    create_table::named(statement)
+    let last = |names: &[pb::Node]| names.last().and_then(tree::string).map(str::to_owned);
+    match &statement.node {
+        Some(NodeEnum::CreateEnumStmt(created)) => last(&created.type_name),
+        Some(NodeEnum::CreateRangeStmt(created)) => last(&created.type_name),
+        Some(NodeEnum::CreateDomainStmt(created)) => last(&created.domainname),
+        Some(NodeEnum::CompositeTypeStmt(created)) => created.typevar.as_ref().map(|name| name.relname.clone()),
+        _ => create_table::named(statement),
+    }
 }
 
 /// Takes `public.` off a table's name, which is in another schema for tenants that have their own; any other schema is

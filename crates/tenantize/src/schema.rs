@@ -4,10 +4,16 @@ use crate::name::object_name;
 use crate::plan::{self, Filled, Scope};
 use crate::refusal::{Fault, Verdict};
 
+mod objects;
+
+pub(crate) use objects::{Kind, Objects, Routine, Trigger, Type, View};
+
 /// Everything that has a name. Names of indexes and constraints are those of a plain database.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Schema {
     tables: Vec<Table>,
+    /// What is no table.
+    pub(crate) objects: Objects,
     /// Tables whose CREATE TABLE was refused: what mentions them is not refused a second time.
     broken: Vec<String>,
 }
@@ -174,6 +180,28 @@ impl Schema {
         )
     }
 
+    /// Those of some tables that a table refers to, directly or through others of them; itself only if it does so.
+    pub(crate) fn ancestors_among(&self, table: &str, among: &[String]) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        let mut open = vec![table.to_owned()];
+        while let Some(next) = open.pop() {
+            let keys = self.find(&next).map(|table| table.foreign_keys.as_slice()).unwrap_or_default();
+            for key in keys {
+                if among.contains(&key.parent) && !found.contains(&key.parent) {
+                    found.push(key.parent.clone());
+                    open.push(key.parent.clone());
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether rows of a table may, directly or through other tables, refer to rows of the same one.
+    pub(crate) fn refers_to_itself(&self, table: &str) -> bool {
+        let all: Vec<String> = self.tables.iter().map(|table| table.name.clone()).collect();
+        self.ancestors_among(table, &all).iter().any(|ancestor| ancestor == table)
+    }
+
     pub(crate) fn add(&mut self, table: Table) {
         self.tables.push(table);
     }
@@ -184,6 +212,7 @@ impl Schema {
 
     /// Notes that a table's CREATE TABLE was refused.
     pub(crate) fn mark_broken(&mut self, name: Option<String>) {
+        self.objects.broken.extend(name.clone());
         self.broken.extend(name);
     }
 
@@ -215,7 +244,25 @@ impl Schema {
         if self.relation_taken(name) {
             return Err(Fault::new(format!("the name {name} is already taken"), "choose another name"));
         }
+        if self.objects.find_view(name).is_some() {
+            return Err(Fault::new(format!("the name {name} is already taken by a view"), "choose another name"));
+        }
         self.must_not_meet_tenant_index(name)
+    }
+
+    /// Fails if a type of this name exists: tables and views have one too, of their rows.
+    pub(crate) fn type_must_be_free(&self, name: &str) -> Verdict<()> {
+        let taken = self.find(name).is_some() || self.objects.find_view(name).is_some();
+        if taken || self.objects.find_type(name).is_some() {
+            return Err(Fault::new(format!("the name {name} is already taken"), "choose another name"));
+        }
+        if name.starts_with("pg_") {
+            return Err(Fault::new(
+                format!("the name {name} begins with pg_, which PostgreSQL keeps for itself"),
+                "choose another name",
+            ));
+        }
+        Ok(())
     }
 
     /// A plain database has no index on `tenant_id`, so its name cannot make PostgreSQL choose another one there.

@@ -4,9 +4,9 @@ use crate::adapt::model::Model;
 use crate::piece::{self, Piece};
 use crate::plan::{Plan, Scope, Step};
 use crate::refusal::{Fault, Refusal, Refusals, Verdict};
-use crate::rule::{self, Rewrite, Sql, Stage};
+use crate::rule::{self, Rewrite, Rows, Sql, Stage};
 use crate::schema::Schema;
-use crate::{marker, syntax, tree};
+use crate::{marker, order, syntax, tree};
 
 /// A file of SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Sources {
 
 /// Reads everything, and refuses everything that has to be refused.
 pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
-    let mut reader = Reader { schema: Schema::default(), refusals: Vec::new() };
+    let mut reader = Reader { schema: Schema::default(), refusals: Vec::new(), later: Vec::new() };
     if sources.migrations.is_empty() {
         reader.refusals.push(Refusal {
             file: "migrations".to_owned(),
@@ -39,26 +39,35 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
         });
     }
     let migrations = reader.files(&sources.migrations, Stage::Migration);
-    let seed = reader.files(&sources.seed, Stage::Seed);
+    let mut seed = reader.rows_of_migrations();
+    seed.extend(reader.files(&sources.seed, Stage::Seed));
     match Refusals::of(reader.refusals) {
         Some(refusals) => Err(refusals),
-        None => Ok(Plan { migrations, seed, tables: reader.schema.published(), model: Model::new(reader.schema) }),
+        None => Ok(Plan {
+            migrations,
+            seed,
+            tables: reader.schema.published(),
+            extensions: reader.schema.objects.extensions.clone(),
+            model: Model::new(reader.schema),
+        }),
     }
 }
 
-struct Reader {
+struct Reader<'a> {
     schema: Schema,
     refusals: Vec<Refusal>,
+    /// Statements of migrations about tenants' rows.
+    later: Vec<(Page<'a>, Piece<'a>)>,
 }
 
-impl Reader {
-    fn files(&mut self, files: &[SqlFile], stage: Stage) -> Vec<Step> {
+impl<'a> Reader<'a> {
+    fn files(&mut self, files: &'a [SqlFile], stage: Stage) -> Vec<Step> {
         let mut files: Vec<&SqlFile> = files.iter().collect();
         files.sort_by(|left, right| left.name.cmp(&right.name));
         files.into_iter().flat_map(|file| self.file(file, stage)).collect()
     }
 
-    fn file(&mut self, file: &SqlFile, stage: Stage) -> Vec<Step> {
+    fn file(&mut self, file: &'a SqlFile, stage: Stage) -> Vec<Step> {
         let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
         let page = Page { name: &file.name, text };
         if let Some(place) = text.find('\0') {
@@ -70,12 +79,19 @@ impl Reader {
         let pieces = piece::cut(text);
         let mut steps = Vec::new();
         let mut end_of_last = None;
-        for piece in &pieces.statements {
-            match self.statement(&page, piece, end_of_last, stage) {
-                Ok(step) => steps.push(step),
+        for piece in pieces.statements {
+            if syntax::is_bracket_of_dump(&piece, text) {
+                continue;
+            }
+            let outcome = self.statement(&page, &piece, end_of_last, stage);
+            end_of_last = Some(piece.start + piece.text.len());
+            match outcome {
+                Ok((step, Some(_))) if stage == Stage::Migration && step.scope == Scope::Tenant => {
+                    self.later.push((page, piece));
+                }
+                Ok((step, _)) => steps.push(step),
                 Err((place, fault)) => self.refuse(&page, place, piece.text, fault),
             }
-            end_of_last = Some(piece.start + piece.text.len());
         }
         if let (Err(fault), Some((place, comment))) = (marker::none(&pieces.trailing), pieces.trailing.last()) {
             self.refuse(&page, *place, comment, fault);
@@ -91,13 +107,34 @@ impl Reader {
         steps
     }
 
+    /// What migrations say about tenants' rows, once per tenant: on the tables as the last migration leaves them, since a
+    /// new tenant starts with those.
+    fn rows_of_migrations(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (page, piece) in std::mem::take(&mut self.later) {
+            match self.statement(&page, &piece, None, Stage::Seed) {
+                Ok(step) => steps.push(step),
+                Err((place, fault)) if fault.echo => self.refuse(&page, place, piece.text, fault),
+                Err((place, fault)) => {
+                    let reason = format!(
+                        "rows are written for each new tenant when all migrations have run, and then {}",
+                        fault.reason
+                    );
+                    let remedy = "move the statement to seed/ and write it for the tables as they are in the end";
+                    self.refuse(&page, place, piece.text, Fault::new(reason, remedy));
+                }
+            }
+        }
+        order::parents_first(steps, &self.schema)
+    }
+
     fn statement(
         &mut self,
         page: &Page<'_>,
         piece: &Piece<'_>,
         end_of_last: Option<usize>,
         stage: Stage,
-    ) -> Result<Step, (usize, Fault)> {
+    ) -> Result<(Step, Option<Rows>), (usize, Fault)> {
         let here = |fault| (piece.start, fault);
         syntax::check_words(piece, page.text).map_err(here)?;
         let tree = tree::parse(piece.text).map_err(|error| syntax::explain(&error, piece, page.text))?;
@@ -109,8 +146,9 @@ impl Reader {
         // A rule that fails leaves the schema as it was before the statement.
         let mut schema = self.schema.clone();
         let step = marked.and_then(|global| {
-            let rewrite = rule::apply(&tree, global, stage, &mut schema).map_err(here)?;
-            page.step(piece, &tree, rewrite).map_err(here)
+            let mut rewrite = rule::apply(&tree, piece.data, global, stage, &mut schema).map_err(here)?;
+            let rows = rewrite.rows.take();
+            page.step(piece, &tree, rewrite).map(|step| (step, rows)).map_err(here)
         });
         match step {
             Ok(_) => self.schema = schema,
@@ -134,7 +172,7 @@ impl Reader {
             }
             let file = page.name.to_owned();
             let (shared, own) = (vec![sql], Vec::new());
-            steps.push(Step { file, line, scope: Scope::Tenant, shared, own, grants: Vec::new() });
+            steps.push(Step { file, line, scope: Scope::Tenant, shared, own, grants: Vec::new(), note: None });
         }
         steps
     }
@@ -154,6 +192,7 @@ impl Reader {
 }
 
 /// A file being read.
+#[derive(Clone, Copy)]
 struct Page<'a> {
     name: &'a str,
     text: &'a str,
@@ -180,6 +219,7 @@ impl Page<'_> {
             shared: write(rewrite.shared)?,
             own: write(rewrite.own)?,
             grants: rewrite.grants,
+            note: rewrite.note,
         })
     }
 }

@@ -7,6 +7,12 @@ use crate::piece::{Piece, span};
 use crate::refusal::{Fault, Verdict};
 use crate::tree::{self, ParseError};
 
+/// Whether this is one of the commands for psql that dumps bracket themselves with, which mean nothing here.
+pub(crate) fn is_bracket_of_dump(piece: &Piece<'_>, text: &str) -> bool {
+    let line = text.get(piece.start..).unwrap_or_default().lines().next().unwrap_or_default();
+    matches!(line.split_whitespace().next(), Some("\\restrict" | "\\unrestrict"))
+}
+
 /// Fails for what is no SQL although its words are.
 pub(crate) fn check_words(piece: &Piece<'_>, text: &str) -> Verdict<()> {
     if piece.tokens.first().is_some_and(|first| first.token() == Token::Ascii92) {

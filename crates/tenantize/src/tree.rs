@@ -95,6 +95,43 @@ pub(crate) fn same(left: &pb::Node, right: &pb::Node) -> bool {
     left == right || placeless(left).is_some_and(|left| placeless(right).is_some_and(|right| left == right))
 }
 
+/// Last words of the names of all types that a statement mentions.
+pub(crate) fn type_names(statement: &pb::Node) -> Vec<String> {
+    let members = ["TypeName", "type_name", "arg_type", "return_type"];
+    members.iter().flat_map(|member| named(statement, member, "names")).collect()
+}
+
+/// Last words of the names of all functions that a statement calls.
+pub(crate) fn functions_called(statement: &pb::Node) -> Vec<String> {
+    named(statement, "FuncCall", "funcname")
+}
+
+/// Last words of the lists of names that stand under `list` in members called `member`.
+fn named(statement: &pb::Node, member: &str, list: &str) -> Vec<String> {
+    fn collect(value: &Value, member: &str, list: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => {
+                for (key, inner) in members {
+                    if key == member
+                        && let Some(names) = inner.get(list).and_then(Value::as_array)
+                        && let Some(name) = names.last().and_then(|name| name.pointer("/node/String/sval"))
+                    {
+                        found.extend(name.as_str().map(str::to_owned));
+                    }
+                    collect(inner, member, list, found);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, member, list, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    if let Ok(value) = serde_json::to_value(statement) {
+        collect(&value, member, list, &mut found);
+    }
+    found
+}
+
 fn placeless(node: &pb::Node) -> Option<Value> {
     let mut value = serde_json::to_value(node).ok()?;
     forget_places(&mut value);

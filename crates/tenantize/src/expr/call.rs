@@ -2,14 +2,13 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::must_be_unqualified;
+use super::unqualify;
 use crate::refusal::{Fault, Verdict};
 use crate::tree::{self, TENANT_ID};
 
 /// Functions by the beginning of their names, and why an app's SQL does not call them. The database's privileges hold
 /// without this list; it tells the author early.
-const REFUSED: [(&str, &str); 22] = [
-    ("setval", "sequences are shared between tenants in one of the isolations"),
+const REFUSED: [(&str, &str); 21] = [
     ("set_config", "settings belong to the connection"),
     ("query_to_xml", "it runs SQL that is hidden in a string"),
     ("table_to_xml", "it runs SQL that is hidden in a string"),
@@ -34,11 +33,21 @@ const REFUSED: [(&str, &str); 22] = [
 ];
 
 /// Functions that look a table or sequence up by a name in a string.
-const LOOKUPS: [&str; 6] = ["nextval", "currval", "pg_get_serial_sequence", "to_regclass", "to_regtype", "regclass"];
+const LOOKUPS: [&str; 9] = [
+    "nextval",
+    "currval",
+    "setval",
+    "pg_get_serial_sequence",
+    "to_regclass",
+    "to_regtype",
+    "to_regproc",
+    "to_regprocedure",
+    "regclass",
+];
 
-/// Fails for a call of something that apps may not call.
-pub(super) fn check(call: &pb::FuncCall) -> Verdict<()> {
-    must_be_unqualified(&call.funcname, "the function")?;
+/// Fails for a call of something that apps may not call, and takes `public.` off what it names.
+pub(super) fn check(call: &mut pb::FuncCall) -> Verdict<()> {
+    unqualify(&mut call.funcname, "the function")?;
     let Some(name) = call.funcname.last().and_then(tree::string) else { return Ok(()) };
     if name == TENANT_ID {
         return Err(super::tenant_id_mentioned());
@@ -47,17 +56,31 @@ pub(super) fn check(call: &pb::FuncCall) -> Verdict<()> {
         return Err(Fault::unsupported(format!("the function {name}"), format!("do without it: {why}")));
     }
     if LOOKUPS.contains(&name) {
-        call.args.iter().try_for_each(check_lookup)?;
+        call.args.iter_mut().try_for_each(|arg| {
+            unqualify_lookup(arg);
+            check_lookup(arg)
+        })?;
     }
     Ok(())
 }
 
-/// Fails for `'schema.table'::regclass` and its like: the schema differs between isolations.
-pub(super) fn check_cast(cast: &pb::TypeCast) -> Verdict<()> {
+/// Takes `public.` off `'public.table'::regclass` and its like, and fails for another schema.
+pub(super) fn check_cast(cast: &mut pb::TypeCast) -> Verdict<()> {
     let to = cast.type_name.as_ref().and_then(|name| name.names.last()).and_then(tree::string);
-    match &cast.arg {
-        Some(arg) if to.is_some_and(|to| to.starts_with("reg")) => check_lookup(arg),
+    match &mut cast.arg {
+        Some(arg) if to.is_some_and(|to| to.starts_with("reg")) => {
+            unqualify_lookup(arg);
+            check_lookup(arg)
+        }
         _ => Ok(()),
+    }
+}
+
+fn unqualify_lookup(arg: &mut pb::Node) {
+    if let Some(NodeEnum::AConst(pb::AConst { val: Some(pb::a_const::Val::Sval(text)), .. })) = &mut arg.node
+        && let Some(bare) = text.sval.strip_prefix("public.").or_else(|| text.sval.strip_prefix("\"public\"."))
+    {
+        text.sval = bare.to_owned();
     }
 }
 

@@ -2,22 +2,22 @@
 
 use pg_query::protobuf as pb;
 
-use super::must_be_unqualified;
+use super::unqualify;
 use crate::refusal::{Fault, Verdict};
 use crate::tree;
 
-/// Fails for a type that PostgreSQL does not bring itself, as far as the name tells: types cannot be created by an app
-/// yet, and the row type of a table has `tenant_id` where tenants share it.
+/// Takes `public.` off a type's name. Fails for types in other schemas, and for the row type of a table, which has
+/// `tenant_id` where tenants share it.
 pub(crate) fn check(type_name: &mut pb::TypeName, is_table: impl Fn(&str) -> bool) -> Verdict<()> {
     if type_name.setof || type_name.pct_type {
         return Err(Fault::unsupported("SETOF or %TYPE", "name the type itself"));
     }
-    must_be_unqualified(&type_name.names, "the type")?;
+    unqualify(&mut type_name.names, "the type")?;
     let Some(name) = type_name.names.last().and_then(tree::string) else { return Ok(()) };
     if is_table(name.strip_prefix('_').unwrap_or(name)) || is_table(name) {
         return Err(Fault::new(
             format!("{name} is the row type of a table, which has tenant_id where tenants share the table"),
-            "use a type that PostgreSQL brings, such as jsonb, or separate columns",
+            "create a composite type with these columns, or use jsonb",
         ));
     }
     Ok(())

@@ -2,41 +2,80 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::Rewrite;
+use super::{Rewrite, composite, domain, own_name, refused};
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
 use crate::tree;
 
 /// Names are the same in every isolation, so comments are too.
-pub(super) fn apply(statement: &pb::CommentStmt, schema: &Schema) -> Verdict<Rewrite> {
+pub(super) fn apply(statement: &pb::CommentStmt, schema: &mut Schema) -> Verdict<Rewrite> {
     use pb::ObjectType as Kind;
     let mut comment = statement.clone();
-    let own_names = match comment.objtype() {
-        Kind::ObjectTable | Kind::ObjectIndex => 1,
-        Kind::ObjectColumn | Kind::ObjectTabconstraint => 2,
-        _ => {
-            return Err(Fault::unsupported("a comment on this", "comment on tables, columns, indexes and constraints"));
-        }
-    };
     let kind = comment.objtype();
-    let object = comment.object.as_deref_mut().and_then(|object| object.node.as_mut());
-    let Some(NodeEnum::List(list)) = object else { return Err(super::refused::nothing()) };
-    let names = tree::strings(&list.items);
-    let names = match names.len().checked_sub(own_names) {
-        Some(0) => names,
-        Some(1) if names.first().is_some_and(|schema| schema == "public") => {
-            list.items.remove(0);
-            names[1..].to_vec()
+    let object = comment.object.as_deref_mut().ok_or_else(refused::nothing)?;
+    let scope = match kind {
+        Kind::ObjectExtension | Kind::ObjectSchema => {
+            return Ok(Rewrite::dropped("extensions and schemas are síndico's"));
         }
-        _ => return Err(Fault::unsupported(format!("the name {}", names.join(".")), "leave the schema out")),
+        Kind::ObjectType | Kind::ObjectDomain => {
+            let name = composite::of_type(object)?;
+            schema.objects.type_mut(&name)?.scope
+        }
+        Kind::ObjectDomconstraint => {
+            let (name, _) = domain::of_constraint(object)?;
+            schema.objects.type_mut(&name)?.scope
+        }
+        Kind::ObjectTable | Kind::ObjectIndex | Kind::ObjectColumn | Kind::ObjectTabconstraint => {
+            of_table(kind, object, schema)?
+        }
+        // Where tables are shared the sequence is in each tenant's schema of sequences, of which nobody reads comments.
+        Kind::ObjectSequence => {
+            own_name(list(object)?)?;
+            let own = Rewrite::alike(Scope::Tenant, NodeEnum::CommentStmt(Box::new(comment)));
+            return Ok(Rewrite { shared: Vec::new(), ..own });
+        }
+        Kind::ObjectStatisticExt => {
+            let name = own_name(list(object)?)?;
+            if !schema.objects.statistics.contains(&name) {
+                return Err(schema.objects.unknown("statistics object", &name));
+            }
+            Scope::Tenant
+        }
+        _ => {
+            return Err(Fault::unsupported(
+                "a comment on this",
+                "comment on tables, columns, indexes, constraints, sequences, types, views, functions and triggers",
+            ));
+        }
     };
-    let scope = match (kind, names.as_slice()) {
-        (Kind::ObjectTable, [table]) => schema.table(table)?.scope,
+    Ok(Rewrite::alike(scope, NodeEnum::CommentStmt(Box::new(comment))))
+}
+
+fn list(object: &mut pb::Node) -> Verdict<&mut Vec<pb::Node>> {
+    match &mut object.node {
+        Some(NodeEnum::List(list)) => Ok(&mut list.items),
+        _ => Err(refused::nothing()),
+    }
+}
+
+fn of_table(kind: pb::ObjectType, object: &mut pb::Node, schema: &Schema) -> Verdict<Scope> {
+    use pb::ObjectType as Kind;
+    let names = list(object)?;
+    let own_names = if matches!(kind, Kind::ObjectTable | Kind::ObjectIndex) { 1 } else { 2 };
+    if names.len() == own_names + 1 && names.first().and_then(tree::string) == Some("public") {
+        names.remove(0);
+    }
+    let names = tree::strings(names);
+    if names.len() != own_names {
+        return Err(Fault::unsupported(format!("the name {}", names.join(".")), "leave the schema out"));
+    }
+    match (kind, names.as_slice()) {
+        (Kind::ObjectTable, [table]) => Ok(schema.table(table)?.scope),
         (Kind::ObjectColumn, [table, column]) => {
             let table = schema.table(table)?;
             table.column(column)?;
-            table.scope
+            Ok(table.scope)
         }
         (Kind::ObjectTabconstraint, [table, constraint]) => {
             let table = schema.table(table)?;
@@ -46,12 +85,11 @@ pub(super) fn apply(statement: &pb::CommentStmt, schema: &Schema) -> Verdict<Rew
                     "correct the name",
                 ));
             }
-            table.scope
+            Ok(table.scope)
         }
-        (_, [index]) => scope_of_index(index, schema)?,
-        _ => return Err(super::refused::nothing()),
-    };
-    Ok(Rewrite::alike(scope, NodeEnum::CommentStmt(Box::new(comment))))
+        (_, [index]) => scope_of_index(index, schema),
+        _ => Err(refused::nothing()),
+    }
 }
 
 fn scope_of_index(name: &str, schema: &Schema) -> Verdict<Scope> {

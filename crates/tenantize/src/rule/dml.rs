@@ -5,18 +5,18 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Rewrite, Sql, Stage, refused, unqualify};
+use super::{Rewrite, Rows, Sql, refused, unqualify};
 use crate::expr::{self, Place, tenant_id_mentioned};
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
 use crate::schema::{Schema, Table};
 use crate::tree;
 
-pub(super) fn apply(statement: &pb::Node, stage: Stage, schema: &Schema) -> Verdict<Rewrite> {
+pub(super) fn apply(statement: &pb::Node, schema: &Schema) -> Verdict<Rewrite> {
     let mut own = statement.clone();
     let mut reader = Reader::new(schema, false);
     reader.statement(&mut own)?;
-    let scope = reader.scope(stage)?;
+    let scope = reader.scope(statement)?;
     let mut shared = statement.clone();
     Reader::new(schema, true).statement(&mut shared)?;
     Ok(Rewrite {
@@ -24,7 +24,15 @@ pub(super) fn apply(statement: &pb::Node, stage: Stage, schema: &Schema) -> Verd
         shared: vec![Sql::Tree(Box::new(shared))],
         own: vec![Sql::Tree(Box::new(own))],
         grants: Vec::new(),
+        note: None,
+        rows: Some(if is_counter(statement) { Rows::Counter } else { Rows::Written }),
     })
+}
+
+/// Whether this is `SELECT setval(…)`.
+fn is_counter(statement: &pb::Node) -> bool {
+    matches!(&statement.node, Some(NodeEnum::SelectStmt(_)))
+        && tree::functions_called(statement).iter().any(|name| name == "setval")
 }
 
 /// Reads one statement with everything in it, and notes what it touches.
@@ -47,7 +55,7 @@ impl<'a> Reader<'a> {
         Self { schema, shared, ctes: vec![], reads: vec![], writes: vec![], bare: vec![], rows: vec![] }
     }
 
-    fn scope(&self, stage: Stage) -> Verdict<Scope> {
+    fn scope(&self, statement: &pb::Node) -> Verdict<Scope> {
         let whole_row = self.rows.iter().find(|row| self.bare.contains(row) && !self.is_column(row));
         if let Some(row) = whole_row {
             return Err(Fault::new(
@@ -58,6 +66,7 @@ impl<'a> Reader<'a> {
         let tenants = |tables: &[&'a Table]| tables.iter().find(|table| table.scope == Scope::Tenant).copied();
         let global = self.writes.iter().find(|table| table.scope == Scope::Global);
         match (global, tenants(&self.writes)) {
+            (None, None) if self.has_effect(statement) => Ok(Scope::Tenant),
             (None, None) => Err(Fault::unsupported(
                 "a statement that changes nothing",
                 "remove it: nobody would see what SELECT returns",
@@ -72,12 +81,14 @@ impl<'a> Reader<'a> {
                     "take them from global tables, or write them out",
                 ))
             }),
-            (None, Some(_)) if stage == Stage::Seed => Ok(Scope::Tenant),
-            (None, Some(tenant)) => Err(Fault::new(
-                format!("the rows of {} are tenants' own, and a migration runs for no tenant", tenant.name),
-                "move the statement to seed/",
-            )),
+            (None, Some(_)) => Ok(Scope::Tenant),
         }
+    }
+
+    /// Whether a query calls something that may change rows or sequences.
+    fn has_effect(&self, statement: &pb::Node) -> bool {
+        let calls = tree::functions_called(statement);
+        calls.iter().any(|name| name == "setval" || self.schema.objects.routines_called(name).next().is_some())
     }
 
     fn is_column(&self, name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Statements that no rule covers, each with what to do instead.
 
-use pg_query::NodeEnum;
+use pg_query::{NodeEnum, protobuf as pb};
 
 use crate::refusal::Fault;
 
@@ -37,36 +37,56 @@ pub(super) fn statement(kind: &NodeEnum) -> Fault {
             ("a trigger", "use a DEFAULT, a CHECK or a generated column, or keep this logic in the application")
         }
         NodeEnum::RuleStmt(_) => ("a rule", "keep this logic in the application"),
-        NodeEnum::CreateEnumStmt(_) | NodeEnum::CompositeTypeStmt(_) | NodeEnum::CreateRangeStmt(_) => {
-            ("a type of the app's own", "use text with a CHECK, or separate columns")
+        NodeEnum::DefineStmt(define) => return definition(define),
+        NodeEnum::CreateCastStmt(_) => ("a cast", "write the conversion where it is needed, or in a function"),
+        NodeEnum::CreateOpClassStmt(_) | NodeEnum::CreateOpFamilyStmt(_) | NodeEnum::AlterOpFamilyStmt(_) => {
+            ("an operator class", "use PostgreSQL's own: creating one takes a superuser")
         }
-        NodeEnum::CreateDomainStmt(_) => ("a domain", "put its CHECK on the columns"),
+        NodeEnum::CreatePlangStmt(_) => ("a language", "write functions in SQL or PL/pgSQL"),
+        NodeEnum::CreateAmStmt(_) => ("an access method", "use PostgreSQL's own: creating one takes a superuser"),
+        NodeEnum::CreateFdwStmt(_)
+        | NodeEnum::AlterFdwStmt(_)
+        | NodeEnum::CreateForeignServerStmt(_)
+        | NodeEnum::AlterForeignServerStmt(_)
+        | NodeEnum::CreateForeignTableStmt(_)
+        | NodeEnum::CreateUserMappingStmt(_)
+        | NodeEnum::AlterUserMappingStmt(_)
+        | NodeEnum::DropUserMappingStmt(_)
+        | NodeEnum::ImportForeignSchemaStmt(_) => (
+            "foreign data",
+            "fetch it from the application: connections of a server's own pass every tenant's boundary",
+        ),
+        NodeEnum::CreatePublicationStmt(_)
+        | NodeEnum::AlterPublicationStmt(_)
+        | NodeEnum::CreateSubscriptionStmt(_)
+        | NodeEnum::AlterSubscriptionStmt(_)
+        | NodeEnum::DropSubscriptionStmt(_) => {
+            ("replication", "leave it to whoever runs the clusters: it carries the rows of all tenants")
+        }
+        NodeEnum::CreateTableSpaceStmt(_) | NodeEnum::DropTableSpaceStmt(_) => {
+            ("a tablespace", "leave it to whoever runs the clusters")
+        }
+        NodeEnum::CreatedbStmt(_)
+        | NodeEnum::DropdbStmt(_)
+        | NodeEnum::AlterDatabaseStmt(_)
+        | NodeEnum::AlterDatabaseSetStmt(_) => ("a database", "leave it out: síndico creates and configures databases"),
+        NodeEnum::AlterObjectSchemaStmt(_) => {
+            ("SET SCHEMA", "leave it out: síndico puts everything where its isolation wants it")
+        }
+        NodeEnum::AlterTsdictionaryStmt(_) | NodeEnum::AlterTsconfigurationStmt(_) => {
+            ("a text search configuration", "use one of PostgreSQL's own, such as english or simple")
+        }
+        NodeEnum::AlterTypeStmt(_) => ("ALTER TYPE … SET", "leave it out: it is for base types in C"),
+        NodeEnum::AlterSystemStmt(_) | NodeEnum::LoadStmt(_) => {
+            ("the server's configuration", "leave it to whoever runs the clusters")
+        }
         NodeEnum::CreateSeqStmt(_) | NodeEnum::AlterSeqStmt(_) => {
             ("a sequence of its own", "use GENERATED ALWAYS AS IDENTITY on the column")
-        }
-        NodeEnum::CreateExtensionStmt(_) => {
-            ("an extension", "do without it: an app's databases have none but plpgsql in this version")
         }
         NodeEnum::CreateSchemaStmt(_) => {
             ("a schema", "leave it out: síndico puts each table where its isolation wants it")
         }
-        NodeEnum::GrantStmt(_)
-        | NodeEnum::GrantRoleStmt(_)
-        | NodeEnum::AlterDefaultPrivilegesStmt(_)
-        | NodeEnum::CreateRoleStmt(_)
-        | NodeEnum::AlterRoleStmt(_)
-        | NodeEnum::AlterOwnerStmt(_)
-        | NodeEnum::CreatePolicyStmt(_) => {
-            ("roles, privileges and policies", "leave them out: síndico decides who reads and writes which rows")
-        }
-        NodeEnum::VariableSetStmt(_) | NodeEnum::VariableShowStmt(_) => {
-            ("a setting (SET, RESET, SHOW)", "leave it out: síndico sets search_path and the rest")
-        }
-        NodeEnum::TransactionStmt(_) => {
-            ("transaction control (BEGIN, COMMIT, SAVEPOINT…)", "leave it out: síndico wraps the statements itself")
-        }
         NodeEnum::DoStmt(_) | NodeEnum::CallStmt(_) => ("a DO block or CALL", "write the statements that it would run"),
-        NodeEnum::CopyStmt(_) => ("COPY", "write the rows as INSERT … VALUES"),
         NodeEnum::TruncateStmt(_) => ("TRUNCATE", "write DELETE FROM in a seed file"),
         NodeEnum::MergeStmt(_) => ("MERGE", "write INSERT … ON CONFLICT, UPDATE or DELETE"),
         NodeEnum::LockStmt(_) => ("LOCK", "leave it out"),
@@ -77,13 +97,40 @@ pub(super) fn statement(kind: &NodeEnum) -> Fault {
             ("LISTEN and NOTIFY", "use them from the application")
         }
         NodeEnum::ExplainStmt(_) => ("EXPLAIN", "remove it"),
-        NodeEnum::VacuumStmt(_) | NodeEnum::ReindexStmt(_) | NodeEnum::ClusterStmt(_) | NodeEnum::CheckPointStmt(_) => {
-            ("maintenance (VACUUM, ANALYZE, REINDEX…)", "leave it to whoever runs the clusters")
+        NodeEnum::ReindexStmt(_) | NodeEnum::ClusterStmt(_) | NodeEnum::CheckPointStmt(_) => {
+            ("maintenance (REINDEX, CLUSTER, CHECKPOINT)", "leave it to whoever runs the clusters")
         }
         _ => (
             "a statement of this kind",
-            "use CREATE TABLE, CREATE INDEX, ALTER TABLE, COMMENT, DROP, INSERT, UPDATE or DELETE",
+            "write it with tables, indexes, types, views, functions, triggers, INSERT, UPDATE and DELETE",
         ),
     };
     Fault::unsupported(what, remedy)
+}
+
+/// For CREATE AGGREGATE and what else has the same shape.
+fn definition(define: &pb::DefineStmt) -> Fault {
+    use pb::ObjectType as Kind;
+    let (what, remedy) = match define.kind() {
+        Kind::ObjectAggregate => {
+            ("an aggregate", "use array_agg and a function of the array, or PostgreSQL's own aggregates")
+        }
+        Kind::ObjectOperator => ("an operator", "call its function"),
+        Kind::ObjectType => ("a base type", "create a domain, an enum or a composite type"),
+        Kind::ObjectCollation => ("a collation", "use one of PostgreSQL's own, such as \"en-x-icu\" or \"C\""),
+        _ => ("a text search configuration", "use one of PostgreSQL's own, such as english or simple"),
+    };
+    Fault::unsupported(what, remedy)
+}
+
+/// For DROP of what apps cannot create.
+pub(super) fn drop_of(kind: pb::ObjectType) -> Fault {
+    use pb::ObjectType as Kind;
+    match kind {
+        Kind::ObjectSchema => Fault::unsupported("DROP SCHEMA", "drop the tables one by one: síndico owns the schemas"),
+        Kind::ObjectMatview => Fault::unsupported("DROP MATERIALIZED VIEW", "remove it: an app has none"),
+        _ => {
+            Fault::unsupported("DROP of this", "drop tables, sequences, indexes, views, types, functions and triggers")
+        }
+    }
 }

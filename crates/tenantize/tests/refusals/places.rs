@@ -11,7 +11,8 @@ fn lines(migration: &str) -> Vec<(u32, String)> {
 
 #[test]
 fn every_refusal_is_reported_with_its_line() {
-    let found = lines("\u{feff}-- a\r\n\r\nCREATE VIEW v AS SELECT 1;\n/* b\n*/ CREATE TABLE t\n(a int);\nVACUUM;\n");
+    let found =
+        lines("\u{feff}-- a\r\n\r\nCREATE VIEW v AS SELECT 1;\n/* b\n*/ CREATE TABLE t\n(a int);\nCHECKPOINT;\n");
     let lines: Vec<u32> = found.iter().map(|(line, _)| *line).collect();
     assert_eq!(lines, [3, 7]);
 }
