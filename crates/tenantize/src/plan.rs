@@ -8,8 +8,9 @@ use crate::adapt::model::Model;
 /// An app's SQL, understood and rewritten.
 ///
 /// DDL is run statement by statement, by the role that owns the app's tables. The methods say under which
-/// `search_path`; all of them rely on the schemas `public` and `global`, and on `sindico.current_tenant()` in the
-/// database of the shared tables, being there already.
+/// `search_path`; all of them rely on the schemas `public`, `global` and `extensions` with [`Plan::extensions`] being there
+/// already, and in the database of the shared tables on `sindico_copy`, `sindico.current_tenant()` and
+/// `sindico.next_value(text)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     pub(crate) migrations: Vec<Step>,
@@ -38,6 +39,8 @@ pub struct Step {
     pub shared: Vec<String>,
     /// What runs where a tenant has tables of its own.
     pub own: Vec<String>,
+    /// What runs beside the shared tables for each tenant, in its schema `s_<hex>`: its sequences.
+    pub tenant: Vec<String>,
     /// What the step makes that tenants' roles need privileges on, in either case.
     pub grants: Vec<Grant>,
     /// What the author should know: why the statement, or a part of it, has no effect or another one than it says.
@@ -54,19 +57,19 @@ pub enum Scope {
     Tenant,
 }
 
-/// Something of a tenant's that its roles are given privileges on.
-///
-/// A sequence gives USAGE alone: SELECT would tell how much the other tenants write and UPDATE would let `setval`
-/// disturb them.
+/// Something that tenants' roles are given privileges on; none includes REFERENCES or TRIGGER.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grant {
     /// A table: read for both roles, and write for the one that may.
     Table(String),
-    /// A sequence behind a column: `nextval` for the role that may write.
+    /// A sequence where a tenant has tables of its own. Where tables are shared its sequences are in `s_<hex>`, and
+    /// [`Plan::shared_tenant_ddl`] has their grants.
     Sequence(String),
     /// A function or procedure with its argument types, as SQL writes it: for both roles.
     Routine(String),
+    /// The view in `sindico_copy` that COPY writes a shared table of this name through.
+    Copy(String),
 }
 
 /// A table as the last migration leaves it.
@@ -122,45 +125,67 @@ pub struct Statement {
 }
 
 impl Plan {
-    /// What builds the app in the database whose tables its tenants share: `search_path = public, global`.
+    /// What builds the app in the database whose tables its tenants share: `search_path = public, global, extensions`,
+    /// and the role owns the schemas `public`, `global` and `sindico_copy`.
     #[must_use]
     pub fn shared_ddl(&self, names: &SharedNames) -> Vec<Statement> {
-        render(&self.migrations, |step| &step.shared, Some((&names.shared_rw, &names.shared_ro)), "public")
+        let to = Holders { schema: quote_ident("public"), rw: &names.shared_rw, ro: &names.shared_ro, shared: true };
+        render(&self.migrations, |step| &step.shared, Some(&to))
     }
 
     /// What builds the app in a database (or its template) that one tenant has to itself, `global` tables included:
-    /// `search_path = public, global`.
+    /// `search_path = public, global, extensions`.
     #[must_use]
     pub fn own_database_ddl(&self, names: &SharedNames) -> Vec<Statement> {
-        render(&self.migrations, |step| &step.own, Some((&names.own_rw, &names.own_ro)), "public")
+        let to = Holders { schema: quote_ident("public"), rw: &names.own_rw, ro: &names.own_ro, shared: false };
+        render(&self.migrations, |step| &step.own, Some(&to))
     }
 
     /// What builds one tenant's tables in a schema of their own, beside `global` tables that [`Self::shared_ddl`] has
-    /// made: `search_path = "t_…", global`. Privileges go to the tenant's own roles.
+    /// made: `search_path = "t_…", global, extensions`. Privileges go to the tenant's own roles.
     #[must_use]
     pub fn own_schema_ddl(&self, tenant: TenantId) -> Vec<Statement> {
         let read_write = Role::new(tenant, Access::ReadWrite).to_string();
         let read_only = Role::new(tenant, Access::ReadOnly).to_string();
+        let schema = quote_ident(&format!("t_{}", tenant.hex()));
+        let to = Holders { schema, rw: &read_write, ro: &read_only, shared: false };
         let steps = self.migrations.iter().filter(|step| step.scope == Scope::Tenant);
-        render(steps, |step| &step.own, Some((&read_write, &read_only)), &format!("t_{}", tenant.hex()))
+        render(steps, |step| &step.own, Some(&to))
+    }
+
+    /// What a tenant has of its own beside the shared tables: its sequences, in schema `s_<hex>`, which is there, is
+    /// owned by the role that runs this, and is the whole `search_path`.
+    #[must_use]
+    pub fn shared_tenant_ddl(&self, tenant: TenantId) -> Vec<Statement> {
+        let mut statements = render(&self.migrations, |step| &step.tenant, None);
+        let Some(Statement { file, line, .. }) = statements.last().cloned() else { return statements };
+        let all = format!("ON ALL SEQUENCES IN SCHEMA {} TO", quote_ident(&format!("s_{}", tenant.hex())));
+        let role = |access| quote_ident(&Role::new(tenant, access).to_string());
+        for sql in [
+            format!("GRANT USAGE, SELECT, UPDATE {all} {}", role(Access::ReadWrite)),
+            format!("GRANT SELECT {all} {}", role(Access::ReadOnly)),
+        ] {
+            statements.push(Statement { file: file.clone(), line, sql });
+        }
+        statements
     }
 
     /// Rows of `global` tables: once per database that has them, by their owner, after the DDL.
     #[must_use]
     pub fn global_seed(&self) -> Vec<Statement> {
-        render(self.seed_of(Scope::Global), |step| &step.own, None, "public")
+        render(self.seed_of(Scope::Global), |step| &step.own, None)
     }
 
     /// A tenant's first rows where tables are shared: once per tenant, as its own login role.
     #[must_use]
     pub fn shared_tenant_seed(&self) -> Vec<Statement> {
-        render(self.seed_of(Scope::Tenant), |step| &step.shared, None, "public")
+        render(self.seed_of(Scope::Tenant), |step| &step.shared, None)
     }
 
     /// A tenant's first rows where its tables are its own: once per tenant, as its own login role.
     #[must_use]
     pub fn own_tenant_seed(&self) -> Vec<Statement> {
-        render(self.seed_of(Scope::Tenant), |step| &step.own, None, "public")
+        render(self.seed_of(Scope::Tenant), |step| &step.own, None)
     }
 
     /// The tables that all migrations together leave, in the order of their creation. Dropping them in reverse
@@ -194,17 +219,28 @@ impl Plan {
     }
 }
 
-/// Writes steps out; `to` is who gets the grants, the writing role first; `schema` is where the tenant's tables are.
+/// Who gets the grants, and where.
+struct Holders<'a> {
+    /// What [`OWN_SCHEMA`] stands for, quoted.
+    schema: String,
+    /// The role that writes.
+    rw: &'a str,
+    /// The role that only reads.
+    ro: &'a str,
+    /// Whether tenants share the tables.
+    shared: bool,
+}
+
+/// Writes steps out, each with its grants after it.
 fn render<'a>(
     steps: impl IntoIterator<Item = &'a Step>,
     text: impl Fn(&'a Step) -> &'a Vec<String>,
-    to: Option<(&str, &str)>,
-    schema: &str,
+    to: Option<&Holders<'_>>,
 ) -> Vec<Statement> {
-    let schema = quote_ident(schema);
+    let schema = to.map_or_else(|| quote_ident("public"), |to| to.schema.clone());
     let mut out = Vec::new();
     for step in steps {
-        let grants = to.into_iter().flat_map(|(rw, ro)| step.grants.iter().flat_map(move |grant| grant.sql(rw, ro)));
+        let grants = to.into_iter().flat_map(|to| step.grants.iter().flat_map(|grant| grant.sql(to)));
         for sql in text(step).iter().map(|sql| sql.replace(OWN_SCHEMA, &schema)).chain(grants) {
             out.push(Statement { file: step.file.clone(), line: step.line, sql });
         }
@@ -213,19 +249,31 @@ fn render<'a>(
 }
 
 impl Grant {
-    fn sql(&self, read_write: &str, read_only: &str) -> Vec<String> {
-        let (read_write, read_only) = (quote_ident(read_write), quote_ident(read_only));
+    fn sql(&self, to: &Holders<'_>) -> Vec<String> {
+        let (rw, ro) = (quote_ident(to.rw), quote_ident(to.ro));
         match self {
             Self::Table(name) => {
                 let table = quote_ident(name);
+                // Row-level security does not hold TRUNCATE.
+                let truncate = if to.shared { "" } else { ", TRUNCATE" };
                 vec![
-                    format!("GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {table} TO {read_write}"),
-                    format!("GRANT SELECT ON TABLE {table} TO {read_only}"),
+                    format!("GRANT SELECT, INSERT, UPDATE, DELETE{truncate} ON TABLE {table} TO {rw}"),
+                    format!("GRANT SELECT ON TABLE {table} TO {ro}"),
                 ]
             }
-            Self::Sequence(name) => vec![format!("GRANT USAGE ON SEQUENCE {} TO {read_write}", quote_ident(name))],
-            Self::Routine(signature) => {
-                vec![format!("GRANT EXECUTE ON ROUTINE {signature} TO {read_write}, {read_only}")]
+            Self::Routine(signature) => vec![format!("GRANT EXECUTE ON ROUTINE {signature} TO {rw}, {ro}")],
+            Self::Sequence(_) if to.shared => Vec::new(),
+            Self::Sequence(name) => {
+                let sequence = quote_ident(name);
+                vec![
+                    format!("GRANT USAGE, SELECT, UPDATE ON SEQUENCE {sequence} TO {rw}"),
+                    format!("GRANT SELECT ON SEQUENCE {sequence} TO {ro}"),
+                ]
+            }
+            Self::Copy(_) if !to.shared => Vec::new(),
+            // COPY FROM asks for SELECT too, since the relation has a trigger that reads what it returns.
+            Self::Copy(name) => {
+                vec![format!("GRANT SELECT, INSERT ON TABLE sindico_copy.{} TO {rw}", quote_ident(name))]
             }
         }
     }

@@ -13,20 +13,24 @@ mod comment;
 mod composite;
 mod constraint;
 mod copy_data;
+mod copy_view;
 mod create_index;
 mod create_table;
 mod dml;
 mod domain;
+mod draw;
 mod drop;
 mod drop_object;
 mod enum_type;
 mod extension;
 mod foreign_key;
 mod from;
+mod identity;
 mod place;
 mod privilege;
 mod refused;
 mod rename;
+mod sequence;
 mod setting;
 mod statistics;
 mod transaction;
@@ -46,6 +50,8 @@ pub(crate) struct Rewrite {
     pub(crate) scope: Scope,
     pub(crate) shared: Vec<Sql>,
     pub(crate) own: Vec<Sql>,
+    /// For each tenant that shares tables, in its schema `s_<hex>`.
+    pub(crate) tenant: Vec<Sql>,
     pub(crate) grants: Vec<Grant>,
     pub(crate) note: Option<String>,
     /// Whether it is about rows, and which.
@@ -72,7 +78,20 @@ pub(crate) enum Sql {
     Text(String),
 }
 
+impl Sql {
+    /// A statement given by its tree.
+    fn of(kind: NodeEnum) -> Self {
+        Self::Tree(Box::new(crate::tree::node(kind)))
+    }
+}
+
 impl Rewrite {
+    /// Nothing to run, which a rule then fills.
+    fn nothing(scope: Scope) -> Self {
+        let (shared, own, tenant, grants) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { scope, shared, own, tenant, grants, note: None, rows: None }
+    }
+
     /// The same statement in every isolation.
     fn alike(scope: Scope, kind: NodeEnum) -> Self {
         Self::differing(scope, kind.clone(), kind)
@@ -80,14 +99,12 @@ impl Rewrite {
 
     /// One statement for shared tables and another for a tenant's own.
     fn differing(scope: Scope, shared: NodeEnum, own: NodeEnum) -> Self {
-        let tree = |kind| vec![Sql::Tree(Box::new(tree::node(kind)))];
-        Self { scope, shared: tree(shared), own: tree(own), grants: Vec::new(), note: None, rows: None }
+        Self { shared: vec![Sql::of(shared)], own: vec![Sql::of(own)], ..Self::nothing(scope) }
     }
 
     /// Nothing to run, and why.
     fn dropped(note: impl Into<String>) -> Self {
-        let note = Some(note.into());
-        Self { scope: Scope::Tenant, shared: Vec::new(), own: Vec::new(), grants: Vec::new(), note, rows: None }
+        Self { note: Some(note.into()), ..Self::nothing(Scope::Tenant) }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The app's tables as the migrations read so far leave them.
 
 use crate::name::object_name;
-use crate::plan::{self, Filled, Scope};
+use crate::plan::{self, Scope};
 use crate::refusal::{Fault, Verdict};
 
 mod objects;
+mod table;
 
 pub(crate) use objects::{Kind, Objects, Routine, Trigger, Type, View};
+pub(crate) use table::{Check, Column, Exclusion, ForeignKey, Index, Key, Table};
 
 /// Everything that has a name. Names of indexes and constraints are those of a plain database.
 #[derive(Debug, Clone, Default)]
@@ -14,136 +16,19 @@ pub(crate) struct Schema {
     tables: Vec<Table>,
     /// What is no table.
     pub(crate) objects: Objects,
+    sequences: Vec<Sequence>,
     /// Tables whose CREATE TABLE was refused: what mentions them is not refused a second time.
     broken: Vec<String>,
 }
 
-/// A table.
+/// A sequence. Where tables are shared every tenant has one of its own, in `s_<hex>`; one of scope
+/// [`Scope::Global`] is in schema `global`.
 #[derive(Debug, Clone)]
-pub(crate) struct Table {
+pub(crate) struct Sequence {
     pub(crate) name: String,
     pub(crate) scope: Scope,
-    pub(crate) columns: Vec<Column>,
-    pub(crate) keys: Vec<Key>,
-    pub(crate) indexes: Vec<Index>,
-    pub(crate) foreign_keys: Vec<ForeignKey>,
-    pub(crate) checks: Vec<Check>,
-    /// The index on `tenant_id` alone, which exists only where tables are shared.
-    pub(crate) tenant_index: Option<String>,
-}
-
-/// A column of the app's.
-#[derive(Debug, Clone)]
-pub(crate) struct Column {
-    pub(crate) name: String,
-    pub(crate) filled: Filled,
-    pub(crate) sequence: Option<String>,
-    /// Columns that a generated one is computed from.
-    pub(crate) computed_from: Vec<String>,
-}
-
-/// A primary key or unique constraint.
-#[derive(Debug, Clone)]
-pub(crate) struct Key {
-    pub(crate) name: String,
-    pub(crate) columns: Vec<String>,
-    pub(crate) including: Vec<String>,
-    pub(crate) primary: bool,
-}
-
-/// An index that is no constraint.
-#[derive(Debug, Clone)]
-pub(crate) struct Index {
-    pub(crate) name: String,
-    /// Every column it mentions, in expressions and predicate too.
-    pub(crate) mentions: Vec<String>,
-    /// Whether it starts with `tenant_id` where tables are shared.
-    pub(crate) leads: bool,
-    /// Its columns, if a foreign key may refer to them: unique, whole, without expressions.
-    pub(crate) key: Option<Vec<String>>,
-}
-
-/// A foreign key.
-#[derive(Debug, Clone)]
-pub(crate) struct ForeignKey {
-    pub(crate) name: String,
-    pub(crate) columns: Vec<String>,
-    pub(crate) parent: String,
-    pub(crate) parent_columns: Vec<String>,
-}
-
-/// A check constraint.
-#[derive(Debug, Clone)]
-pub(crate) struct Check {
-    pub(crate) name: String,
-    pub(crate) mentions: Vec<String>,
-}
-
-impl Table {
-    pub(crate) fn has_column(&self, name: &str) -> bool {
-        self.columns.iter().any(|column| column.name == name)
-    }
-
-    /// Fails unless the column exists.
-    pub(crate) fn column(&self, name: &str) -> Verdict<&Column> {
-        self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
-            Fault::new(
-                format!("table {} has no column {name}", self.name),
-                format!("use one of its columns: {}", self.column_names().collect::<Vec<_>>().join(", ")),
-            )
-        })
-    }
-
-    pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|column| column.name.as_str())
-    }
-
-    pub(crate) fn primary_key(&self) -> Option<&Key> {
-        self.keys.iter().find(|key| key.primary)
-    }
-
-    /// Whether shared SQL finds one tenant's rows by an index.
-    pub(crate) fn has_leading_index(&self) -> bool {
-        !self.keys.is_empty() || self.tenant_index.is_some() || self.indexes.iter().any(|index| index.leads)
-    }
-
-    /// Names of all constraints.
-    pub(crate) fn constraints(&self) -> impl Iterator<Item = &str> {
-        let keys = self.keys.iter().map(|key| &key.name);
-        let foreign_keys = self.foreign_keys.iter().map(|key| &key.name);
-        keys.chain(foreign_keys).chain(self.checks.iter().map(|check| &check.name)).map(String::as_str)
-    }
-
-    /// Names of indexes and sequences, in the table's schema like its own name.
-    fn relations(&self) -> impl Iterator<Item = &str> {
-        let keys = self.keys.iter().map(|key| &key.name);
-        let indexes = self.indexes.iter().map(|index| &index.name);
-        let sequences = self.columns.iter().filter_map(|column| column.sequence.as_ref());
-        keys.chain(indexes).chain(sequences).map(String::as_str)
-    }
-
-    /// Whether the table, an index or a sequence of it has this name.
-    fn takes(&self, name: &str) -> bool {
-        self.name == name || self.relations().any(|taken| taken == name)
-    }
-
-    fn published(&self) -> plan::Table {
-        let mut references: Vec<String> = Vec::new();
-        for key in &self.foreign_keys {
-            if !references.contains(&key.parent) && key.parent != self.name {
-                references.push(key.parent.clone());
-            }
-        }
-        let column = |column: &Column| plan::Column { name: column.name.clone(), filled: column.filled };
-        plan::Table {
-            name: self.name.clone(),
-            scope: self.scope,
-            columns: self.columns.iter().map(column).collect(),
-            sequences: self.columns.iter().filter_map(|column| column.sequence.clone()).collect(),
-            primary_key: self.primary_key().map(|key| key.columns.clone()).unwrap_or_default(),
-            references,
-        }
-    }
+    /// The table and column that it goes with.
+    pub(crate) owner: Option<(String, String)>,
 }
 
 impl Schema {
@@ -206,8 +91,68 @@ impl Schema {
         self.tables.push(table);
     }
 
-    pub(crate) fn remove(&mut self, name: &str) {
+    /// Takes a table away with the sequences that its columns own, and gives the names of those.
+    pub(crate) fn remove(&mut self, name: &str) -> Vec<String> {
         self.tables.retain(|table| table.name != name);
+        self.remove_sequences(|(table, _)| table == name)
+    }
+
+    /// Takes sequences away whose owner is one of these, and gives their names.
+    pub(crate) fn remove_sequences(&mut self, of: impl Fn(&(String, String)) -> bool) -> Vec<String> {
+        let (gone, kept) = std::mem::take(&mut self.sequences)
+            .into_iter()
+            .partition(|sequence: &Sequence| sequence.owner.as_ref().is_some_and(&of));
+        self.sequences = kept;
+        gone.into_iter().map(|sequence| sequence.name).collect()
+    }
+
+    pub(crate) fn sequences_mut(&mut self) -> &mut Vec<Sequence> {
+        &mut self.sequences
+    }
+
+    pub(crate) fn sequence(&self, name: &str) -> Option<&Sequence> {
+        self.sequences.iter().find(|sequence| sequence.name == name)
+    }
+
+    /// What `pg_get_serial_sequence` finds: the sequence that goes with a column.
+    pub(crate) fn sequence_of(&self, table: &str, column: &str) -> Option<&Sequence> {
+        let owns = |owner: &(String, String)| owner.0 == table && owner.1 == column;
+        self.sequences.iter().find(|sequence| sequence.owner.as_ref().is_some_and(owns))
+    }
+
+    /// Notes an extension that the DDL relies on.
+    pub(crate) fn need_extension(&mut self, name: &str) {
+        if !self.objects.extensions.iter().any(|known| known == name) {
+            self.objects.extensions.push(name.to_owned());
+        }
+    }
+
+    /// Takes an index away that is no constraint, with its parts on partitions.
+    pub(crate) fn remove_index(&mut self, name: &str) {
+        let mut going = vec![name.to_owned()];
+        while let Some(name) = going.pop() {
+            for table in &mut self.tables {
+                let parts = table.indexes.iter().filter(|index| index.attached.as_ref() == Some(&name));
+                going.extend(parts.map(|index| index.name.clone()));
+                table.indexes.retain(|index| index.name != name);
+            }
+        }
+    }
+
+    /// A table's partitions.
+    pub(crate) fn partitions<'a>(&'a self, of: &'a str) -> impl Iterator<Item = &'a Table> {
+        self.tables.iter().filter(move |table| table.parent.as_deref() == Some(of))
+    }
+
+    /// A table, its partitions and theirs.
+    pub(crate) fn family(&self, of: &str) -> Vec<String> {
+        let mut names = vec![of.to_owned()];
+        let mut next = 0;
+        while let Some(name) = names.get(next).cloned() {
+            names.extend(self.partitions(&name).map(|table| table.name.clone()));
+            next += 1;
+        }
+        names
     }
 
     /// Notes that a table's CREATE TABLE was refused.
@@ -217,7 +162,11 @@ impl Schema {
     }
 
     pub(crate) fn published(&self) -> Vec<plan::Table> {
-        self.tables.iter().map(Table::published).collect()
+        let sequences = |table: &str| {
+            let owned = |sequence: &&Sequence| sequence.owner.as_ref().is_some_and(|(owner, _)| owner == table);
+            self.sequences.iter().filter(owned).map(|sequence| sequence.name.clone()).collect()
+        };
+        self.tables.iter().map(|table| table.published(sequences(&table.name))).collect()
     }
 
     fn of(&self, scope: Scope) -> impl Iterator<Item = &Table> {
@@ -225,7 +174,7 @@ impl Schema {
     }
 
     fn relation_taken(&self, name: &str) -> bool {
-        self.tables.iter().any(|table| table.takes(name))
+        self.tables.iter().any(|table| table.takes(name)) || self.sequence(name).is_some()
     }
 
     fn constraint_taken(&self, scope: Scope, name: &str) -> bool {
@@ -287,7 +236,9 @@ impl Schema {
         constraint: bool,
     ) -> Verdict<String> {
         let name = first_free(table, columns, label, |name| {
-            self.of(scope).any(|table| table.takes(name)) || (constraint && self.constraint_taken(scope, name))
+            self.of(scope).any(|table| table.takes(name))
+                || self.sequences.iter().any(|sequence| sequence.scope == scope && sequence.name == name)
+                || (constraint && self.constraint_taken(scope, name))
         });
         if self.relation_taken(&name) {
             return Err(Fault::new(

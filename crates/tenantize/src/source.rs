@@ -171,8 +171,8 @@ impl<'a> Reader<'a> {
                 table.tenant_index = Some(name);
             }
             let file = page.name.to_owned();
-            let (shared, own) = (vec![sql], Vec::new());
-            steps.push(Step { file, line, scope: Scope::Tenant, shared, own, grants: Vec::new(), note: None });
+            let (shared, own, tenant, grants) = (vec![sql], Vec::new(), Vec::new(), Vec::new());
+            steps.push(Step { file, line, scope: Scope::Tenant, shared, own, tenant, grants, note: None });
         }
         steps
     }
@@ -218,6 +218,7 @@ impl Page<'_> {
             scope: rewrite.scope,
             shared: write(rewrite.shared)?,
             own: write(rewrite.own)?,
+            tenant: write(rewrite.tenant)?,
             grants: rewrite.grants,
             note: rewrite.note,
         })

@@ -43,11 +43,36 @@ pub(crate) fn tenant_index_element() -> pb::Node {
 
 /// `tenant_id uuid NOT NULL DEFAULT sindico.current_tenant()`.
 pub(crate) fn tenant_column() -> Verdict<pb::Node> {
-    let table = parse("CREATE TABLE t (tenant_id uuid NOT NULL DEFAULT sindico.current_tenant())");
-    match table.ok().and_then(|node| node.node) {
-        Some(NodeEnum::CreateStmt(mut table)) if table.table_elts.len() == 1 => Ok(table.table_elts.remove(0)),
+    match own_words("CREATE TABLE t (tenant_id uuid NOT NULL DEFAULT sindico.current_tenant())")? {
+        NodeEnum::CreateStmt(mut table) if table.table_elts.len() == 1 => Ok(table.table_elts.remove(0)),
         _ => Err(unfaithful("the column tenant_id was not understood")),
     }
+}
+
+/// An expression in síndico's own words.
+pub(crate) fn expression(sql: &str) -> Verdict<pb::Node> {
+    let fault = || unfaithful(&format!("{sql} was not understood"));
+    let NodeEnum::SelectStmt(mut select) = own_words(&format!("SELECT {sql}"))? else { return Err(fault()) };
+    match select.target_list.pop().and_then(|target| target.node) {
+        Some(NodeEnum::ResTarget(target)) => target.val.map(|value| *value).ok_or_else(fault),
+        _ => Err(fault()),
+    }
+}
+
+/// A statement in síndico's own words.
+pub(crate) fn own_words(sql: &str) -> Verdict<NodeEnum> {
+    parse(sql).ok().and_then(|node| node.node).ok_or_else(|| unfaithful(&format!("{sql} was not understood")))
+}
+
+/// Writes an expression as SQL.
+pub(crate) fn write_expression(expression: &pb::Node) -> Verdict<String> {
+    let fault = || unfaithful("an expression was not written");
+    let NodeEnum::SelectStmt(mut select) = own_words("SELECT 1")? else { return Err(fault()) };
+    if let Some(NodeEnum::ResTarget(target)) = select.target_list.first_mut().and_then(|target| target.node.as_mut()) {
+        target.val = Some(Box::new(expression.clone()));
+    }
+    let sql = write(&node(NodeEnum::SelectStmt(select)))?;
+    sql.strip_prefix("SELECT ").map(str::to_owned).ok_or_else(fault)
 }
 
 /// Why one statement's text is not one statement.

@@ -42,13 +42,12 @@ pub(crate) enum Home {
 impl Schema {
     /// The sequence behind a column.
     pub(super) fn sequence_behind(&self, table: &str, column: &str) -> Option<&str> {
-        self.find(table)?.columns.iter().find(|known| known.name == column)?.sequence.as_deref()
+        self.sequence_of(table, column).map(|sequence| sequence.name.as_str())
     }
 
     /// Where a sequence of the app's is; `None` if it has none of this name.
     fn sequence_home(&self, name: &str, isolation: Isolation) -> Option<Home> {
-        let owns = |table: &&Table| table.columns.iter().any(|column| column.sequence.as_deref() == Some(name));
-        let scope = self.tables().iter().find(owns)?.scope;
+        let scope = self.sequence(name)?.scope;
         Some(match (scope, isolation) {
             (Scope::Global, _) => Home::Global,
             (Scope::Tenant, Isolation::Shared) => Home::Path,
@@ -81,6 +80,6 @@ impl Schema {
 }
 
 /// Whether a column of the table stands after `tenant_id` where tenants share it, because it was added later.
-pub(super) fn has_late_columns(_table: &Table) -> bool {
-    false
+pub(super) fn has_late_columns(table: &Table) -> bool {
+    !table.tenant_is_last()
 }

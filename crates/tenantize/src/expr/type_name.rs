@@ -23,17 +23,42 @@ pub(crate) fn check(type_name: &mut pb::TypeName, is_table: impl Fn(&str) -> boo
     Ok(())
 }
 
-/// The integer type behind `serial` and its like (PostgreSQL manual, 8.1.4); only the bare word counts.
-pub(crate) fn is_serial(type_name: &pb::TypeName) -> bool {
-    const SERIALS: [&str; 6] = ["serial", "serial2", "serial4", "serial8", "smallserial", "bigserial"];
-    match type_name.names.as_slice() {
-        [only] => tree::string(only).is_some_and(|name| SERIALS.contains(&name)) && type_name.array_bounds.is_empty(),
-        _ => false,
-    }
+/// The integers that a sequence may count with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Integer {
+    Small,
+    Middle,
+    Big,
 }
 
-/// Whether this is `smallint` or a serial form of it.
-pub(crate) fn is_smallint(type_name: &pb::TypeName) -> bool {
-    const SMALL: [&str; 3] = ["int2", "smallserial", "serial2"];
-    type_name.names.last().and_then(tree::string).is_some_and(|name| SMALL.contains(&name))
+impl Integer {
+    /// The integer behind `serial` and its like (PostgreSQL manual, 8.1.4); only the bare word counts.
+    pub(crate) fn of_serial(type_name: &pb::TypeName) -> Option<Self> {
+        let [only] = type_name.names.as_slice() else { return None };
+        match tree::string(only) {
+            Some("smallserial" | "serial2") if type_name.array_bounds.is_empty() => Some(Self::Small),
+            Some("serial" | "serial4") if type_name.array_bounds.is_empty() => Some(Self::Middle),
+            Some("bigserial" | "serial8") if type_name.array_bounds.is_empty() => Some(Self::Big),
+            _ => None,
+        }
+    }
+
+    /// The integer that an identity column's type is.
+    pub(crate) fn of_column(type_name: &pb::TypeName) -> Option<Self> {
+        match type_name.names.last().and_then(tree::string) {
+            Some("int2") => Some(Self::Small),
+            Some("int4") => Some(Self::Middle),
+            Some("int8") => Some(Self::Big),
+            _ => None,
+        }
+    }
+
+    /// Its name in SQL.
+    pub(crate) fn sql(self) -> &'static str {
+        match self {
+            Self::Small => "smallint",
+            Self::Middle => "integer",
+            Self::Big => "bigint",
+        }
+    }
 }

@@ -4,8 +4,8 @@ use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::place::TablePlace;
-use super::{Rewrite, Sql, column, constraint, create_table, target};
-use crate::expr::{check_type, is_smallint, must_be_unqualified, walk_opt};
+use super::{Rewrite, Sql, column, constraint, copy_view, create_table, target};
+use crate::expr::{check_type, must_be_unqualified, walk_opt};
 use crate::plan::{Grant, Scope};
 use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
@@ -23,22 +23,27 @@ pub(super) fn apply(statement: &pb::AlterTableStmt, schema: &mut Schema) -> Verd
     let scope = schema.table(&name)?.scope;
     let mut shared = own.clone();
     shared.cmds.clear();
-    let mut grants = Vec::new();
+    let before = schema.table(&name)?.clone();
+    let (mut grants, mut tenant) = (Vec::new(), Vec::new());
     for node in &mut own.cmds {
         let Some(NodeEnum::AlterTableCmd(command)) = &mut node.node else { return Err(super::refused::nothing()) };
-        let (commands, sequence) = apply_command(command, &name, schema)?;
+        let (commands, sequence, made) = apply_command(command, &name, schema)?;
         let commands = commands.into_iter().map(|command| tree::node(NodeEnum::AlterTableCmd(Box::new(command))));
         shared.cmds.extend(commands);
         grants.extend(sequence.map(Grant::Sequence));
+        tenant.extend(made);
     }
     let (shared, own) = (NodeEnum::AlterTableStmt(shared), NodeEnum::AlterTableStmt(own));
     if scope == Scope::Global {
         return Ok(Rewrite::alike(scope, own));
     }
-    let mut rewrite = Rewrite { grants, ..Rewrite::differing(scope, shared, own) };
+    let mut rewrite = Rewrite { grants, tenant, ..Rewrite::differing(scope, shared, own) };
     if let Some(tables) = checked_against_rows(&rewrite, &name, schema) {
         rewrite.shared = seen_by_owner(&tables, rewrite.shared);
     }
+    let (shared, grants) = copy_view::around(&[before], rewrite.shared, &[name], schema)?;
+    rewrite.shared = shared;
+    rewrite.grants.extend(grants);
     Ok(rewrite)
 }
 
@@ -74,7 +79,7 @@ fn seen_by_owner(tables: &[String], statements: Vec<Sql>) -> Vec<Sql> {
 }
 
 /// What a command becomes where tables are shared, and the sequence it makes.
-type Commands = (Vec<pb::AlterTableCmd>, Option<String>);
+type Commands = (Vec<pb::AlterTableCmd>, Option<String>, Option<Sql>);
 
 fn apply_command(command: &mut pb::AlterTableCmd, table: &str, schema: &mut Schema) -> Verdict<Commands> {
     use pb::AlterTableType as Kind;
@@ -100,7 +105,7 @@ fn apply_command(command: &mut pb::AlterTableCmd, table: &str, schema: &mut Sche
             ));
         }
     }
-    Ok((vec![command.clone()], None))
+    Ok((vec![command.clone()], None, None))
 }
 
 fn column_names(table: &str, schema: &Schema) -> Verdict<Vec<String>> {
@@ -121,17 +126,18 @@ fn add_column(command: &mut pb::AlterTableCmd, table: &str, schema: &mut Schema)
     let scope = model.scope;
     let mut columns = column_names(table, schema)?;
     columns.push(own.colname.clone());
-    let mut place = TablePlace::new(schema, table, &columns);
-    column::check(own, schema, &mut place)?;
-    let mut added = own.clone();
-    let model = column::model(&mut added, table, scope, schema, &mut place)?;
-    let sequence = model.sequence.clone();
+    column::check(own, schema, &mut TablePlace::new(schema, table, &columns))?;
+    let column::Shared { mut model, definition: mut added, sequence, tenant } =
+        column::share(own, table, scope, &columns, schema)?;
+    model.late = true;
     schema.table_mut(table)?.columns.push(model);
+    let name = sequence.as_ref().map(|sequence| sequence.name.clone());
+    schema.sequences_mut().extend(sequence);
 
     let mut keys = column::lift_keys(&mut added);
     create_table::settle_column_checks(&mut added, table, schema)?;
     keys.sort_by_key(|key| key.contype() == pb::ConstrType::ConstrForeign);
-    let mut commands = vec![with_def(command, NodeEnum::ColumnDef(added))];
+    let mut commands = vec![with_def(command, NodeEnum::ColumnDef(Box::new(added)))];
     for mut key in keys {
         constraint::settle(&mut key, table, schema)?;
         let add = pb::AlterTableCmd {
@@ -141,7 +147,7 @@ fn add_column(command: &mut pb::AlterTableCmd, table: &str, schema: &mut Schema)
         };
         commands.push(with_def(&add, NodeEnum::Constraint(Box::new(key))));
     }
-    Ok((commands, sequence))
+    Ok((commands, name, tenant))
 }
 
 fn add_constraint(command: &mut pb::AlterTableCmd, table: &str, schema: &mut Schema) -> Verdict<Commands> {
@@ -152,7 +158,7 @@ fn add_constraint(command: &mut pb::AlterTableCmd, table: &str, schema: &mut Sch
     constraint::check(own, &mut TablePlace::new(schema, table, &columns))?;
     let mut added = own.clone();
     constraint::settle(&mut added, table, schema)?;
-    Ok((vec![with_def(command, NodeEnum::Constraint(added))], None))
+    Ok((vec![with_def(command, NodeEnum::Constraint(added))], None, None))
 }
 
 fn with_def(command: &pb::AlterTableCmd, def: NodeEnum) -> pb::AlterTableCmd {
@@ -208,16 +214,13 @@ fn drop_constraint(name: &str, table: &str, schema: &mut Schema) -> Verdict<()> 
 
 fn alter_type(command: &mut pb::AlterTableCmd, table: &str, schema: &Schema) -> Verdict<()> {
     let model = schema.table(table)?;
-    let numbered = model.column(&command.name)?.sequence.is_some() && model.scope == Scope::Tenant;
+    model.column(&command.name)?;
     let columns = column_names(table, schema)?;
     let Some(NodeEnum::ColumnDef(change)) = command.def.as_deref_mut().and_then(|def| def.node.as_mut()) else {
         return Err(super::refused::nothing());
     };
     if let Some(type_name) = &mut change.type_name {
         check_type(type_name, |table| schema.find(table).is_some())?;
-        if numbered && is_smallint(type_name) {
-            return Err(column::counted_together());
-        }
     }
     if let Some(collate) = &change.coll_clause {
         must_be_unqualified(&collate.collname, "the collation")?;

@@ -2,22 +2,19 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::constraint;
 use super::place::TablePlace;
-use crate::expr::{check_type, is_serial, is_smallint, must_be_unqualified, tenant_id_mentioned};
+use super::{Sql, constraint, draw, identity, sequence};
+use crate::expr::{self, Integer, check_type, must_be_unqualified, tenant_id_mentioned};
 use crate::plan::{Filled, Scope};
 use crate::refusal::{Fault, Verdict};
-use crate::schema::{Column, Schema};
-use crate::tree::TENANT_ID;
+use crate::schema::{Column, Schema, Sequence};
+use crate::tree::{self, TENANT_ID};
 
 /// Fails for what a column of an app may not have, and takes `public.` off its expressions and references.
 pub(super) fn check(column: &mut pb::ColumnDef, schema: &Schema, place: &mut TablePlace<'_>) -> Verdict<()> {
     let name = &column.colname;
     if name == TENANT_ID {
         return Err(tenant_id_mentioned());
-    }
-    if !column.storage_name.is_empty() || !column.compression.is_empty() {
-        return Err(Fault::unsupported(format!("STORAGE or COMPRESSION of column {name}"), "leave it out"));
     }
     if !column.fdwoptions.is_empty() {
         return Err(Fault::unsupported(format!("OPTIONS of column {name}"), "leave them out"));
@@ -36,57 +33,119 @@ pub(super) fn check(column: &mut pb::ColumnDef, schema: &Schema, place: &mut Tab
     Ok(())
 }
 
-/// What the model of the schema keeps of a column.
-pub(super) fn model(
-    column: &mut pb::ColumnDef,
+/// A column in the form that shared tables have.
+pub(super) struct Shared {
+    pub(super) model: Column,
+    pub(super) definition: pb::ColumnDef,
+    /// The sequence that PostgreSQL makes with the column.
+    pub(super) sequence: Option<Sequence>,
+    /// What makes that sequence for each tenant.
+    pub(super) tenant: Option<Sql>,
+}
+
+/// Reads a checked column of a table: what the schema keeps of it, and what it becomes.
+pub(super) fn share(
+    column: &pb::ColumnDef,
     table: &str,
     scope: Scope,
+    columns: &[String],
     schema: &Schema,
-    place: &mut TablePlace<'_>,
-) -> Verdict<Column> {
-    let mut filled = Filled::Written;
-    let mut computed_from = Vec::new();
-    if column.type_name.as_ref().is_some_and(is_serial) {
-        filled = Filled::Sequence;
-    }
-    for node in &mut column.constraints {
+) -> Verdict<Shared> {
+    let mut definition = column.clone();
+    let mut model = Column {
+        name: column.colname.clone(),
+        type_name: column.type_name.clone().unwrap_or_default(),
+        filled: Filled::Written,
+        identity: false,
+        default: None,
+        draws: Vec::new(),
+        computed_from: Vec::new(),
+        late: false,
+    };
+    let mut shared = scope == Scope::Tenant;
+    let serial = Integer::of_serial(&model.type_name);
+    let mut place = TablePlace::shared(schema, table, columns);
+    let mut options = Vec::new();
+    for node in &mut definition.constraints {
         let Some(NodeEnum::Constraint(constraint)) = &mut node.node else { continue };
         match constraint.contype() {
-            pb::ConstrType::ConstrIdentity if constraint.generated_when == "a" => filled = Filled::AlwaysSequence,
-            pb::ConstrType::ConstrIdentity => filled = Filled::Sequence,
+            pb::ConstrType::ConstrIdentity => {
+                model.identity = true;
+                model.filled = if constraint.generated_when == "a" { Filled::AlwaysSequence } else { Filled::Sequence };
+                options = std::mem::take(&mut constraint.options);
+                if shared {
+                    constraint.options = identity::carrier_options(identity::integer(&model)?)?;
+                }
+            }
             pb::ConstrType::ConstrGenerated => {
-                filled = Filled::Computed;
-                computed_from = super::place::mentions(&mut constraint.raw_expr, place)?;
+                model.filled = Filled::Computed;
+                model.computed_from = super::place::mentions(&mut constraint.raw_expr, &mut place)?;
+            }
+            pb::ConstrType::ConstrDefault => {
+                expr::walk_opt(&mut constraint.raw_expr, &mut place)?;
+                set_default(&mut model, constraint.raw_expr.as_deref(), place.take_draws());
             }
             _ => {}
         }
     }
-    let sequence = match filled {
-        Filled::Sequence | Filled::AlwaysSequence => {
-            if scope == Scope::Tenant && (column.type_name.as_ref().is_some_and(is_smallint) || is_bounded(column)) {
-                return Err(counted_together());
+    if scope == Scope::Global && !model.draws.is_empty() {
+        return Err(of_tenants(table, &model.draws.concat()));
+    }
+    shared &= model.identity || serial.is_some();
+    if let Some(integer) = serial {
+        model.filled = Filled::Sequence;
+        model.type_name = sequence::type_name(integer)?;
+    }
+    let (mut made, mut tenant) = (None, None);
+    if model.identity || serial.is_some() {
+        let name = sequence::name_among(&mut options)?;
+        let name = match name {
+            Some(name) => {
+                schema.must_be_free(&name)?;
+                name
             }
-            Some(schema.choose_relation(scope, table, Some(&column.colname), "seq", false)?)
+            None => schema.choose_relation(scope, table, Some(&column.colname), "seq", false)?,
+        };
+        if shared {
+            let integer = serial.map_or_else(|| identity::integer(&model), Ok)?;
+            tenant = Some(sequence::create(&name, integer, options)?);
+            if serial.is_some() {
+                let default = draw::next_value(&name)?;
+                definition.type_name = Some(model.type_name.clone());
+                definition.constraints.extend(drawing(&default)?);
+                model.default = Some(default);
+                model.draws.push(name.clone());
+            }
         }
-        Filled::Written | Filled::Computed => None,
-    };
-    Ok(Column { name: column.colname.clone(), filled, sequence, computed_from })
+        made = Some(Sequence { name, scope, owner: Some((table.to_owned(), column.colname.clone())) });
+    }
+    Ok(Shared { model, definition, sequence: made, tenant })
 }
 
-/// Whether an identity column's sequence counts otherwise than from 1 upwards until its type is full.
-fn is_bounded(column: &pb::ColumnDef) -> bool {
-    column.constraints.iter().any(|node| match &node.node {
-        Some(NodeEnum::Constraint(constraint)) => constraint::identity_options(constraint).any(|name| name != "cache"),
-        _ => false,
-    })
+/// Notes a default, which counts as a number given by a sequence if it is nothing but that.
+pub(super) fn set_default(model: &mut Column, default: Option<&pb::Node>, draws: Vec<String>) {
+    let is_call = matches!(default.and_then(|default| default.node.as_ref()), Some(NodeEnum::FuncCall(_)));
+    model.filled = if is_call && !draws.is_empty() { Filled::Sequence } else { Filled::Written };
+    model.default = default.cloned();
+    model.draws = draws;
 }
 
-/// For sequences that one tenant could draw empty for all: they are shared where tables are.
-pub(super) fn counted_together() -> Fault {
+/// For a global table's default that draws from tenants' sequences.
+pub(super) fn of_tenants(table: &str, sequence: &str) -> Fault {
     Fault::new(
-        "the column's numbers are counted for all tenants together where they share tables",
-        "use bigint GENERATED ALWAYS AS IDENTITY without options",
+        format!("the global table {table} draws from {sequence}, which each tenant has its own of"),
+        "put '-- sindico: global' before the CREATE SEQUENCE too",
     )
+}
+
+/// NOT NULL and a default, as `serial` means them.
+fn drawing(default: &pb::Node) -> Verdict<Vec<pb::Node>> {
+    let words = format!("CREATE TABLE t (c int NOT NULL DEFAULT {})", tree::write_expression(default)?);
+    let NodeEnum::CreateStmt(mut table) = tree::own_words(&words)? else { return Err(super::refused::nothing()) };
+    match table.table_elts.pop().and_then(|column| column.node) {
+        Some(NodeEnum::ColumnDef(column)) => Ok(column.constraints),
+        _ => Err(super::refused::nothing()),
+    }
 }
 
 /// Takes primary key, unique and foreign key out of a column, as constraints of the table: with `tenant_id` they have

@@ -60,7 +60,7 @@ fn check_key(constraint: &pb::Constraint) -> Verdict<()> {
 }
 
 fn check_identity(constraint: &pb::Constraint) -> Verdict<()> {
-    const ALLOWED: [&str; 6] = ["increment", "minvalue", "maxvalue", "start", "cache", "cycle"];
+    const ALLOWED: [&str; 7] = ["increment", "minvalue", "maxvalue", "start", "cache", "cycle", "sequence_name"];
     if identity_options(constraint).all(|name| ALLOWED.contains(&name)) {
         return Ok(());
     }
@@ -116,7 +116,7 @@ fn settle_key(constraint: &mut pb::Constraint, table: &str, schema: &mut Schema)
         constraint.conname.clone_from(&name);
         constraint.keys.insert(0, tree::name(tree::TENANT_ID));
     }
-    schema.table_mut(table)?.keys.push(Key { name, columns, including, primary });
+    schema.table_mut(table)?.keys.push(Key { name, columns, including, primary, attached: None });
     Ok(())
 }
 

@@ -60,12 +60,11 @@ pub(super) fn apply(statement: &pb::CopyStmt, data: Option<&str>, schema: &Schem
         inserts(&head, &rows(data, &format, columns.len())?, whole).into_iter().map(Sql::Text).collect();
     let own = statements.iter().map(Sql::duplicate).collect();
     Ok(Rewrite {
-        scope: table.scope,
         shared: statements,
         own,
-        grants: Vec::new(),
         note: Some("the rows become INSERT statements".to_owned()),
         rows: Some(Rows::Copied(table.name.clone())),
+        ..Rewrite::nothing(table.scope)
     })
 }
 

@@ -46,7 +46,7 @@ pub(super) fn apply(statement: &pb::IndexStmt, schema: &mut Schema) -> Verdict<R
     if leads {
         shared.index_params.insert(0, tree::tenant_index_element());
     }
-    let index = Index { name, mentions, leads, key: referable(&own) };
+    let index = Index { name, mentions, leads, key: referable(&own), shape: shape(&own), attached: None };
     schema.table_mut(&table_name)?.indexes.push(index);
     Ok(Rewrite::differing(scope, NodeEnum::IndexStmt(Box::new(shared)), NodeEnum::IndexStmt(Box::new(own))))
 }
@@ -91,6 +91,11 @@ fn element(node: &pb::Node) -> Option<&pb::IndexElem> {
         Some(NodeEnum::IndexElem(element)) => Some(element),
         _ => None,
     }
+}
+
+/// The statement but for the names in it.
+fn shape(index: &pb::IndexStmt) -> pb::IndexStmt {
+    pb::IndexStmt { idxname: String::new(), relation: None, ..index.clone() }
 }
 
 /// The columns that a foreign key may refer to by this index.

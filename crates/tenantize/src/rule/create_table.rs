@@ -4,7 +4,7 @@ use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::place::TablePlace;
-use super::{Rewrite, Sql, column, constraint, target};
+use super::{Rewrite, Sql, column, constraint, copy_view, target};
 use crate::plan::{Grant, Scope};
 use crate::refusal::{Fault, Verdict};
 use crate::schema::{Schema, Table};
@@ -24,19 +24,34 @@ pub(super) fn apply(statement: &pb::CreateStmt, global: bool, schema: &mut Schem
 
     let columns = column_names(&own.table_elts)?;
     check_elements(&mut own.table_elts, &name, &columns, schema)?;
-    let table = model(&mut own.table_elts, &name, scope, &columns, schema)?;
-    let sequences: Vec<String> = table.columns.iter().filter_map(|column| column.sequence.clone()).collect();
-    schema.add(table);
-
+    let mut table = Table::new(&name, scope);
     let mut shared = own.clone();
-    shared.table_elts = settle(&own.table_elts, &name, scope, schema)?;
+    let mut rewrite = Rewrite::nothing(scope);
+    let mut sequences = Vec::new();
+    for node in &mut shared.table_elts {
+        if let Some(NodeEnum::ColumnDef(definition)) = &mut node.node {
+            let column = column::share(definition, &name, scope, &columns, schema)?;
+            *definition = Box::new(column.definition);
+            table.columns.push(column.model);
+            rewrite.tenant.extend(column.tenant);
+            // Each takes a name before the next one is chosen.
+            schema.sequences_mut().extend(column.sequence.clone());
+            sequences.extend(column.sequence);
+        }
+    }
+    schema.add(table);
+    shared.table_elts = settle(&shared.table_elts, &name, scope, schema)?;
     if scope == Scope::Global {
         return Ok(global_table(own, &name));
     }
-    let mut rewrite = Rewrite::differing(scope, NodeEnum::CreateStmt(shared), NodeEnum::CreateStmt(own));
+    rewrite.shared.push(Sql::of(NodeEnum::CreateStmt(shared)));
+    rewrite.own.push(Sql::of(NodeEnum::CreateStmt(own)));
     rewrite.shared.extend(row_level_security(&name).map(Sql::Text));
-    rewrite.grants.push(Grant::Table(name));
-    rewrite.grants.extend(sequences.into_iter().map(Grant::Sequence));
+    rewrite.grants.push(Grant::Table(name.clone()));
+    rewrite.grants.extend(sequences.into_iter().map(|sequence| Grant::Sequence(sequence.name)));
+    let (beside, grant) = copy_view::set_up(schema.table(&name)?, schema)?;
+    rewrite.shared.extend(beside);
+    rewrite.grants.extend(grant);
     Ok(rewrite)
 }
 
@@ -97,26 +112,6 @@ fn check_elements(elements: &mut [pb::Node], name: &str, columns: &[String], sch
         }
     }
     Ok(())
-}
-
-fn model(elements: &mut [pb::Node], name: &str, scope: Scope, columns: &[String], schema: &Schema) -> Verdict<Table> {
-    let mut place = TablePlace::new(schema, name, columns);
-    let mut table = Table {
-        name: name.to_owned(),
-        scope,
-        columns: Vec::new(),
-        keys: Vec::new(),
-        indexes: Vec::new(),
-        foreign_keys: Vec::new(),
-        checks: Vec::new(),
-        tenant_index: None,
-    };
-    for element in elements {
-        if let Some(NodeEnum::ColumnDef(column)) = &mut element.node {
-            table.columns.push(column::model(column, name, scope, schema, &mut place)?);
-        }
-    }
-    Ok(table)
 }
 
 /// The table's elements where tables are shared. PostgreSQL names checks first, then keys (the primary one first), then

@@ -20,12 +20,10 @@ pub(super) fn apply(statement: &pb::Node, schema: &Schema) -> Verdict<Rewrite> {
     let mut shared = statement.clone();
     Reader::new(schema, true).statement(&mut shared)?;
     Ok(Rewrite {
-        scope,
         shared: vec![Sql::Tree(Box::new(shared))],
         own: vec![Sql::Tree(Box::new(own))],
-        grants: Vec::new(),
-        note: None,
         rows: Some(if is_counter(statement) { Rows::Counter } else { Rows::Written }),
+        ..Rewrite::nothing(scope)
     })
 }
 

@@ -44,7 +44,7 @@ pub(super) fn settle(constraint: &mut pb::Constraint, table: &str, schema: &mut 
             constraint.conname.clone_from(&name);
         }
     }
-    let key = ForeignKey { name, columns, parent: parent_name, parent_columns };
+    let key = ForeignKey { name, columns, parent: parent_name, parent_columns, full: None };
     schema.table_mut(table)?.foreign_keys.push(key);
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use pg_query::protobuf as pb;
 
+use super::draw;
 use crate::expr::{self, Place};
+use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
 
@@ -12,17 +14,31 @@ pub(super) struct TablePlace<'a> {
     table: &'a str,
     columns: &'a [String],
     mentions: Vec<String>,
+    /// Sequences of tenants that `nextval` names.
+    draws: Vec<String>,
+    /// Whether to write calls of `nextval` as shared tables have them.
+    shared: bool,
 }
 
 impl<'a> TablePlace<'a> {
     /// `columns` are given apart from the schema because the table may be about to be created or altered.
     pub(super) fn new(schema: &'a Schema, table: &'a str, columns: &'a [String]) -> Self {
-        Self { schema, table, columns, mentions: Vec::new() }
+        Self { schema, table, columns, mentions: Vec::new(), draws: Vec::new(), shared: false }
+    }
+
+    /// Like [`Self::new`], to rewrite expressions for shared tables.
+    pub(super) fn shared(schema: &'a Schema, table: &'a str, columns: &'a [String]) -> Self {
+        Self { shared: true, ..Self::new(schema, table, columns) }
     }
 
     /// The columns mentioned since last asked, each once.
     pub(super) fn take_mentions(&mut self) -> Vec<String> {
         std::mem::take(&mut self.mentions)
+    }
+
+    /// The tenants' sequences drawn from since last asked.
+    pub(super) fn take_draws(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.draws)
     }
 }
 
@@ -45,6 +61,20 @@ impl Place for TablePlace<'_> {
             "PostgreSQL allows no sub-query in a default, check, generated column or index",
             "use the row's own columns, or a foreign key",
         ))
+    }
+
+    fn call(&mut self, call: &mut pb::FuncCall) -> Verdict<bool> {
+        let Some(sequence) = draw::sequence_named(call, self.schema)? else { return Ok(false) };
+        let (name, of_tenants) = (sequence.name.clone(), sequence.scope == Scope::Tenant);
+        if of_tenants && self.shared {
+            draw::share(call, &name);
+        } else {
+            draw::unqualify(call, &name);
+        }
+        if of_tenants {
+            self.draws.push(name);
+        }
+        Ok(true)
     }
 
     fn is_table(&self, name: &str) -> bool {

@@ -1,34 +1,89 @@
-//! ALTER TABLE … RENAME, of tables and columns.
+//! ALTER … RENAME, of tables, columns, constraints, indexes and sequences.
 
+use domain::{quote_ident, quote_literal};
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Rewrite, target};
+use super::{Rewrite, Sql, constraint, copy_view, unqualify};
 use crate::expr::tenant_id_mentioned;
+use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
-use crate::schema::Schema;
-use crate::tree::TENANT_ID;
+use crate::schema::{Schema, Table};
+use crate::tree::{self, TENANT_ID};
 
-/// PostgreSQL follows a rename everywhere by itself, policies and foreign keys included; indexes, constraints and
-/// sequences keep their names.
+/// PostgreSQL follows a rename everywhere by itself, policies and foreign keys included; what the app did not name keeps
+/// the name that it got.
 pub(super) fn apply(statement: &pb::RenameStmt, schema: &mut Schema) -> Verdict<Rewrite> {
+    use pb::ObjectType as Kind;
     let mut own = statement.clone();
-    if own.missing_ok {
-        return Err(Fault::unsupported("IF EXISTS", "leave it out: it is known what exists"));
-    }
-    let kind = own.rename_type();
+    let relation = own.relation.as_mut().ok_or_else(super::refused::nothing)?;
+    unqualify(relation)?;
+    let name = relation.relname.clone();
+    let of_table = own.relation_type() == Kind::ObjectTable;
+    let kind = match own.rename_type() {
+        // ALTER TABLE may name an index or a sequence as well.
+        Kind::ObjectTable if schema.find(&name).is_some() => Kind::ObjectTable,
+        Kind::ObjectTable | Kind::ObjectIndex if scope_of_index(schema, &name).is_some() => Kind::ObjectIndex,
+        Kind::ObjectTable | Kind::ObjectSequence if schema.sequence(&name).is_some() => Kind::ObjectSequence,
+        Kind::ObjectColumn if !of_table => Kind::Undefined,
+        kind => kind,
+    };
+    let scope = match kind {
+        Kind::ObjectTable | Kind::ObjectColumn | Kind::ObjectTabconstraint => match schema.table(&name) {
+            Err(fault) if !own.missing_ok || fault.echo => return Err(fault),
+            table => table.ok().map(|table| table.scope),
+        },
+        Kind::ObjectIndex => scope_of_index(schema, &name),
+        Kind::ObjectSequence => schema.sequence(&name).map(|sequence| sequence.scope),
+        _ => {
+            return Err(Fault::unsupported(
+                "RENAME of this",
+                "rename tables, columns, constraints, indexes and sequences only",
+            ));
+        }
+    };
+    let Some(scope) = scope else {
+        if own.missing_ok {
+            return Ok(Rewrite::nothing(Scope::Tenant));
+        }
+        return Err(Fault::new(format!("there is no {name} to rename at this point"), "correct the name"));
+    };
+    own.missing_ok = false;
+    let to = own.newname.clone();
+    let part = own.subname.clone();
+    let node = NodeEnum::RenameStmt(Box::new(own));
+    let mut rewrite = Rewrite::alike(scope, node.clone());
+    let family = if kind == Kind::ObjectTable { vec![name.clone()] } else { schema.family(&name) };
+    let before: Vec<Table> = family.iter().filter_map(|name| schema.find(name).cloned()).collect();
     match kind {
-        pb::ObjectType::ObjectTable => {}
-        pb::ObjectType::ObjectColumn if own.relation_type() == pb::ObjectType::ObjectTable => {}
-        _ => return Err(Fault::unsupported("RENAME of this", "rename tables and columns only")),
+        Kind::ObjectTable => {
+            rename_table(schema, &name, &to)?;
+            (rewrite.shared, rewrite.grants) = copy_view::around(&before, rewrite.shared, &[to], schema)?;
+        }
+        Kind::ObjectColumn => {
+            family.iter().try_for_each(|table| rename_column(schema, table, &part, &to))?;
+            (rewrite.shared, rewrite.grants) = copy_view::around(&before, rewrite.shared, &family, schema)?;
+        }
+        Kind::ObjectTabconstraint => rename_constraint(schema, &name, &part, &to)?,
+        Kind::ObjectIndex => {
+            schema.must_be_free(&to)?;
+            rename_index(schema, &name, &to);
+        }
+        _ if scope == Scope::Tenant => {
+            rewrite.tenant = vec![Sql::of(node)];
+            (rewrite.shared, rewrite.grants) = rename_sequence(schema, &name, &to)?;
+        }
+        _ => {
+            schema.must_be_free(&to)?;
+            schema.sequences_mut().iter_mut().filter(|known| known.name == name).for_each(|known| {
+                to.clone_into(&mut known.name);
+            });
+        }
     }
-    let name = target(own.relation.as_mut())?.relname.clone();
-    let scope = schema.table(&name)?.scope;
-    if kind == pb::ObjectType::ObjectTable {
-        rename_table(schema, &name, &own.newname)?;
-    } else {
-        rename_column(schema, &name, &own.subname, &own.newname)?;
-    }
-    Ok(Rewrite::alike(scope, NodeEnum::RenameStmt(Box::new(own))))
+    Ok(rewrite)
+}
+
+fn scope_of_index(schema: &Schema, name: &str) -> Option<Scope> {
+    schema.tables().iter().find(|table| table.index_names().any(|index| index == name)).map(|table| table.scope)
 }
 
 fn rename_table(schema: &mut Schema, from: &str, to: &str) -> Verdict<()> {
@@ -36,14 +91,19 @@ fn rename_table(schema: &mut Schema, from: &str, to: &str) -> Verdict<()> {
         return Err(Fault::new(format!("there is a table {to} already"), "choose another name"));
     }
     schema.must_be_free(to)?;
+    let follow = |name: &mut String| {
+        if name == from {
+            to.clone_into(name);
+        }
+    };
     for table in schema.tables_mut() {
-        if table.name == from {
-            to.clone_into(&mut table.name);
-        }
-        for key in table.foreign_keys.iter_mut().filter(|key| key.parent == from) {
-            to.clone_into(&mut key.parent);
-        }
+        follow(&mut table.name);
+        table.parent.iter_mut().for_each(follow);
+        table.foreign_keys.iter_mut().for_each(|key| follow(&mut key.parent));
     }
+    schema.sequences_mut().iter_mut().filter_map(|sequence| sequence.owner.as_mut()).for_each(|owner| {
+        follow(&mut owner.0);
+    });
     Ok(())
 }
 
@@ -82,8 +142,88 @@ fn rename_column(schema: &mut Schema, table: &str, from: &str, to: &str) -> Verd
             rename(&mut index.mentions);
             index.key.iter_mut().for_each(rename);
         }
+        model.exclusions.iter_mut().for_each(|exclusion| rename(&mut exclusion.mentions));
         model.checks.iter_mut().for_each(|check| rename(&mut check.mentions));
         model.foreign_keys.iter_mut().for_each(|key| rename(&mut key.columns));
     }
+    for owner in schema.sequences_mut().iter_mut().filter_map(|sequence| sequence.owner.as_mut()) {
+        if owner.0 == table && owner.1 == from {
+            to.clone_into(&mut owner.1);
+        }
+    }
     Ok(())
+}
+
+/// Checks have one name in a partitioned table and its partitions; other constraints go by their own.
+fn rename_constraint(schema: &mut Schema, table: &str, from: &str, to: &str) -> Verdict<()> {
+    let model = schema.table(table)?;
+    if !model.constraints().any(|known| known == from) {
+        return Err(Fault::new(format!("table {table} has no constraint {from}"), "correct the name"));
+    }
+    constraint::free_constraint(to, table, schema)?;
+    if model.index_names().any(|index| index == from) {
+        schema.must_be_free(to)?;
+        rename_index(schema, from, to);
+        return Ok(());
+    }
+    for name in schema.family(table) {
+        let model = schema.table_mut(&name)?;
+        for check in model.checks.iter_mut().filter(|check| check.name == from) {
+            to.clone_into(&mut check.name);
+        }
+        if name == table {
+            for key in model.foreign_keys.iter_mut().filter(|key| key.name == from) {
+                to.clone_into(&mut key.name);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn rename_index(schema: &mut Schema, from: &str, to: &str) {
+    let follow = |name: &mut String| {
+        if name == from {
+            to.clone_into(name);
+        }
+    };
+    for table in schema.tables_mut() {
+        for key in &mut table.keys {
+            follow(&mut key.name);
+            key.attached.iter_mut().for_each(follow);
+        }
+        for index in &mut table.indexes {
+            follow(&mut index.name);
+            index.attached.iter_mut().for_each(follow);
+        }
+        table.exclusions.iter_mut().for_each(|exclusion| follow(&mut exclusion.name));
+    }
+}
+
+/// A plain database's defaults know their sequence by its number; those of shared tables know it by its name.
+fn rename_sequence(schema: &mut Schema, from: &str, to: &str) -> Verdict<(Vec<Sql>, Vec<crate::plan::Grant>)> {
+    schema.must_be_free(to)?;
+    let owner = schema.sequence(from).and_then(|sequence| sequence.owner.clone());
+    let draws = |table: &&Table| table.columns.iter().any(|column| column.draws.iter().any(|name| name == from));
+    let concerned = |table: &&Table| draws(table) || owner.as_ref().is_some_and(|owner| owner.0 == table.name);
+    let before: Vec<Table> = schema.tables().iter().filter(concerned).cloned().collect();
+    for sequence in schema.sequences_mut().iter_mut().filter(|sequence| sequence.name == from) {
+        to.clone_into(&mut sequence.name);
+    }
+    let call = |name: &str| format!("sindico.next_value({})", quote_literal(name));
+    let (mut change, mut names) = (Vec::new(), Vec::new());
+    for table in &before {
+        names.push(table.name.clone());
+        for column in &mut schema.table_mut(&table.name)?.columns {
+            let drawn = column.draws.iter_mut().filter(|name| *name == from);
+            if drawn.map(|name| to.clone_into(name)).count() == 0 {
+                continue;
+            }
+            let Some(default) = &column.default else { continue };
+            let sql = tree::write_expression(default)?.replace(&call(from), &call(to));
+            column.default = Some(tree::expression(&sql)?);
+            let (table, column) = (quote_ident(&table.name), quote_ident(&column.name));
+            change.push(Sql::Text(format!("ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {sql}")));
+        }
+    }
+    copy_view::around(&before, change, &names, schema)
 }

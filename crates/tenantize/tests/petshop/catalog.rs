@@ -12,7 +12,8 @@ pub(crate) async fn describe(client: &Client, schemas: &[&str]) -> Vec<String> {
         )
         SELECT format('column %s.%s %s not null %s default %s identity %s generated %s', t.relname, a.attname,
                       format_type(a.atttypid, a.atttypmod), a.attnotnull,
-                      regexp_replace(pg_get_expr(d.adbin, d.adrelid), '(public|global)\\.', '', 'g'),
+                      regexp_replace(regexp_replace(pg_get_expr(d.adbin, d.adrelid), '(public|global)\\.', '', 'g'),
+                                     'sindico.next_value\\((.*?)::text\\)', 'nextval(\\1::regclass)'),
                       a.attidentity, a.attgenerated)
         FROM tables t
         JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -30,7 +31,7 @@ pub(crate) async fn describe(client: &Client, schemas: &[&str]) -> Vec<String> {
         UNION ALL
         SELECT format('sequence %s of %s', c.relname, t.relname)
         FROM tables t
-        JOIN pg_depend d ON d.refobjid = t.oid AND d.deptype IN ('a', 'i')
+        JOIN pg_depend d ON d.refobjid = t.oid AND d.deptype = 'i'
         JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'
         ORDER BY 1";
     let rows = client.query(SQL, &[&schemas]).await.expect("the catalog");

@@ -60,8 +60,10 @@ impl Bench {
         let client = connect(self.config.clone().dbname(&name)).await;
         self.databases.push(name);
         let owner = quote_ident(&self.names.owner);
-        let setup =
-            format!("ALTER SCHEMA public OWNER TO {owner}; ALTER SCHEMA global OWNER TO {owner}; SET ROLE {owner}");
+        let setup = format!(
+            "ALTER SCHEMA public OWNER TO {owner}; ALTER SCHEMA global OWNER TO {owner};
+                 ALTER SCHEMA sindico_copy OWNER TO {owner}; SET ROLE {owner}"
+        );
         client.batch_execute(&format!("{SETUP} {setup}")).await.expect("the schemas");
         client
     }
@@ -70,8 +72,23 @@ impl Bench {
         let database = format!("{}_{database}", self.names.database);
         let role = Role::new(tenant, access).to_string();
         let client = connect(self.config.clone().dbname(database).user(role).password("secret")).await;
-        client.batch_execute("SET search_path = public, global").await.expect("search_path");
+        let path = format!("SET search_path = \"s_{}\", public, global, extensions", tenant.hex());
+        client.batch_execute(&path).await.expect("search_path");
         client
+    }
+
+    /// What a tenant that shares tables has of its own; the connection is the owner's.
+    async fn sequences(&self, shared: &Client, tenant: TenantId, plan: &Plan) {
+        let (schema, owner) = (format!("s_{}", tenant.hex()), quote_ident(&self.names.owner));
+        let roles = [Access::ReadWrite, Access::ReadOnly].map(|access| Role::new(tenant, access).to_string());
+        let setup = format!(
+            "RESET ROLE; CREATE SCHEMA {schema} AUTHORIZATION {owner}; \
+             GRANT USAGE ON SCHEMA {schema} TO {}; SET ROLE {owner}; SET search_path = {schema}",
+            roles.map(|role| quote_ident(&role)).join(", ")
+        );
+        shared.batch_execute(&setup).await.expect("the tenant's schema");
+        run(shared, &plan.shared_tenant_ddl(tenant)).await;
+        shared.batch_execute("SET search_path = public, global, extensions").await.expect("search_path");
     }
 
     async fn clear(self) {
@@ -89,10 +106,14 @@ impl Bench {
 const SETUP: &str = "
     CREATE SCHEMA global;
     CREATE SCHEMA sindico;
-    GRANT USAGE ON SCHEMA global, sindico TO PUBLIC;
+    CREATE SCHEMA sindico_copy;
+    CREATE SCHEMA extensions;
+    GRANT USAGE ON SCHEMA global, sindico, sindico_copy, extensions TO PUBLIC;
     CREATE FUNCTION sindico.current_tenant() RETURNS uuid LANGUAGE sql STABLE
         RETURN CASE WHEN session_user ~ '^[rt]_[0-9a-f]{32}$' THEN substr(session_user, 3)::uuid END;
-    SET search_path = public, global;";
+    CREATE FUNCTION sindico.next_value(sequence text) RETURNS bigint LANGUAGE sql VOLATILE SECURITY DEFINER
+        RETURN nextval(format('%I.%I', 's_' || replace(sindico.current_tenant()::text, '-', ''), sequence)::regclass);
+    SET search_path = public, global, extensions;";
 
 async fn connect(config: &Config) -> Client {
     let (client, connection) = config.connect(NoTls).await.expect("a connection");
@@ -150,6 +171,7 @@ async fn tenants_share_tables_and_see_their_own_rows() {
     let first = bench.tenant(&rw, &ro).await;
     let second = bench.tenant(&rw, &ro).await;
     for tenant in [first, second] {
+        bench.sequences(&shared, tenant, &plan).await;
         let client = bench.login("shop", tenant, Access::ReadWrite).await;
         run(&client, &plan.shared_tenant_seed()).await;
         // A second time: what the seed guards with ON CONFLICT stays as it is.
@@ -173,8 +195,9 @@ async fn tenants_share_tables_and_see_their_own_rows() {
     let client = bench.login("shop", first, Access::ReadWrite).await;
     for (refused, why) in [
         ("INSERT INTO breeds (species_id, name) VALUES (1, 'x')", "permission denied"),
-        ("SELECT setval('clients_id_seq', 1)", "permission denied"),
-        ("SELECT last_value FROM clients_id_seq", "permission denied"),
+        ("SELECT setval('public.clients_id_seq', 1)", "permission denied"),
+        ("SELECT last_value FROM public.clients_id_seq", "permission denied"),
+        ("INSERT INTO clients (id, name, email) VALUES (7, 'x', 'x@example.com')", "cannot insert a non-DEFAULT value"),
         ("TRUNCATE clients", "permission denied"),
         ("UPDATE clients SET tenant_id = gen_random_uuid()", "row-level security"),
         ("INSERT INTO clients (name, email) VALUES ('x', 'ANA.SOUZA@example.com')", "clients_lower_idx"),
@@ -185,7 +208,11 @@ async fn tenants_share_tables_and_see_their_own_rows() {
     }
 
     // A child of another tenant's parent: the row is there, and for this tenant it is not.
-    let theirs = format!("SELECT min(id) FROM clients WHERE tenant_id = '{second}'");
+    let other = bench.login("shop", second, Access::ReadWrite).await;
+    other.batch_execute("INSERT INTO clients (name, phone) VALUES ('One more', '555 0100')").await.expect("a client");
+    assert_eq!(number(&other, "SELECT lastval()").await, number(&client, "SELECT max(id) + 1 FROM clients").await);
+    drop(other);
+    let theirs = format!("SELECT max(id) FROM clients WHERE tenant_id = '{second}'");
     let theirs = number(&shared, &theirs).await;
     let sql = format!("INSERT INTO animals (client_id, species_id, name) VALUES ({theirs}, 1, 'Spy')");
     let error = client.batch_execute(&sql).await.expect_err("another tenant's client");

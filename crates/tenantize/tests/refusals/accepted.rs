@@ -68,16 +68,6 @@ fn the_schema_public_is_taken_off() {
 }
 
 #[test]
-fn numbers_are_counted_by_large_sequences_or_in_global_tables() {
-    for text in [
-        "CREATE TABLE t (id serial, a bigserial, b int GENERATED ALWAYS AS IDENTITY (CACHE 10));",
-        "-- sindico: global\nCREATE TABLE t (id smallserial, a smallint GENERATED ALWAYS AS IDENTITY (MAXVALUE 9 CYCLE));",
-    ] {
-        assert!(plan(text, "").is_ok(), "{text}");
-    }
-}
-
-#[test]
 fn tables_without_any_key_get_an_index_on_the_tenant() {
     let plan = plan("CREATE TABLE t (a int);\nCREATE TABLE u (a int);\nCREATE INDEX ON u (a);", "")
         .unwrap_or_else(|refusals| panic!("{refusals}"));
