@@ -15,6 +15,7 @@ use pg_query::{NodeEnum, protobuf as pb};
 use crate::plan::Scope;
 use crate::refusal::Verdict;
 use crate::schema::{Schema, Table};
+use crate::tree::TENANT_ID;
 
 pub(crate) mod edit;
 pub(crate) mod model;
@@ -22,9 +23,15 @@ pub(crate) mod model;
 mod channel;
 mod copy;
 mod expression;
+mod group_by;
+mod insert;
 mod on_conflict;
+mod qualifier;
 mod query;
 mod refused;
+mod sequence;
+mod source;
+mod star;
 mod truncate;
 
 pub(crate) use edit::Edit;
@@ -58,7 +65,8 @@ pub(crate) fn statement(
     model: &Schema,
     flavour: Flavour,
 ) -> Verdict<Vec<Edit>> {
-    let mut adapter = Adapter { text, model, flavour, edits: Vec::new(), shadows: Vec::new() };
+    let mut adapter =
+        Adapter { text, model, flavour, edits: Vec::new(), shadows: Vec::new(), counted: false, in_from: false };
     for raw in statements {
         if let Some(node) = &raw.stmt {
             adapter.top(node, span(text, raw))?;
@@ -73,8 +81,19 @@ struct Adapter<'a> {
     model: &'a Schema,
     flavour: Flavour,
     edits: Vec<Edit>,
-    /// Names of WITH queries that are visible at this point.
-    shadows: Vec<&'a str>,
+    /// The WITH queries that are visible at this point, the innermost last.
+    shadows: Vec<Shadow<'a>>,
+    /// Whether it matters how many columns the query at hand gives.
+    counted: bool,
+    /// Whether the call at hand gives rows rather than a value.
+    in_from: bool,
+}
+
+/// A WITH query.
+struct Shadow<'a> {
+    name: &'a str,
+    /// `None` inside itself.
+    query: Option<&'a pb::Node>,
 }
 
 /// A statement's bytes, up to its semicolon.
@@ -117,7 +136,7 @@ impl<'a> Adapter<'a> {
             return None;
         }
         match relation.schemaname.as_str() {
-            "" if self.shadows.contains(&relation.relname.as_str()) => None,
+            "" if self.shadows.iter().any(|shadow| shadow.name == relation.relname) => None,
             "" | "public" => self.model.find(&relation.relname),
             _ => None,
         }

@@ -299,3 +299,11 @@ pub(crate) fn name_parts(text: &str, start: usize) -> Vec<Token> {
     }
     parts
 }
+
+/// The name that a word stands for: unquoted ones in lower case, as far as ASCII goes.
+pub(crate) fn name_of(word: &str) -> String {
+    match word.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"').unwrap_or(quoted).replace("\"\"", "\""),
+        None => word.to_ascii_lowercase(),
+    }
+}

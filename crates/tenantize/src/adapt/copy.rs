@@ -20,7 +20,10 @@ impl<'a> Adapter<'a> {
         }
         self.expression(copy.where_clause.as_deref())?;
         let Some(relation) = &copy.relation else { return Ok(()) };
-        let Some(table) = self.target(relation) else { return Ok(()) };
+        let Some(table) = self.target(relation) else {
+            self.relation(relation);
+            return Ok(());
+        };
         // Files and programs of the server are refused by the server, for the table that the client named.
         if copy.is_program || !copy.filename.is_empty() {
             return Ok(());

@@ -44,7 +44,14 @@ impl<'a> Adapter<'a> {
                 self.expression(indices.lidx.as_deref())?;
                 self.expression(indices.uidx.as_deref())
             }
-            NodeEnum::TypeCast(cast) => self.expression(cast.arg.as_deref()),
+            NodeEnum::TypeCast(cast) => {
+                self.cast(cast);
+                self.expression(cast.arg.as_deref())
+            }
+            NodeEnum::ColumnRef(column) => {
+                self.column(column);
+                Ok(())
+            }
             NodeEnum::FuncCall(call) => self.call(call),
             NodeEnum::SortBy(sort) => self.expression(sort.node.as_deref()),
             NodeEnum::WindowDef(window) => self.window(window),
@@ -53,7 +60,8 @@ impl<'a> Adapter<'a> {
             NodeEnum::MultiAssignRef(assign) => self.expression(assign.source.as_deref()),
             NodeEnum::SubLink(link) => {
                 self.expression(link.testexpr.as_deref())?;
-                link.subselect.as_deref().map_or(Ok(()), |query| self.query(query))
+                let counted = link.sub_link_type() != pb::SubLinkType::ExistsSublink;
+                link.subselect.as_deref().map_or(Ok(()), |query| self.counting(counted, |this| this.query(query)))
             }
             NodeEnum::XmlExpr(expr) => {
                 self.expressions(&expr.named_args)?;
@@ -66,7 +74,14 @@ impl<'a> Adapter<'a> {
     }
 
     pub(super) fn call(&mut self, call: &'a pb::FuncCall) -> Verdict<()> {
-        self.expressions(&call.args)?;
+        self.routine(call);
+        if !self.sequence_call(call) {
+            self.named_relation(call);
+            let in_from = std::mem::replace(&mut self.in_from, false);
+            let done = self.expressions(&call.args);
+            self.in_from = in_from;
+            done?;
+        }
         self.expressions(&call.agg_order)?;
         self.expression(call.agg_filter.as_deref())?;
         call.over.as_deref().map_or(Ok(()), |window| self.window(window))

@@ -2,9 +2,8 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Adapter, Edit, place};
+use super::{Adapter, Edit, TENANT_ID, place};
 use crate::refusal::Verdict;
-use crate::tree::TENANT_ID;
 
 impl<'a> Adapter<'a> {
     pub(super) fn on_conflict(

@@ -2,7 +2,7 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::Adapter;
+use super::{Adapter, Shadow};
 use crate::refusal::Verdict;
 
 impl<'a> Adapter<'a> {
@@ -21,15 +21,20 @@ impl<'a> Adapter<'a> {
         Ok(())
     }
 
-    pub(super) fn select(&mut self, select: &'a pb::SelectStmt) -> Verdict<()> {
+    fn select(&mut self, select: &'a pb::SelectStmt) -> Verdict<()> {
         let visible = self.shadows.len();
-        self.with(select.with_clause.as_ref())?;
-        for arm in [&select.larg, &select.rarg].into_iter().flatten() {
-            self.select(arm)?;
-        }
-        self.expressions(&select.distinct_clause)?;
-        self.targets(&select.target_list)?;
+        let arms = [select.larg.as_deref(), select.rarg.as_deref()];
+        let counted = self.counted || arms.iter().any(Option::is_some);
+        self.counting(counted, |this| {
+            this.with(select.with_clause.as_ref())?;
+            arms.into_iter().flatten().try_for_each(|arm| this.select(arm))
+        })?;
+        self.stars(&select.target_list, &select.from_clause, None);
+        self.results(&select.target_list)?;
         self.from(&select.from_clause)?;
+        self.group_by(select);
+        let counted = std::mem::replace(&mut self.counted, false);
+        self.expressions(&select.distinct_clause)?;
         self.expression(select.where_clause.as_deref())?;
         self.expressions(&select.group_clause)?;
         self.expression(select.having_clause.as_deref())?;
@@ -38,39 +43,45 @@ impl<'a> Adapter<'a> {
         self.expressions(&select.sort_clause)?;
         self.expression(select.limit_offset.as_deref())?;
         self.expression(select.limit_count.as_deref())?;
+        self.counted = counted;
         self.shadows.truncate(visible);
         Ok(())
     }
 
     fn insert(&mut self, insert: &'a pb::InsertStmt) -> Verdict<()> {
-        self.with(insert.with_clause.as_ref())?;
+        self.counting(true, |this| {
+            this.with(insert.with_clause.as_ref())?;
+            insert.select_stmt.as_deref().map_or(Ok(()), |source| this.query(source))
+        })?;
+        self.relations(insert.relation.as_ref());
         self.targets(&insert.cols)?;
-        if let Some(source) = insert.select_stmt.as_deref() {
-            self.query(source)?;
-        }
+        self.insert_columns(insert);
         if let Some(conflict) = insert.on_conflict_clause.as_deref() {
             self.on_conflict(insert, conflict)?;
         }
-        self.returning(insert.returning_clause.as_ref())
+        self.returning(insert.returning_clause.as_ref(), insert.relation.as_ref(), &[])
     }
 
     fn update(&mut self, update: &'a pb::UpdateStmt) -> Verdict<()> {
         self.with(update.with_clause.as_ref())?;
+        self.relations(update.relation.as_ref());
         self.targets(&update.target_list)?;
         self.from(&update.from_clause)?;
         self.expression(update.where_clause.as_deref())?;
-        self.returning(update.returning_clause.as_ref())
+        self.returning(update.returning_clause.as_ref(), update.relation.as_ref(), &update.from_clause)
     }
 
     fn delete(&mut self, delete: &'a pb::DeleteStmt) -> Verdict<()> {
         self.with(delete.with_clause.as_ref())?;
+        self.relations(delete.relation.as_ref());
         self.from(&delete.using_clause)?;
         self.expression(delete.where_clause.as_deref())?;
-        self.returning(delete.returning_clause.as_ref())
+        self.returning(delete.returning_clause.as_ref(), delete.relation.as_ref(), &delete.using_clause)
     }
 
     fn merge(&mut self, merge: &'a pb::MergeStmt) -> Verdict<()> {
         self.with(merge.with_clause.as_ref())?;
+        self.relations(merge.relation.as_ref());
         self.from(merge.source_relation.as_deref())?;
         self.expression(merge.join_condition.as_deref())?;
         for when in &merge.merge_when_clauses {
@@ -80,7 +91,7 @@ impl<'a> Adapter<'a> {
                 self.expressions(&when.values)?;
             }
         }
-        self.returning(merge.returning_clause.as_ref())
+        merge.returning_clause.as_ref().map_or(Ok(()), |clause| self.results(&clause.exprs))
     }
 
     /// A WITH query sees those before it, and with RECURSIVE all of them and itself.
@@ -91,13 +102,13 @@ impl<'a> Adapter<'a> {
             _ => None,
         });
         if clause.recursive {
-            self.shadows.extend(queries.clone().map(|cte| cte.ctename.as_str()));
+            self.shadows.extend(queries.clone().map(|cte| Shadow { name: &cte.ctename, query: None }));
         }
         for cte in queries {
             if let Some(query) = cte.ctequery.as_deref() {
                 self.query(query)?;
             }
-            self.shadows.push(&cte.ctename);
+            self.shadows.push(Shadow { name: &cte.ctename, query: cte.ctequery.as_deref() });
         }
         Ok(())
     }
@@ -109,12 +120,21 @@ impl<'a> Adapter<'a> {
 
     fn source(&mut self, item: &'a pb::Node) -> Verdict<()> {
         match &item.node {
+            Some(NodeEnum::RangeVar(relation)) => {
+                self.relation(relation);
+                Ok(())
+            }
             Some(NodeEnum::JoinExpr(join)) => {
                 self.from([join.larg.as_deref(), join.rarg.as_deref()].into_iter().flatten())?;
                 self.expression(join.quals.as_deref())
             }
             Some(NodeEnum::RangeSubselect(sub)) => sub.subquery.as_deref().map_or(Ok(()), |query| self.query(query)),
-            Some(NodeEnum::RangeFunction(function)) => self.expressions(&function.functions),
+            Some(NodeEnum::RangeFunction(function)) => {
+                let before = std::mem::replace(&mut self.in_from, true);
+                let done = self.expressions(&function.functions);
+                self.in_from = before;
+                done
+            }
             Some(NodeEnum::RangeTableSample(sample)) => {
                 self.from(sample.relation.as_deref())?;
                 self.expressions(&sample.args)?;
@@ -128,8 +148,41 @@ impl<'a> Adapter<'a> {
         }
     }
 
-    fn returning(&mut self, clause: Option<&'a pb::ReturningClause>) -> Verdict<()> {
-        clause.map_or(Ok(()), |clause| self.targets(&clause.exprs))
+    fn returning(
+        &mut self,
+        clause: Option<&'a pb::ReturningClause>,
+        target: Option<&'a pb::RangeVar>,
+        from: &'a [pb::Node],
+    ) -> Verdict<()> {
+        let Some(clause) = clause else { return Ok(()) };
+        self.stars(&clause.exprs, from, target);
+        self.results(&clause.exprs)
+    }
+
+    fn relations(&mut self, relation: Option<&'a pb::RangeVar>) {
+        if let Some(relation) = relation {
+            self.relation(relation);
+        }
+    }
+
+    /// Does something where stars count, or where they do not.
+    pub(super) fn counting(&mut self, counted: bool, work: impl FnOnce(&mut Self) -> Verdict<()>) -> Verdict<()> {
+        let before = std::mem::replace(&mut self.counted, counted);
+        let done = work(self);
+        self.counted = before;
+        done
+    }
+
+    /// Columns of a result: one whose expression becomes another keeps its name.
+    fn results(&mut self, targets: &'a [pb::Node]) -> Verdict<()> {
+        for target in targets {
+            if let Some(NodeEnum::ResTarget(target)) = &target.node
+                && target.name.is_empty()
+            {
+                self.keep_name(target);
+            }
+        }
+        self.targets(targets)
     }
 
     /// Columns of a result, or columns that get values.
@@ -137,7 +190,7 @@ impl<'a> Adapter<'a> {
         for target in targets {
             if let Some(NodeEnum::ResTarget(target)) = &target.node {
                 self.expressions(&target.indirection)?;
-                self.expression(target.val.as_deref())?;
+                self.counting(false, |this| this.expression(target.val.as_deref()))?;
             }
         }
         Ok(())

@@ -1,0 +1,35 @@
+//! `INSERT INTO t VALUES (…)`: columns that were added later stand after `tenant_id` where tables are shared.
+
+use domain::quote_ident;
+use pg_query::protobuf as pb;
+
+use super::model::has_late_columns;
+use super::{Adapter, Edit, place};
+use crate::lex::{self, Kind, Lexer};
+
+impl<'a> Adapter<'a> {
+    /// Adds the columns that the values are for by their order.
+    pub(super) fn insert_columns(&mut self, insert: &'a pb::InsertStmt) {
+        let Some(relation) = insert.relation.as_ref().filter(|_| insert.cols.is_empty()) else { return };
+        let Some(table) = self.target(relation).filter(|table| has_late_columns(table)) else { return };
+        let Some(width) = insert.select_stmt.as_deref().and_then(|query| self.width(query)) else { return };
+        // With too many values the server has something to say about them.
+        if width == 0 || width > table.columns.len() {
+            return;
+        }
+        let columns: Vec<String> = table.column_names().take(width).map(quote_ident).collect();
+        if let Some(end) = self.target_end(relation) {
+            self.edits.push(Edit::insert(end, format!(" ({})", columns.join(", "))));
+        }
+    }
+
+    /// Behind the name of what is written, and its alias.
+    fn target_end(&self, relation: &pb::RangeVar) -> Option<usize> {
+        let end = lex::name_parts(self.text, place(relation.location)?).last()?.end;
+        if relation.alias.is_none() {
+            return Some(end);
+        }
+        let mut words = Lexer::from(self.text, end, true).filter(|token| token.kind != Kind::Other);
+        words.nth(1).map(|alias| alias.end)
+    }
+}
