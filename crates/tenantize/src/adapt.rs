@@ -112,12 +112,27 @@ impl<'a> Adapter<'a> {
             NodeEnum::ListenStmt(_) | NodeEnum::UnlistenStmt(_) | NodeEnum::NotifyStmt(_) => self.channel(kind, &span),
             NodeEnum::LockStmt(_) | NodeEnum::ExplainStmt(_) if self.shared() => Err(refused::shared(kind)),
             NodeEnum::CopyStmt(copy) => self.copy(copy),
-            NodeEnum::PrepareStmt(prepare) => self.within(prepare.query.as_deref()),
+            NodeEnum::PrepareStmt(prepare) => {
+                self.names_in(&prepare.argtypes);
+                self.within(prepare.query.as_deref())
+            }
             NodeEnum::DeclareCursorStmt(cursor) => self.within(cursor.query.as_deref()),
             NodeEnum::CreateTableAsStmt(create) => self.within(create.query.as_deref()),
             NodeEnum::ViewStmt(view) => self.within(view.query.as_deref()),
             NodeEnum::ExplainStmt(explain) => self.within(explain.query.as_deref()),
             NodeEnum::CallStmt(call) => call.funccall.as_deref().map_or(Ok(()), |call| self.call(call)),
+            NodeEnum::LockStmt(lock) => {
+                self.names_in(&lock.relations);
+                Ok(())
+            }
+            NodeEnum::VacuumStmt(vacuum) => {
+                self.names_in(&vacuum.rels);
+                Ok(())
+            }
+            NodeEnum::CreateStmt(create) => {
+                self.names_in(&create.table_elts);
+                Ok(())
+            }
             _ => self.query(node),
         }
     }
@@ -140,11 +155,6 @@ impl<'a> Adapter<'a> {
             "" | "public" => self.model.find(&relation.relname),
             _ => None,
         }
-    }
-
-    /// The same where its tenants share it.
-    fn shared_table(&self, relation: &pb::RangeVar) -> Option<&'a Table> {
-        self.table(relation).filter(|table| self.shared() && table.scope == Scope::Tenant)
     }
 
     /// A table that tenants share, as what a statement writes: WITH queries are never written.

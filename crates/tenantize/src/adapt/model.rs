@@ -48,38 +48,73 @@ impl Schema {
     /// Where a sequence of the app's is; `None` if it has none of this name.
     fn sequence_home(&self, name: &str, isolation: Isolation) -> Option<Home> {
         let scope = self.sequence(name)?.scope;
-        Some(match (scope, isolation) {
-            (Scope::Global, _) => Home::Global,
-            (Scope::Tenant, Isolation::Shared) => Home::Path,
-            (Scope::Tenant, _) => Home::Own,
-        })
+        Some(if scope == Scope::Tenant && isolation == Isolation::Shared { Home::Path } else { home_of(scope) })
     }
 
-    /// Where a table, view or sequence is that the app calls `public.name`.
+    /// Where a table, view, index or sequence is that the app calls `public.name`; `None` if it has none of this name.
     pub(super) fn relation_home(&self, name: &str, isolation: Isolation) -> Option<Home> {
-        match self.find(name).map(|table| table.scope) {
-            Some(Scope::Global) => Some(Home::Global),
-            Some(Scope::Tenant) => Some(Home::Own),
-            None => self.sequence_home(name, isolation),
-        }
+        let indexed = |table: &&Table| {
+            table.keys.iter().any(|key| key.name == name) || table.indexes.iter().any(|index| index.name == name)
+        };
+        self.find(name)
+            .map(|table| home_of(table.scope))
+            .or_else(|| self.objects.find_view(name).map(|_| Home::Own))
+            .or_else(|| self.sequence_home(name, isolation))
+            .or_else(|| self.tables().iter().find(indexed).map(|table| home_of(table.scope)))
     }
 
     /// Where a type is that the app calls `public.name`; that of an extension if it is none of the app's.
     pub(super) fn type_home(&self, name: &str) -> Home {
-        match self.find(name).map(|table| table.scope) {
-            Some(Scope::Global) => Home::Global,
-            Some(Scope::Tenant) => Home::Own,
-            None => Home::Path,
-        }
+        self.find(name)
+            .map(|table| table.scope)
+            .or_else(|| self.objects.find_type(name).map(|known| known.scope))
+            .map(home_of)
+            .or_else(|| self.objects.find_view(name).map(|_| Home::Own))
+            .unwrap_or(Home::Path)
     }
 
     /// Where a function is that the app calls `public.name`; that of an extension if it is none of the app's.
-    pub(super) fn routine_home(&self, _name: &str) -> Home {
-        Home::Path
+    pub(super) fn routine_home(&self, name: &str) -> Home {
+        self.objects.routines_called(name).next().map_or(Home::Path, |routine| home_of(routine.scope))
+    }
+
+    /// The names of what the app may call `public.name`.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let objects = &self.objects;
+        let types = objects.types.iter().map(|known| &known.name);
+        let views = objects.views.iter().map(|view| &view.name);
+        let routines = objects.routines.iter().map(|routine| &routine.name);
+        let tables = self.tables().iter().map(|table| &table.name);
+        tables.chain(types).chain(views).chain(routines).map(String::as_str)
+    }
+
+    /// Where all is that the app calls `public.name`; `None` if it is in several places.
+    pub(crate) fn all_homes(&self, name: &str, isolation: Isolation) -> Option<Home> {
+        let named = |kind: Home| Some(kind).filter(|home| *home != Home::Path);
+        let homes = [self.relation_home(name, isolation), named(self.type_home(name)), named(self.routine_home(name))];
+        let mut homes = homes.into_iter().flatten();
+        let first = homes.next()?;
+        homes.all(|home| home == first).then_some(first)
+    }
+
+    /// Whether something that the app calls `public.name` is elsewhere even where it has a database of its own.
+    pub(crate) fn has_strangers(&self) -> bool {
+        let objects = &self.objects;
+        let tables = self.tables().iter().map(|table| table.scope);
+        let scopes = tables.chain(objects.types.iter().map(|known| known.scope));
+        !objects.extensions.is_empty()
+            || scopes.chain(objects.routines.iter().map(|routine| routine.scope)).any(|scope| scope == Scope::Global)
+    }
+}
+
+fn home_of(scope: Scope) -> Home {
+    match scope {
+        Scope::Global => Home::Global,
+        Scope::Tenant => Home::Own,
     }
 }
 
 /// Whether a column of the table stands after `tenant_id` where tenants share it, because it was added later.
-pub(super) fn has_late_columns(table: &Table) -> bool {
+pub(crate) fn has_late_columns(table: &Table) -> bool {
     !table.tenant_is_last()
 }

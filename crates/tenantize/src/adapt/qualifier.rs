@@ -56,6 +56,20 @@ impl<'a> Adapter<'a> {
         }
     }
 
+    /// The names in a list of a statement that is no query.
+    pub(super) fn names_in(&mut self, nodes: &'a [pb::Node]) {
+        for node in nodes {
+            match &node.node {
+                Some(NodeEnum::RangeVar(relation)) => self.relation(relation),
+                Some(NodeEnum::TypeName(type_name)) => self.type_name(type_name),
+                Some(NodeEnum::VacuumRelation(vacuum)) => vacuum.relation.iter().for_each(|name| self.relation(name)),
+                Some(NodeEnum::TableLikeClause(like)) => like.relation.iter().for_each(|name| self.relation(name)),
+                Some(NodeEnum::ColumnDef(column)) => column.type_name.iter().for_each(|name| self.type_name(name)),
+                _ => {}
+            }
+        }
+    }
+
     /// Changes the schema of a name that begins at a place.
     fn requalify(&mut self, location: i32, home: Option<Home>) {
         let parts = place(location).map(|at| lex::name_parts(self.text, at)).unwrap_or_default();

@@ -26,6 +26,13 @@ impl<'a> Adapter<'a> {
                 "truncate it in a statement of its own",
             ));
         }
+        let divided = |relation: &&&pb::RangeVar| !relation.inh && self.target(relation).is_some_and(|t| t.partitioned);
+        if let Some(divided) = shared.iter().find(divided) {
+            return Err(Fault::new(
+                format!("TRUNCATE ONLY is not for {}, whose rows are all in its partitions", divided.relname),
+                "leave ONLY out, or truncate the partitions",
+            ));
+        }
         let tables: Vec<String> = shared.iter().map(|relation| quote_literal(&relation.relname)).collect();
         let cascade = truncate.behavior() == pb::DropBehavior::DropCascade;
         let call = format!("CALL sindico.truncate(ARRAY[{}], {}, {cascade})", tables.join(", "), truncate.restart_seqs);

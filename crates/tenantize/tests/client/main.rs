@@ -4,7 +4,10 @@ use domain::Isolation;
 use tenantize::client::{Rules, Slots, Verdict};
 use tenantize::{Plan, Sources, SqlFile};
 
+mod grouping;
+mod schema;
 mod shared;
+mod stars;
 
 const SLOTS: Slots<'_> = Slots { schema: "t_1", channel_prefix: "n_0_" };
 

@@ -164,3 +164,34 @@ fn ordinary_statements_are_not_read() {
         assert!(!rules.concerns(sql.as_bytes()), "{sql}");
     }
 }
+
+#[test]
+fn values_are_for_the_columns_that_the_app_sees_in_order() {
+    let rules = rules(
+        "CREATE TABLE t (a int); ALTER TABLE t ADD COLUMN b int; ALTER TABLE t ADD COLUMN c int; CREATE TABLE u (a int)",
+        Isolation::Shared,
+    );
+    for (sql, expected) in [
+        ("INSERT INTO t VALUES (1, 2), ($1, DEFAULT)", r#"INSERT INTO t ("a", "b") VALUES (1, 2), ($1, DEFAULT)"#),
+        (
+            "INSERT INTO public.t AS x OVERRIDING USER VALUE (SELECT * FROM t)",
+            r#"INSERT INTO public.t AS x ("a", "b", "c") OVERRIDING USER VALUE (SELECT "t"."a", "t"."b", "t"."c" FROM t)"#,
+        ),
+        (
+            "WITH q AS (SELECT * FROM (VALUES (1, 2)) v (i, j)) INSERT INTO t TABLE q",
+            r#"WITH q AS (SELECT * FROM (VALUES (1, 2)) v (i, j)) INSERT INTO t ("a", "b") TABLE q"#,
+        ),
+    ] {
+        assert_eq!(rewritten(&rules, sql), expected);
+    }
+    for sql in [
+        "INSERT INTO t (a) VALUES (1)",
+        "INSERT INTO t DEFAULT VALUES",
+        "INSERT INTO u VALUES (1)",
+        "INSERT INTO t VALUES (1, 2, 3, 4)",
+    ] {
+        assert_eq!(rules.rewrite(sql, true), Verdict::Unchanged, "{sql}");
+    }
+    assert!(!rules.concerns(b"INSERT INTO t (a, b) VALUES (1, 2)"));
+    assert!(!rules.concerns(b"insert into \"t\" as x (\"a\") select 1"));
+}
