@@ -42,6 +42,11 @@ impl Catalog {
         self.lock("cluster", cluster.as_str().as_bytes()).await
     }
 
+    /// Takes the lock that lets one audit of the installation run at a time, or answers [`CatalogError::Busy`] at once.
+    pub async fn lock_audit(&self) -> Result<ChangeLock, CatalogError> {
+        self.lock("audit", b"").await
+    }
+
     async fn lock(&self, what: &'static str, name: &[u8]) -> Result<ChangeLock, CatalogError> {
         // PostgreSQL's advisory locks are numbers: 64 bits of a hash keep two things from meeting on one.
         let hash = digest(&SHA256, &[what.as_bytes(), name].concat());

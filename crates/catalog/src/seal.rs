@@ -5,9 +5,11 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{error::Unspecified, hmac};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use domain::Role;
+use domain::{AppName, Role, TenantId};
 use uuid::Uuid;
 use wire::scram::Verifier;
+
+use crate::proof::{ChannelKey, TokenKey};
 
 /// The one secret of an installation: 32 random bytes, kept outside the control database, so that a copy of the control
 /// database alone opens nothing.
@@ -56,6 +58,38 @@ impl MasterKey {
         HEXLOWER.encode(self.derive(&label).as_ref())
     }
 
+    /// The password of an app's dense login on a cluster, derived like those of tenants' roles. SQL that runs on the login
+    /// can change it (`ALTER ROLE … PASSWORD`), which stops new connections until it is given its own again and lets nobody
+    /// in: without a token the login sees no rows. A cluster whose `pg_hba.conf` has the login authenticate by certificate
+    /// or peer does not ask for it at all.
+    #[must_use]
+    pub fn dense_password(&self, cluster: Uuid, login: &str) -> String {
+        HEXLOWER.encode(self.derive(&format!("dense-password:{cluster}:{login}")).as_ref())
+    }
+
+    /// What a cluster keeps of [`MasterKey::dense_password`].
+    pub fn dense_verifier(&self, cluster: Uuid, login: &str) -> Result<Verifier, SealError> {
+        verifier(&self.dense_password(cluster, login))
+    }
+
+    /// The key that proves tenants on an app's dense login, one for each app and cluster.
+    #[must_use]
+    pub fn token_key(&self, cluster: Uuid, app: &AppName) -> TokenKey {
+        TokenKey::new(self.derived(&format!("token-key:{cluster}:{app}")))
+    }
+
+    /// The key that tenants' notification channels follow from, one for each app and cluster.
+    #[must_use]
+    pub fn channel_key(&self, cluster: Uuid, app: &AppName) -> ChannelKey {
+        ChannelKey::new(self.derived(&format!("channel-key:{cluster}:{app}")))
+    }
+
+    /// What stands before the name of a tenant's notification channels where it shares a database: 24 characters.
+    #[must_use]
+    pub fn channel_prefix(&self, cluster: Uuid, app: &AppName, tenant: TenantId) -> String {
+        self.channel_key(cluster, app).prefix(tenant)
+    }
+
     /// A name for this installation that tells nothing of the key, for marking what is ours on a cluster.
     #[must_use]
     pub fn installation(&self) -> String {
@@ -65,9 +99,7 @@ impl MasterKey {
     /// What a cluster keeps of [`MasterKey::role_password`]. Handing PostgreSQL the verifier instead of the password keeps
     /// the password out of its logs.
     pub fn role_verifier(&self, cluster: Uuid, role: Role) -> Result<Verifier, SealError> {
-        let mut salt = [0; 16];
-        aws_lc_rs::rand::fill(&mut salt).map_err(|Unspecified| SealError::Random)?;
-        Ok(Verifier::derive(self.role_password(cluster, role), &salt, crate::SCRAM_ITERATIONS))
+        verifier(&self.role_password(cluster, role))
     }
 
     /// Seals a value for one place (AES-256-GCM, the place as additional data, the nonce in front).
@@ -98,9 +130,22 @@ impl MasterKey {
         RandomizedNonceKey::new(&AES_256_GCM, self.derive("seal").as_ref()).map_err(|Unspecified| SealError::Malformed)
     }
 
+    fn derived(&self, label: &str) -> [u8; 32] {
+        let mut key = [0; 32];
+        // HMAC-SHA-256 gives just as many bytes.
+        key.copy_from_slice(self.derive(label).as_ref());
+        key
+    }
+
     fn derive(&self, label: &str) -> hmac::Tag {
         hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.0), label.as_bytes())
     }
+}
+
+fn verifier(password: &str) -> Result<Verifier, SealError> {
+    let mut salt = [0; 16];
+    aws_lc_rs::rand::fill(&mut salt).map_err(|Unspecified| SealError::Random)?;
+    Ok(Verifier::derive(password, &salt, crate::SCRAM_ITERATIONS))
 }
 
 impl fmt::Debug for MasterKey {

@@ -38,6 +38,9 @@ impl AppName {
             schema_group: format!("app_{app}_schema"),
             own_rw: format!("app_{app}_own_rw"),
             own_ro: format!("app_{app}_own_ro"),
+            shared_login: format!("app_{app}_shared_login"),
+            definer: format!("app_{app}_definer"),
+            dense: format!("app_{app}_dense"),
         }
     }
 
@@ -50,7 +53,7 @@ impl AppName {
 
 validated_text!(AppName);
 
-/// Databases and roles that an app has once per cluster. No role here can log in.
+/// Databases and roles that an app has once per cluster. No role here but `dense` can log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedNames {
     /// Database of the tenants in `shared` and `schema`.
@@ -59,9 +62,9 @@ pub struct SharedNames {
     pub template: String,
     /// Owner of every table of the app, in whichever database.
     pub owner: String,
-    /// Grant group of `t_` roles in `shared`: reach the app's database, read and write the shared tables.
+    /// Grant group of `t_` roles in `shared`, and of the dense login: read and write the shared tables.
     pub shared_rw: String,
-    /// Grant group of `r_` roles in `shared`.
+    /// Grant group of `r_` roles in `shared`: read them.
     pub shared_ro: String,
     /// Grant group of both roles in `schema`: reach the app's database and its `global` tables, nothing more.
     pub schema_group: String,
@@ -69,13 +72,26 @@ pub struct SharedNames {
     pub own_rw: String,
     /// Grant group of `r_` roles in `database` and `cluster`.
     pub own_ro: String,
+    /// Grant group of both roles in `shared`, and not of the dense login: reach the app's database, and what is harmless
+    /// only for a login that serves one tenant.
+    pub shared_login: String,
+    /// Owner of the functions that may do more than their caller, of what they alone may read, and of tenants' sequences
+    /// in `shared`. Has no other right and no member.
+    pub definer: String,
+    /// The login that serves many tenants of `shared`, one after the other, each proven by a token.
+    pub dense: String,
 }
 
 impl SharedNames {
     /// Every group role, in the order of creation; the owner is not one of them.
     #[must_use]
-    pub fn groups(&self) -> [&str; 5] {
-        [&self.shared_rw, &self.shared_ro, &self.schema_group, &self.own_rw, &self.own_ro]
+    pub fn groups(&self) -> [&str; 6] {
+        [&self.shared_rw, &self.shared_ro, &self.schema_group, &self.own_rw, &self.own_ro, &self.shared_login]
+    }
+
+    /// Every role that the app has on a cluster.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        [self.dense.as_str(), &self.definer, &self.owner].into_iter().chain(self.groups())
     }
 }
 
@@ -89,7 +105,7 @@ mod tests {
         let tenant: TenantId = "0192f0c1-2345-7abc-8def-0123456789ab".parse().expect("an id");
         assert!(app.own_database(tenant).len() <= 63);
         let names = app.names();
-        for name in names.groups().into_iter().chain([names.owner.as_str(), &names.database, &names.template]) {
+        for name in names.roles().chain([names.database.as_str(), &names.template]) {
             assert!(name.len() <= 63, "{name}");
         }
     }

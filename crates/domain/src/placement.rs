@@ -30,9 +30,32 @@ impl Placement {
         Self { cluster, isolation, database, schema }
     }
 
-    /// The `search_path` under which the app's own names work: the tenant's tables, then the `global` ones.
+    /// The `search_path` under which the app's own names work: the tenant's sequences where tables are shared, its tables,
+    /// the `global` ones, and what extensions bring.
     #[must_use]
-    pub fn search_path(&self) -> String {
-        format!("{}, global", crate::quote_ident(&self.schema))
+    pub fn search_path(&self, tenant: TenantId) -> String {
+        let schema = crate::quote_ident(&self.schema);
+        match self.isolation {
+            Isolation::Shared => {
+                format!("{}, {schema}, global, extensions", crate::quote_ident(&tenant.sequence_schema()))
+            }
+            Isolation::Schema | Isolation::Database | Isolation::Cluster => format!("{schema}, global, extensions"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_to_the_tenants_own_things_first() {
+        let tenant: TenantId = "0192f0c1-2345-7abc-8def-0123456789ab".parse().expect("an id");
+        let app: AppName = "petshop".parse().expect("a name");
+        let path = |isolation| Placement::of(tenant, &app, isolation, Uuid::nil()).search_path(tenant);
+        let hex = tenant.hex();
+        assert_eq!(path(Isolation::Shared), format!("\"s_{hex}\", \"public\", global, extensions"));
+        assert_eq!(path(Isolation::Schema), format!("\"t_{hex}\", global, extensions"));
+        assert_eq!(path(Isolation::Cluster), "\"public\", global, extensions");
     }
 }

@@ -24,6 +24,12 @@ impl Role {
         [Self::new(tenant, Access::ReadWrite), Self::new(tenant, Access::ReadOnly)]
     }
 
+    /// Whose role it is.
+    #[must_use]
+    pub const fn tenant(self) -> TenantId {
+        self.tenant
+    }
+
     /// What it may do.
     #[must_use]
     pub const fn access(self) -> Access {

@@ -32,6 +32,12 @@ impl TenantId {
     pub fn hex(self) -> String {
         self.0.simple().to_string()
     }
+
+    /// The schema of the tenant's own sequences, in the database whose tables it shares.
+    #[must_use]
+    pub fn sequence_schema(self) -> String {
+        format!("s_{}", self.0.simple())
+    }
 }
 
 impl fmt::Display for TenantId {

@@ -61,18 +61,19 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Rows or schema in the app's database.
+    /// Rows and sequences, or the schema, in the app's database.
     async fn erase_inside(&self, tenant: TenantId, placement: &Placement) -> Result<(), LifecycleError> {
         let inside = self.admin(placement.cluster, Some(&placement.database)).await?;
         inside.run("BEGIN").await?;
-        if placement.isolation == Isolation::Schema {
-            inside.run(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_ident(&placement.schema))).await?;
-            let left = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text)";
-            if inside.ask(left, &[&placement.schema]).await? {
-                return Err(LifecycleError::Unverified(format!("removal of the schema of tenant {tenant}")));
-            }
+        let schema = if placement.isolation == Isolation::Schema {
+            placement.schema.clone()
         } else {
             delete_rows(&inside, tenant).await?;
+            tenant.sequence_schema()
+        };
+        inside.run(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_ident(&schema))).await?;
+        if inside.ask("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text)", &[&schema]).await? {
+            return Err(LifecycleError::Unverified(format!("removal of the schema of tenant {tenant}")));
         }
         inside.run("COMMIT").await
     }

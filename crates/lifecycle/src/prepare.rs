@@ -9,12 +9,15 @@ use uuid::Uuid;
 use crate::server::Session;
 use crate::{Lifecycle, LifecycleError};
 
-/// Who a tenant is, for row-level security: whoever logged in. `session_user` is the one name that only a superuser can
-/// change. The body is parsed here and now (`RETURN`), so no search path can bend it later. Anybody who is no tenant gets
-/// NULL, which equals no `tenant_id` and is refused as one.
-const CURRENT_TENANT: &str = "
-    CREATE FUNCTION sindico.current_tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN CASE WHEN session_user::text ~ '^[tr]_[0-9a-f]{32}$' THEN substr(session_user::text, 3)::uuid END";
+mod ddl_guard;
+mod extensions;
+mod frame;
+mod functions;
+mod hardening;
+mod roles;
+mod secrets;
+
+pub(crate) use roles::membership;
 
 /// Which of an app's two databases.
 #[derive(Clone, Copy)]
@@ -50,8 +53,9 @@ impl Lifecycle {
                 return Err(LifecycleError::DatabaseTaken { cluster, database, app });
             }
         }
-        create_groups(&server, &names).await?;
+        roles::create_groups(&server, &names).await?;
         if !cluster.dedicated {
+            self.create_dense_login(&server, &names, cluster).await?;
             self.build_database(app, cluster, &server, Kind::Shared, plan).await?;
         }
         self.build_database(app, cluster, &server, Kind::Template, plan).await?;
@@ -71,8 +75,7 @@ impl Lifecycle {
         let left_over = server.ask(LEFT_OVER, &[&names.database, &names.template]).await?;
         if !left_over {
             self.drop_rehearsed(&server, app, cluster.id).await?;
-            let roles = [names.owner.as_str()].into_iter().chain(names.groups());
-            let list = roles.map(quote_ident).collect::<Vec<_>>().join(", ");
+            let list = names.roles().map(quote_ident).collect::<Vec<_>>().join(", ");
             server.run(&format!("DROP ROLE IF EXISTS {list}")).await?;
         }
         Ok(())
@@ -123,8 +126,17 @@ impl Lifecycle {
             format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' CONNECTION LIMIT 0", quote_ident(&building));
         server.run(&create).await?;
         let inside = self.admin(cluster.id, Some(&building)).await?;
-        inside.run(&frame(&building, &names, kind)).await?;
+        inside.run(&frame::open(&building, &names, kind)).await?;
+        extensions::create(&inside, plan, cluster.name.as_str()).await?;
+        inside.run(&frame::hand_over(&names)).await?;
         inside.run_app(&statements(plan, &names, kind)).await?;
+        inside.run("RESET ROLE; RESET search_path").await?;
+        if matches!(kind, Kind::Shared) {
+            self.store_keys(&inside, app, cluster).await?;
+            secrets::record_sequences(&inside, plan).await?;
+        }
+        hardening::apply(&inside, &names, kind).await?;
+        ddl_guard::install(&inside, &names).await?;
         inside.run("COMMIT").await?;
         inside.close().await;
         let (from, to) = (quote_ident(&building), quote_ident(database));
@@ -154,55 +166,8 @@ impl Lifecycle {
     }
 }
 
-/// Ours can neither log in nor do anything by themselves.
-const POWERFUL: &str = "
-    SELECT rolcanlogin OR rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication
-    FROM pg_roles WHERE rolname = $1";
-
+/// Either database.
 const LEFT_OVER: &str = "SELECT EXISTS (SELECT FROM pg_database WHERE datname IN ($1, $2))";
-
-async fn create_groups(server: &Session, names: &SharedNames) -> Result<(), LifecycleError> {
-    for role in [names.owner.as_str()].into_iter().chain(names.groups()) {
-        if !server.ask("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", &[&role]).await? {
-            server.run(&format!("CREATE ROLE {} NOLOGIN", quote_ident(role))).await?;
-        } else if server.ask(POWERFUL, &[&role]).await? {
-            return Err(LifecycleError::BadCluster(format!(
-                "the server has a role \"{role}\" that may do more than a group of síndico's; rename it"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Everything around the app's own statements, up to the moment when its owner takes over; the transaction stays open.
-fn frame(database: &str, names: &SharedNames, kind: Kind) -> String {
-    let owner = quote_ident(&names.owner);
-    let database = quote_ident(database);
-    let (rw, ro) = match kind {
-        Kind::Shared => (quote_ident(&names.shared_rw), quote_ident(&names.shared_ro)),
-        Kind::Template => (quote_ident(&names.own_rw), quote_ident(&names.own_ro)),
-    };
-    let mut sql = format!(
-        "BEGIN;
-         REVOKE ALL ON DATABASE {database} FROM PUBLIC;
-         REVOKE ALL ON SCHEMA public FROM PUBLIC;
-         CREATE SCHEMA global;
-         GRANT USAGE, CREATE ON SCHEMA public, global TO {owner};
-         GRANT USAGE ON SCHEMA public, global TO {rw}, {ro};"
-    );
-    if matches!(kind, Kind::Shared) {
-        let schema_group = quote_ident(&names.schema_group);
-        sql.push_str(&format!(
-            "GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {rw}, {ro}, {schema_group};
-             GRANT USAGE ON SCHEMA global TO {schema_group};
-             CREATE SCHEMA sindico;
-             GRANT USAGE ON SCHEMA sindico TO {owner}, {rw}, {ro};
-             {CURRENT_TENANT};"
-        ));
-    }
-    sql.push_str(&format!("SET LOCAL ROLE {owner}; SET LOCAL search_path = public, global;"));
-    sql
-}
 
 fn statements(plan: &Plan, names: &SharedNames, kind: Kind) -> Vec<Statement> {
     let mut all = match kind {

@@ -3,26 +3,25 @@
 use domain::{Access, AppName, Isolation, Role, quote_ident, quote_literal};
 
 use crate::create_tenant::Site;
+use crate::prepare::membership;
 use crate::{Lifecycle, LifecycleError};
 
-/// The first version in which a membership can be inherited without being a role to `SET ROLE` to.
-const SET_OPTION: &str = "SELECT current_setting('server_version_num')::int >= 160000";
-
 impl Lifecycle {
-    /// Makes `t_…` and `r_…`, members of nothing but the app's grant group for the tenant's isolation; both or neither.
+    /// Makes `t_…` and `r_…`, members of nothing but the app's grant groups for the tenant's isolation; both or neither.
     pub(crate) async fn create_roles(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
         let Site { tenant, app, placement, .. } = *site;
         let server = self.builder(tenant, placement.cluster, None).await?;
-        let options = if server.ask(SET_OPTION, &[]).await? { " WITH INHERIT TRUE, SET FALSE" } else { "" };
+        let options = membership(&server).await?;
         let mut sql = String::from("BEGIN;");
         for role in Role::both(tenant) {
             let verifier = self.catalog.master().role_verifier(placement.cluster, role);
             let verifier = quote_literal(&verifier.map_err(catalog::CatalogError::from)?.to_string());
-            let group = quote_ident(&group(app, placement.isolation, role.access()));
+            let groups = groups(app, placement.isolation, role.access());
+            let groups = groups.iter().map(|group| quote_ident(group)).collect::<Vec<_>>().join(", ");
             sql.push_str(&format!(
                 "CREATE ROLE \"{role}\" LOGIN INHERIT NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION
                      PASSWORD {verifier};
-                 GRANT {group} TO \"{role}\"{options};"
+                 GRANT {groups} TO \"{role}\"{options};"
             ));
         }
         sql.push_str("COMMIT");
@@ -30,13 +29,13 @@ impl Lifecycle {
     }
 }
 
-fn group(app: &AppName, isolation: Isolation, access: Access) -> String {
+fn groups(app: &AppName, isolation: Isolation, access: Access) -> Vec<String> {
     let names = app.names();
     match (isolation, access) {
-        (Isolation::Shared, Access::ReadWrite) => names.shared_rw,
-        (Isolation::Shared, Access::ReadOnly) => names.shared_ro,
-        (Isolation::Schema, _) => names.schema_group,
-        (Isolation::Database | Isolation::Cluster, Access::ReadWrite) => names.own_rw,
-        (Isolation::Database | Isolation::Cluster, Access::ReadOnly) => names.own_ro,
+        (Isolation::Shared, Access::ReadWrite) => vec![names.shared_rw, names.shared_login],
+        (Isolation::Shared, Access::ReadOnly) => vec![names.shared_ro, names.shared_login],
+        (Isolation::Schema, _) => vec![names.schema_group],
+        (Isolation::Database | Isolation::Cluster, Access::ReadWrite) => vec![names.own_rw],
+        (Isolation::Database | Isolation::Cluster, Access::ReadOnly) => vec![names.own_ro],
     }
 }

@@ -164,7 +164,10 @@ impl Lifecycle {
             .user(role.to_string())
             .password(self.catalog.master().role_password(placement.cluster, role))
             .dbname(&placement.database)
-            .options(format!("{LIMITS} {SEED_LIMITS} -c search_path={}", placement.search_path().replace(' ', "")));
+            .options(format!(
+                "{LIMITS} {SEED_LIMITS} -c search_path={}",
+                placement.search_path(role.tenant()).replace(' ', "")
+            ));
         Session::open(placement.cluster, config).await
     }
 }

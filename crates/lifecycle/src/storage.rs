@@ -1,4 +1,4 @@
-//! The tables of one tenant: none to make in `shared`, a schema in `schema`, a copy of the template otherwise.
+//! What holds a tenant's rows: its sequences in `shared`, a schema in `schema`, a copy of the template otherwise.
 
 use domain::{Isolation, Role, quote_ident};
 
@@ -9,7 +9,7 @@ impl Lifecycle {
     /// Makes what the tenant's isolation needs. Nothing of it can be reached before its privileges are in place.
     pub(crate) async fn create_storage(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
         match site.placement.isolation {
-            Isolation::Shared => Ok(()),
+            Isolation::Shared => self.create_sequences(site).await,
             Isolation::Schema => self.create_schema_of(site).await,
             Isolation::Database | Isolation::Cluster => self.copy_template(site).await,
         }
@@ -31,10 +31,31 @@ impl Lifecycle {
                  GRANT USAGE, CREATE ON SCHEMA {schema} TO {owner};
                  GRANT USAGE ON SCHEMA {schema} TO \"{t}\", \"{r}\";
                  SET LOCAL ROLE {owner};
-                 SET LOCAL search_path = {schema}, global;"
+                 SET LOCAL search_path = {schema}, global, extensions;"
             ))
             .await?;
         inside.run_app(&plan.own_schema_ddl(tenant)).await?;
+        inside.run("COMMIT").await
+    }
+
+    /// The schema of the tenant's own sequences. The role that owns it also owns the functions that draw from them and
+    /// restart them for whoever the tenant is served by.
+    async fn create_sequences(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+        let Site { tenant, app, plan, placement } = *site;
+        let inside = self.builder(tenant, placement.cluster, Some(&placement.database)).await?;
+        let schema = quote_ident(&tenant.sequence_schema());
+        let definer = quote_ident(&app.names().definer);
+        let [t, r] = Role::both(tenant);
+        inside
+            .run(&format!(
+                "BEGIN;
+                 CREATE SCHEMA {schema} AUTHORIZATION {definer};
+                 GRANT USAGE ON SCHEMA {schema} TO \"{t}\", \"{r}\";
+                 SET LOCAL ROLE {definer};
+                 SET LOCAL search_path = {schema};"
+            ))
+            .await?;
+        inside.run_app(&plan.shared_tenant_ddl(tenant)).await?;
         inside.run("COMMIT").await
     }
 

@@ -16,7 +16,8 @@ use wire::{frontend, scram, startup};
 
 use crate::PoolError;
 use crate::connection::{Connection, Message, Reader, parameter_status, tune};
-use crate::route::Purpose;
+use crate::inspect::inspect;
+use crate::route::{Purpose, Serves};
 
 /// Most messages that a login may take. PostgreSQL sends about 20.
 const MAX_MESSAGES: usize = 256;
@@ -31,7 +32,7 @@ const CHECK_INTERVAL: &str = "10000";
 
 /// Connects, logs in and waits for the server to be ready, all within `within`.
 pub(crate) async fn connect(purpose: &Purpose, within: Duration) -> Result<Connection, PoolError> {
-    timeout(within, log_in(purpose))
+    timeout(within, open(purpose))
         .await
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
         .inspect_err(|error| {
@@ -42,6 +43,14 @@ pub(crate) async fn connect(purpose: &Purpose, within: Duration) -> Result<Conne
                 "cannot open a server connection"
             );
         })
+}
+
+async fn open(purpose: &Purpose) -> Result<Connection, PoolError> {
+    let mut connection = log_in(purpose).await?;
+    if purpose.route.serves == Serves::Many {
+        inspect(&mut connection).await?;
+    }
+    Ok(connection)
 }
 
 async fn log_in(purpose: &Purpose) -> Result<Connection, PoolError> {
@@ -91,7 +100,7 @@ async fn log_in(purpose: &Purpose) -> Result<Connection, PoolError> {
                     return Err(PoolError::Protocol("it is not idle after login"));
                 }
                 let cancel_key = cancel_key.ok_or(PoolError::Protocol("it gave no cancel key"))?;
-                return Ok(Connection { stream, reported, cancel_key, opened: Instant::now() });
+                return Ok(Connection { stream, reported, cancel_key, opened: Instant::now(), opened_at: 0 });
             }
             _ => return Err(PoolError::Protocol("it sent a message that does not belong into a login")),
         }

@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) reported: BTreeMap<String, String>,
     pub(crate) cancel_key: CancelKey,
     pub(crate) opened: Instant,
+    /// The server's time when the connection was opened, in seconds since 1970; asked for where tokens are timed.
+    pub(crate) opened_at: u64,
 }
 
 impl Connection {

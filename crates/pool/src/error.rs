@@ -29,6 +29,9 @@ pub enum PoolError {
     /// The server did something that the protocol does not allow, or asks for what is not done here.
     #[error("the database server cannot be used: {0}")]
     Protocol(&'static str),
+    /// SQL that ran on a login that serves many has stored something on it, which it must not begin with.
+    #[error("the database server's login has to be restored first")]
+    Spoilt,
     /// The server's bytes are not this protocol.
     #[error("the database server cannot be used: {0}")]
     Framing(#[from] FrameError),
@@ -55,7 +58,7 @@ impl PoolError {
         match self {
             Self::Exhausted => "53300",
             // Not 08P01 where the server broke the protocol: drivers take that for a fault of their own.
-            Self::Unreachable { .. } | Self::Protocol(_) | Self::Framing(_) => "08006",
+            Self::Unreachable { .. } | Self::Protocol(_) | Self::Framing(_) | Self::Spoilt => "08006",
             Self::Rejected { sqlstate, .. } if sqlstate.starts_with("28") || !is_sqlstate(sqlstate) => "08004",
             Self::Rejected { sqlstate, .. } => sqlstate,
         }
@@ -77,7 +80,7 @@ impl PoolError {
                 "Try again shortly, keep fewer connections open, or ask the operator for a larger budget."
             }
             Self::Unreachable { .. } => "Try again shortly; if it lasts, the operator finds the address in the log.",
-            Self::Rejected { .. } => {
+            Self::Rejected { .. } | Self::Spoilt => {
                 "Try again shortly; if it lasts, the operator finds the server's answer in the log."
             }
             Self::Protocol(_) | Self::Framing(_) => {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::CancelTarget;
 use crate::connection::Connection;
 use crate::permit::{Enlisted, Permit};
 use crate::reset::reset;
 use crate::route::Purpose;
+use crate::{CancelTarget, PoolError};
 
 /// A server connection, logged in and ready, for as long as this is held. A guard: dropping it closes the connection, and
 /// with it ends whatever the session was doing, and passes its place in the budget on.
@@ -34,6 +34,31 @@ impl Lease {
         self.connection.reported.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// The server process behind the connection, as `pg_backend_pid()` says it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.connection.cancel_key.pid
+    }
+
+    /// The server's time in seconds since 1970, where the login serves many: asked for when the connection was opened, and
+    /// counted on since.
+    #[must_use]
+    pub fn server_time(&self) -> u64 {
+        self.connection.opened_at + self.connection.opened.elapsed().as_secs()
+    }
+
+    /// Sets whom a connection of a login that serves many serves from here on: brings it back to what it was after login,
+    /// makes sure of that, and only then lets the token stand, all in one exchange of messages. On any error the lease is
+    /// of no more use.
+    ///
+    /// The token must be of digits, letters and dots; whoever issues tokens makes no others.
+    pub async fn present(&mut self, token: &str) -> Result<(), PoolError> {
+        if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
+            return Err(PoolError::Protocol("a token holds something other than digits, letters and dots"));
+        }
+        reset(&mut self.connection, Some(token), self.within).await
+    }
+
     /// Whom to ask to interrupt this connection. Good for this loan only: whoever sends it must be done before the lease is
     /// given back, or it may hit the next one's statement.
     #[must_use]
@@ -56,7 +81,7 @@ impl Lease {
         if self.user.is_condemned() || !self.connection.is_quiet() {
             return;
         }
-        if let Err(error) = reset(&mut self.connection, self.within).await {
+        if let Err(error) = reset(&mut self.connection, None, self.within).await {
             let route = &self.purpose.route;
             tracing::info!(cluster = %route.cluster, role = route.role, %error, "closing a connection that was not reset");
             return;

@@ -1,7 +1,9 @@
 //! Connections to PostgreSQL, and who may use which.
 //!
 //! A connection belongs to one login role for life, and a role to one tenant: what a tenant's SQL leaves behind on a
-//! connection can only ever meet the same tenant again, and is discarded even then. The pool keeps the number of
+//! connection can only ever meet the same tenant again, and is discarded even then. A role that serves many
+//! ([`Serves::Many`]) is the exception: there the connection is brought back to what it was after login, and that is made
+//! sure of, before it carries another tenant. The pool keeps the number of
 //! connections to each cluster within a budget, closes those of tenants that have gone quiet in favour of those that
 //! ask, and lets the rest queue in order of arrival.
 //!
@@ -12,7 +14,9 @@ mod cancel;
 mod cluster;
 mod connect;
 mod connection;
+mod dialogue;
 mod error;
+mod inspect;
 mod lease;
 mod permit;
 mod registry;
@@ -21,7 +25,8 @@ mod route;
 
 pub use cancel::CancelTarget;
 pub use cluster::ClusterStats;
+pub use dialogue::Dialogue;
 pub use error::PoolError;
 pub use lease::Lease;
 pub use registry::{Pool, PoolSettings};
-pub use route::{Route, Secret, SessionParams};
+pub use route::{Route, Secret, Serves, SessionParams};

@@ -17,31 +17,35 @@ use crate::connection::{Connection, Message, Reader, parameter_status};
 /// still waiting.
 const MAX_MESSAGES: usize = 1024;
 
-/// Hexadecimal digits of a nonce.
-const NONCE_LEN: u32 = 32;
-
 /// Runs `DISCARD ALL`, which ends everything that belongs to a session except the session (PostgreSQL manual, DISCARD), and
 /// reads its success back. On any error the connection is of no more use.
 ///
+/// With a token, the next tenant's identity is set right behind, in the same flush, and its success read back as well.
+///
 /// That answer could be to a `DISCARD ALL` that the last client left behind on purpose, with a statement of its own choice
 /// to follow. So a random value is asked for as well: whatever comes before it has been answered once it is read back. It
-/// is a second Query because `DISCARD ALL` refuses to run together with other statements.
-pub(crate) async fn reset(connection: &mut Connection, within: Duration) -> Result<(), PoolError> {
-    timeout(within, discard_all(connection))
+/// is a second Query because `DISCARD ALL` refuses to run together with other statements. It also tells whether an identity
+/// is still set, and sows the random numbers anew, which `DISCARD ALL` leaves to whoever knows how they were sown.
+pub(crate) async fn reset(connection: &mut Connection, token: Option<&str>, within: Duration) -> Result<(), PoolError> {
+    timeout(within, discard_all(connection, token))
         .await
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
-async fn discard_all(connection: &mut Connection) -> Result<(), PoolError> {
+async fn discard_all(connection: &mut Connection, token: Option<&str>) -> Result<(), PoolError> {
     let nonce = nonce()?;
     let mut out = BytesMut::new();
     frontend::query(&mut out, "DISCARD ALL");
     // The name is for whoever finds it in pg_stat_activity.
-    frontend::query(&mut out, &format!("SELECT '{nonce}' AS discarded"));
-    connection.stream.write_all(&out).await?;
-
-    // A DataRow is the number of its columns, then each one's length and bytes.
-    let row = [&1_u16.to_be_bytes()[..], &NONCE_LEN.to_be_bytes(), nonce.as_bytes()].concat();
+    frontend::query(
+        &mut out,
+        &format!(
+            "SELECT pg_catalog.concat('{nonce}', pg_catalog.current_setting('sindico.token', true), \
+             pg_catalog.setseed({})) AS discarded",
+            seed()?
+        ),
+    );
+    let row = one_value(&nonce);
     let mut awaited = VecDeque::from([
         (b'C', Some(&b"DISCARD ALL\0"[..])),
         (b'Z', Some(b"I")),
@@ -50,6 +54,14 @@ async fn discard_all(connection: &mut Connection) -> Result<(), PoolError> {
         (b'C', Some(b"SELECT 1\0")),
         (b'Z', Some(b"I")),
     ]);
+    let said = token.map(one_value);
+    if let (Some(token), Some(said)) = (token, &said) {
+        // Tokens are digits, letters and dots.
+        frontend::query(&mut out, &format!("SELECT pg_catalog.set_config('sindico.token', '{token}', false)"));
+        awaited.extend([(b'T', None), (b'D', Some(&said[..])), (b'C', Some(b"SELECT 1\0")), (b'Z', Some(b"I"))]);
+    }
+    connection.stream.write_all(&out).await?;
+
     let mut reader = Reader::new();
     for _ in 0..MAX_MESSAGES {
         let Message { tag, body } = reader.next(&mut connection.stream).await?;
@@ -69,6 +81,19 @@ async fn discard_all(connection: &mut Connection) -> Result<(), PoolError> {
         }
     }
     Err(PoolError::Protocol("its answer to DISCARD ALL does not come to an end"))
+}
+
+/// A `DataRow` of one value in text format: the number of columns, then each one's length and bytes.
+fn one_value(text: &str) -> Vec<u8> {
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    [&1_u16.to_be_bytes()[..], &length.to_be_bytes(), text.as_bytes()].concat()
+}
+
+/// A number between -1 and 1, as `setseed` takes it.
+fn seed() -> Result<f64, PoolError> {
+    let mut bytes = [0; 4];
+    rand::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(f64::from(i32::from_ne_bytes(bytes)) / 2_147_483_648.0)
 }
 
 fn nonce() -> Result<String, PoolError> {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-/// Where a tenant's connections lead. Two routes that differ in anything never share a connection, so a rotated password
+/// Where connections lead. Two routes that differ in anything never share a connection, so a rotated password
 /// or a tenant that has moved needs no further care here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -17,12 +17,24 @@ pub struct Route {
     pub port: u16,
     /// The database to connect to.
     pub database: String,
-    /// The tenant's login role.
+    /// The login role.
     pub role: String,
+    /// Whom the login serves.
+    pub serves: Serves,
     /// The role's password.
     pub password: Secret,
     /// The `search_path` under which the app's unqualified names mean the tenant's tables.
     pub search_path: String,
+}
+
+/// Whom a login serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    /// One tenant: the login is the tenant's identity.
+    One,
+    /// Many tenants, one after the other: a token proves which ([`crate::Lease::present`]). What one of them may have
+    /// stored on the login is looked for on every new connection.
+    Many,
 }
 
 /// A password on its way to a server. It is not shown by `Debug` and has no `Display`.
@@ -95,6 +107,7 @@ mod tests {
             port: 5432,
             database: "app_petshop".to_owned(),
             role: "t_0".to_owned(),
+            serves: Serves::One,
             password: Secret::new("hunter2"),
             search_path: "public".to_owned(),
         };

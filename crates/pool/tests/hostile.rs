@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use pool::{Pool, PoolError, PoolSettings, Route, Secret, SessionParams};
+use pool::{Pool, PoolError, PoolSettings, Route, Secret, Serves, SessionParams};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
@@ -20,6 +20,7 @@ async fn meet(script: impl AsyncFnOnce(&mut TcpStream)) -> PoolError {
         port: listener.local_addr().expect("an address").port(),
         database: "postgres".to_owned(),
         role: "t_0".to_owned(),
+        serves: Serves::One,
         password: Secret::new("secret"),
         search_path: "public".to_owned(),
     };

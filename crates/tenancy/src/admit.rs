@@ -7,6 +7,7 @@ use domain::{KeyId, Status};
 use pool::Pool;
 use tokio::sync::Mutex;
 
+use crate::rules::Shelf;
 use crate::seats::Seats;
 use crate::{Claim, Identity, Refusal, TenantHandle};
 
@@ -17,6 +18,7 @@ pub struct Threshold {
     pub(crate) pool: Pool,
     /// Held by whoever restores a role.
     pub(crate) repairs: Arc<Mutex<()>>,
+    pub(crate) shelf: Shelf,
     seats: Seats,
     connections_per_tenant: usize,
 }
@@ -25,7 +27,14 @@ impl Threshold {
     /// Guards the way to `pool`. `connections_per_tenant` is how many handles a tenant may hold at once, in this process.
     #[must_use]
     pub fn new(catalog: Catalog, pool: Pool, connections_per_tenant: usize) -> Self {
-        Self { catalog, pool, repairs: Arc::default(), seats: Seats::default(), connections_per_tenant }
+        Self {
+            catalog,
+            pool,
+            repairs: Arc::default(),
+            shelf: Shelf::default(),
+            seats: Seats::default(),
+            connections_per_tenant,
+        }
     }
 
     /// What a client on the PostgreSQL wire says it is: the user name is a slug, the database an app.

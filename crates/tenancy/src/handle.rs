@@ -3,18 +3,13 @@
 use std::sync::Arc;
 
 use catalog::TenantRoute;
-use domain::{Access, KeyId, Role, Slug, TenantId};
-use pool::{Lease, PoolError, Secret, SessionParams};
-use tracing::warn;
+use domain::{Access, Isolation, KeyId, Role, Slug, TenantId};
+use pool::{Lease, PoolError, SessionParams};
 
 use crate::admit::standing;
-use crate::repair::restore_role;
+use crate::login::Login;
 use crate::seats::Seat;
-use crate::{Refusal, Threshold};
-
-/// PostgreSQL's answers to a role that its tenant has spoilt: a wrong password, and a library in
-/// `local_preload_libraries` that is not there (PostgreSQL manual, 20.11.4).
-const SPOILT: [&str; 2] = ["28P01", "58P01"];
+use crate::{Refusal, ScopeError, Threshold};
 
 /// The right to reach one tenant's data through one key. A guard: dropping it gives back the tenant's seat.
 #[derive(Debug)]
@@ -29,6 +24,14 @@ pub struct TenantHandle {
 impl TenantHandle {
     pub(crate) fn new(threshold: Threshold, route: Arc<TenantRoute>, key: KeyId, access: Access, seat: Seat) -> Self {
         Self { threshold, route, key, access, _seat: seat }
+    }
+
+    pub(crate) fn threshold(&self) -> &Threshold {
+        &self.threshold
+    }
+
+    pub(crate) fn route(&self) -> &TenantRoute {
+        &self.route
     }
 
     /// Whose data it is.
@@ -54,37 +57,28 @@ impl TenantHandle {
     /// A tenant may change its role's password and settings with raw SQL until nobody can log in. Síndico then gives the
     /// role its own again, and tries once more.
     pub async fn connect(&self, params: &SessionParams) -> Result<Lease, PoolError> {
-        let role = Role::new(self.route.id, self.access);
-        let placement = &self.route.placement;
-        let master = self.threshold.catalog.master();
-        let cluster = self.threshold.catalog.routes().cluster(placement.cluster).ok_or_else(|| {
-            PoolError::Unreachable { reason: Refusal::NoCluster(self.route.slug.clone()).to_string() }
-        })?;
-        let route = pool::Route {
-            cluster: placement.cluster,
-            host: cluster.host,
-            port: cluster.port,
-            database: placement.database.clone(),
-            role: role.to_string(),
-            password: Secret::new(master.role_password(placement.cluster, role)),
-            search_path: placement.search_path(),
-        };
-        match self.threshold.pool.checkout(&route, params).await {
-            Err(PoolError::Rejected { sqlstate, .. }) if SPOILT.contains(&sqlstate.as_str()) => {
-                // One repair at a time, and none that another has made unnecessary: each takes a superuser's connection.
-                let _turn = self.threshold.repairs.lock().await;
-                let again = self.threshold.pool.checkout(&route, params).await;
-                if !matches!(&again, Err(PoolError::Rejected { sqlstate, .. }) if SPOILT.contains(&sqlstate.as_str())) {
-                    return again;
-                }
-                warn!(tenant = %self.route.id, %role, sqlstate, "role was spoilt by its tenant; restoring it");
-                if let Err(error) = restore_role(&self.threshold.catalog, placement, role).await {
-                    warn!(tenant = %self.route.id, %role, %error, "role could not be restored");
-                }
-                self.threshold.pool.checkout(&route, params).await
-            }
-            outcome => outcome,
+        self.log_in(Login::Own(Role::new(self.route.id, self.access)), params).await
+    }
+
+    /// A server connection of the login that serves all tenants of the app where they share tables, brought back to what it
+    /// was after login and then given this tenant's identity, for SQL of the tenant's own.
+    ///
+    /// For keys that may write, since nothing there tells a reading key from a writing one; and for what a login that
+    /// others use as well may do (docs/isolation.md). What else a tenant asks for needs [`TenantHandle::connect`].
+    pub async fn connect_dense(&self, params: &SessionParams) -> Result<Lease, ScopeError> {
+        if self.route.placement.isolation != Isolation::Shared || self.access != Access::ReadWrite {
+            return Err(ScopeError::NotDense);
         }
+        let mut lease = self.log_in(Login::Dense, params).await?;
+        let token = self.token(&lease)?;
+        lease.present(&token).await?;
+        Ok(lease)
+    }
+
+    /// Proves this tenant on a connection of the dense login.
+    pub(crate) fn token(&self, lease: &Lease) -> Result<String, ScopeError> {
+        let key = self.threshold.catalog.master().token_key(self.route.placement.cluster, &self.route.app);
+        Ok(key.issue(self.route.id, lease.pid(), lease.server_time())?)
     }
 
     /// Resolves when the tenant or the key may no longer be served, with the reason. Wakes only when something about this

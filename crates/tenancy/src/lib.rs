@@ -6,13 +6,17 @@
 //! ```
 //!
 //! Nobody is let in by a query: tenants come from the routing snapshot in memory. Only the repair of a role that its tenant
-//! has spoilt asks the control database, for the cluster's DSN.
+//! has spoilt asks the control database, for the cluster's DSN, and the first session of an app for the app's files, which
+//! its rules for statements follow from.
 
 mod admit;
 mod claim;
 mod handle;
+mod login;
 mod refusal;
 mod repair;
+mod rules;
+mod scope;
 mod seats;
 
 pub use admit::Threshold;
@@ -20,3 +24,5 @@ pub use claim::{Claim, Identity};
 pub use handle::TenantHandle;
 pub use refusal::Refusal;
 pub use repair::RepairError;
+pub use rules::ClientRules;
+pub use scope::{Parameter, ScopeError, TenantScope, TenantTransaction};

@@ -44,6 +44,9 @@ pub enum Refusal {
     /// The tenant's cluster is not in the snapshot.
     #[error("the cluster of tenant \"{0}\" is not registered")]
     NoCluster(Slug),
+    /// What the tenant's statements are read by could not be had; the log says why.
+    #[error("tenant \"{0}\" cannot be served at the moment")]
+    NoRules(Slug),
 }
 
 impl Refusal {
@@ -54,7 +57,7 @@ impl Refusal {
             Self::UnknownTenant(_) | Self::Suspended(_) => "28000",
             Self::WrongKey(_) | Self::KeyRevoked(_) => "28P01",
             Self::WrongApp { .. } => "3D000",
-            Self::Provisioning(_) | Self::NoCluster(_) => "57P03",
+            Self::Provisioning(_) | Self::NoCluster(_) | Self::NoRules(_) => "57P03",
             Self::NoSchema(_) => "3F000",
             Self::TooManyConnections { .. } => "53300",
         }
@@ -81,6 +84,9 @@ impl Refusal {
             }
             Self::TooManyConnections { .. } => {
                 "Close connections that are not in use, or let fewer clients connect at once.".to_owned()
+            }
+            Self::NoRules(_) => {
+                "Try again in a moment; if it stays so, the operator finds the reason in the log.".to_owned()
             }
             Self::NoCluster(_) => {
                 "An operator has to register the cluster again with `sindico cluster add`.".to_owned()

@@ -3,7 +3,7 @@
 use std::env;
 
 use bytes::BytesMut;
-use pool::{Lease, Route, Secret, SessionParams};
+use pool::{Lease, Route, Secret, Serves, SessionParams};
 use postgres_protocol::message::backend::Message;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::config::Host;
@@ -55,6 +55,7 @@ impl Server {
             port: self.port,
             database: "postgres".to_owned(),
             role,
+            serves: Serves::One,
             password: Secret::new(PASSWORD),
             search_path: "pg_temp, public".to_owned(),
         }

@@ -1,0 +1,90 @@
+//! Which login a tenant's SQL runs on, and giving one back its own when SQL has spoilt it.
+
+use domain::Role;
+use pool::{Lease, PoolError, Route, Secret, Serves, SessionParams};
+use tracing::warn;
+
+use crate::repair::{restore_dense, restore_role};
+use crate::{Refusal, TenantHandle};
+
+/// PostgreSQL's answers to a role that SQL running on it has spoilt: a wrong password, and a library in
+/// `local_preload_libraries` that is not there (PostgreSQL manual, 20.11.4).
+const SPOILT: [&str; 2] = ["28P01", "58P01"];
+
+/// A login on a tenant's cluster.
+#[derive(Clone, Copy)]
+pub(crate) enum Login {
+    /// One of the tenant's own two.
+    Own(Role),
+    /// The one that serves all tenants that share the app's tables.
+    Dense,
+}
+
+impl TenantHandle {
+    /// A server connection. A login that SQL has spoilt is restored, once.
+    pub(crate) async fn log_in(&self, login: Login, params: &SessionParams) -> Result<Lease, PoolError> {
+        let route = self.way(login)?;
+        let pool = &self.threshold().pool;
+        let first = pool.checkout(&route, params).await;
+        if !is_spoilt(&first) {
+            return first;
+        }
+        // One repair at a time, and none that another has made unnecessary: each takes a superuser's connection.
+        let _turn = self.threshold().repairs.lock().await;
+        let again = pool.checkout(&route, params).await;
+        if !is_spoilt(&again) {
+            return again;
+        }
+        warn!(tenant = %self.tenant(), role = route.role, "a login was spoilt by SQL that ran on it; restoring it");
+        let (catalog, placement) = (&self.threshold().catalog, &self.route().placement);
+        let restored = match login {
+            Login::Own(role) => restore_role(catalog, placement, role).await,
+            Login::Dense => restore_dense(catalog, placement.cluster, &self.route().app).await,
+        };
+        if let Err(error) = restored {
+            warn!(tenant = %self.tenant(), role = route.role, %error, "the login could not be restored");
+        }
+        pool.checkout(&route, params).await
+    }
+
+    fn way(&self, login: Login) -> Result<Route, PoolError> {
+        let placement = &self.route().placement;
+        let master = self.threshold().catalog.master();
+        let cluster =
+            self.threshold().catalog.routes().cluster(placement.cluster).ok_or_else(|| PoolError::Unreachable {
+                reason: Refusal::NoCluster(self.slug().clone()).to_string(),
+            })?;
+        let (role, serves, password, search_path) = match login {
+            Login::Own(role) => (
+                role.to_string(),
+                Serves::One,
+                master.role_password(placement.cluster, role),
+                placement.search_path(self.tenant()),
+            ),
+            Login::Dense => {
+                let dense = self.route().app.names().dense;
+                let password = master.dense_password(placement.cluster, &dense);
+                // No tenant's sequences: those are drawn from by columns' defaults alone.
+                (dense, Serves::Many, password, "public, global, extensions".to_owned())
+            }
+        };
+        Ok(Route {
+            cluster: placement.cluster,
+            host: cluster.host,
+            port: cluster.port,
+            database: placement.database.clone(),
+            role,
+            serves,
+            password: Secret::new(password),
+            search_path,
+        })
+    }
+}
+
+fn is_spoilt(outcome: &Result<Lease, PoolError>) -> bool {
+    match outcome {
+        Err(PoolError::Rejected { sqlstate, .. }) => SPOILT.contains(&sqlstate.as_str()),
+        Err(PoolError::Spoilt) => true,
+        Ok(_) | Err(_) => false,
+    }
+}
