@@ -7,7 +7,7 @@ use socket2::{SockRef, TcpKeepalive};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wire::frame::{Demand, Direction, Scanner};
+use wire::frame::{Beyond, Demand, Direction, Scanner};
 use wire::startup;
 
 use crate::fault::Fault;
@@ -72,7 +72,7 @@ impl Client {
 
     /// The body of the next message, which must be an answer to an authentication request.
     pub(crate) async fn password(&mut self) -> Result<BytesMut, Loss> {
-        const DEMAND: &[Demand] = &[Demand { tag: b'p', limit: MAX_PASSWORD_LEN }];
+        const DEMAND: &[Demand] = &[Demand { tag: b'p', limit: MAX_PASSWORD_LEN, beyond: Beyond::Refuse }];
         loop {
             let piece = Scanner::new(Direction::ToServer, DEMAND).next(&self.held)?;
             if let Some(header) = piece.and_then(|piece| piece.begins) {

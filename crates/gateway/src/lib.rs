@@ -2,7 +2,7 @@
 //!
 //! A client's session is one task and reads in the order of the modules: [`opening`] takes its first words,
 //! [`parameters`] what it asks for, [`login`] its proof; `tenancy` decides; [`relay`] carries messages until one side
-//! leaves. [`cancel`] stands beside it, for clients that come in through a second connection to interrupt the first.
+//! leaves, and [`statement`] reads what of it needs reading. [`cancel`] stands beside it, for clients that come in through a second connection to interrupt the first.
 
 mod cancel;
 mod client;
@@ -13,5 +13,7 @@ mod parameters;
 mod relay;
 mod serve;
 mod session;
+mod statement;
 
 pub use serve::{GatewaySettings, serve};
+pub use statement::{Clerk, Clerks, Dialect};

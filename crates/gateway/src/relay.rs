@@ -3,7 +3,8 @@
 //! Two [`pump::Pump`]s run side by side in one task, each either reading or writing, so that a full socket in one direction
 //! never holds up the other. In front of each writing end stands a stage that sees every message's header before its bytes
 //! pass: [`upstream`] and [`downstream`]. Between them they keep a [`ledger`] of what the server still owes, which says
-//! at the end whether the connection is fit for another client.
+//! at the end whether the connection is fit for another client. Where a tenant's isolation has rules for statements, a
+//! [`Clerk`] stands in both: what it changes in a statement it takes back in the answer.
 
 mod downstream;
 mod ledger;
@@ -14,6 +15,7 @@ mod upstream;
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -27,6 +29,7 @@ use self::ledger::Ledger;
 use self::pump::Step;
 use self::upstream::Upstream;
 use crate::fault::Fault;
+use crate::statement::{Clerk, Dialect};
 
 /// How long a client's last statements may take after it has left without waiting for their answers.
 const LINGER: Duration = Duration::from_secs(2);
@@ -67,15 +70,17 @@ enum End {
 }
 
 /// Relays until the session ends, and tells the client why unless it was the client that ended it. `pipelined` is what
-/// the client has sent already.
+/// the client has sent already, `clerk` who reads its statements, if anybody has to.
 pub(crate) async fn relay(
     client: &mut TcpStream,
     pipelined: &[u8],
     server: &mut TcpStream,
+    clerk: Option<Arc<Clerk>>,
     watch: Watch<'_, impl Future<Output = Fault>>,
 ) -> Left {
-    let mut relay =
-        Relay { up: Upstream::new(pipelined), down: Downstream::new(), ledger: Ledger::new(), draining: false };
+    let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
+    let up = Upstream::new(pipelined, clerk.clone());
+    let mut relay = Relay { up, down: Downstream::new(clerk), ledger: Ledger::new(), dialect, draining: false };
     let end = relay.run(client, server, watch).await;
     let left = match end {
         End::ServerGone(_) => Left::Spoilt,
@@ -97,6 +102,8 @@ struct Relay {
     up: Upstream,
     down: Downstream,
     ledger: Ledger,
+    /// How the server reads statements, kept up to date for the clerk.
+    dialect: Dialect,
     /// The process is shutting down, so the session ends as soon as it is at rest.
     draining: bool,
 }
@@ -121,14 +128,15 @@ impl Relay {
             }
             let due = deadline.as_ref().map(|(due, _)| *due);
             tokio::select! {
-                step = self.up.pump.step(&mut client_reads, &mut server_writes) => match step {
-                    Step::Moved => {}
-                    Step::SourceGone => self.up.leave(),
-                    Step::SinkGone => {
+                step = self.up.step(&mut client_reads, &mut server_writes) => match step {
+                    Ok(Step::Moved) => {}
+                    Ok(Step::SourceGone) => self.up.leave(),
+                    Ok(Step::SinkGone) => {
                         // The server may have said why; that is still to be read.
                         self.up.abandon();
                         deadline = Some((Instant::now() + LINGER, End::ServerGone(Some(Fault::server_lost()))));
                     }
+                    Err(fault) => return End::Told(fault),
                 },
                 step = self.down.pump.step(&mut server_reads, &mut client_writes) => match step {
                     Step::Moved => {}
@@ -150,8 +158,8 @@ impl Relay {
 
     /// Lets what has arrived pass, and says whether that is the end.
     fn judge(&mut self) -> Option<End> {
-        let Self { up, down, ledger, .. } = self;
-        if let Err(fault) = up.inspect(ledger).and_then(|()| down.inspect(ledger)) {
+        let Self { up, down, ledger, dialect, .. } = self;
+        if let Err(fault) = up.inspect(ledger, *dialect).and_then(|()| down.inspect(ledger, dialect)) {
             return Some(End::Told(fault));
         }
         // An answer is worth waiting for unless its question was cut off in the middle.

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cancel::Cancels;
 use crate::session::attend;
+use crate::statement::Clerks;
 
 /// How many clients, and how patiently.
 #[derive(Debug, Clone)]
@@ -25,6 +26,12 @@ pub struct GatewaySettings {
     pub login_timeout: Duration,
     /// How long sessions that are in the middle of something may go on after shutdown has begun.
     pub shutdown_grace: Duration,
+    /// Bytes of the longest statement that is taken where statements are read; longer ones fail with SQLSTATE 54000.
+    pub statement_limit: usize,
+    /// Bytes of what is remembered about statements' texts, for each app and isolation.
+    pub statement_cache: usize,
+    /// Bytes of long statements that a tenant's sessions may have on their way at once; more of them wait.
+    pub statement_share: usize,
 }
 
 impl Default for GatewaySettings {
@@ -34,6 +41,9 @@ impl Default for GatewaySettings {
             max_logins: 500,
             login_timeout: Duration::from_secs(15),
             shutdown_grace: Duration::from_secs(10),
+            statement_limit: 16 << 20,
+            statement_cache: 16 << 20,
+            statement_share: 64 << 20,
         }
     }
 }
@@ -43,6 +53,7 @@ impl Default for GatewaySettings {
 pub(crate) struct Gateway {
     pub(crate) threshold: Threshold,
     pub(crate) cancels: Cancels,
+    pub(crate) clerks: Clerks,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) shutdown: CancellationToken,
@@ -60,6 +71,7 @@ pub async fn serve(
     let gateway = Gateway {
         threshold,
         cancels: Cancels::default(),
+        clerks: Clerks::new(settings.statement_cache, settings.statement_limit, settings.statement_share),
         places: Arc::new(Semaphore::new(settings.max_clients.min(Semaphore::MAX_PERMITS))),
         settings: Arc::new(settings),
         shutdown,

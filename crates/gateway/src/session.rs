@@ -19,11 +19,13 @@ use crate::opening::{Errand, open};
 use crate::parameters::understand;
 use crate::relay::{Left, Watch, relay};
 use crate::serve::{Gateway, GatewaySettings};
+use crate::statement::Clerk;
 
 /// A session that is ready: what the tenant lent, and the client's way to interrupt it.
 struct Ready {
     lease: Lease,
     registration: Registration,
+    clerk: Option<Arc<Clerk>>,
     handle: TenantHandle,
     place: OwnedSemaphorePermit,
 }
@@ -68,9 +70,11 @@ async fn enter(gateway: &Gateway, client: &mut Client, entrance: OwnedSemaphoreP
     let Some(Arrived { handle, params, place }) = arrived? else { return Ok(None) };
     // Whoever waits for a server connection from here on has proven who it is.
     drop(entrance);
+    let rules = handle.client_rules().await?;
     let lease = handle.connect(&params).await?;
     let registration = welcome(&gateway.cancels, client, &lease).await?;
-    Ok(Some(Ready { lease, registration, handle, place }))
+    let clerk = rules.map(|rules| Arc::new(gateway.clerks.serve(rules, lease.parameters())));
+    Ok(Some(Ready { lease, registration, clerk, handle, place }))
 }
 
 /// The part that a client may take its time over, but not too much of it.
@@ -124,14 +128,14 @@ async fn welcome(cancels: &Cancels, client: &mut Client, lease: &Lease) -> Resul
 
 /// The session itself, and what becomes of its server connection.
 async fn work(gateway: &Gateway, client: Client, ready: Ready) {
-    let Ready { mut lease, registration, handle, place } = ready;
+    let Ready { mut lease, registration, clerk, handle, place } = ready;
     let Client { mut stream, held, .. } = client;
     let watch = Watch {
         revoked: async { Fault::revoked(&handle.revoked().await) },
         shutdown: &gateway.shutdown,
         grace: gateway.settings.shutdown_grace,
     };
-    let left = relay(&mut stream, &held, lease.stream(), watch).await;
+    let left = relay(&mut stream, &held, lease.stream(), clerk, watch).await;
     drop(stream);
 
     let target = lease.cancel_target();

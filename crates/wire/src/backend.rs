@@ -81,6 +81,50 @@ pub fn parameter_status(out: &mut BytesMut, name: &str, value: &str) {
     });
 }
 
+/// Reads the body of `ParameterStatus`: name and value, which may be bytes of any encoding.
+#[must_use]
+pub fn parse_parameter_status(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut parts = body.splitn(3, |&byte| byte == 0);
+    let (name, value, rest) = (parts.next()?, parts.next()?, parts.next()?);
+    rest.is_empty().then_some((name, value))
+}
+
+/// `CommandComplete`.
+pub fn command_complete(out: &mut BytesMut, tag: &str) {
+    message(out, b'C', |out| cstr(out, tag));
+}
+
+/// A `NotificationResponse`: who notified, on which channel, and with what, as bytes of the client's encoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notification<'b> {
+    pid: [u8; 4],
+    /// The channel's name.
+    pub channel: &'b [u8],
+    payload: &'b [u8],
+}
+
+impl<'b> Notification<'b> {
+    /// Reads the body of the message; `None` if it is not one.
+    #[must_use]
+    pub fn parse(body: &'b [u8]) -> Option<Self> {
+        let (pid, texts) = body.split_first_chunk()?;
+        let mut parts = texts.splitn(3, |&byte| byte == 0);
+        let (channel, payload, rest) = (parts.next()?, parts.next()?, parts.next()?);
+        rest.is_empty().then_some(Self { pid: *pid, channel, payload })
+    }
+
+    /// Writes the message with another channel's name, which is without zero bytes because it is part of one that was.
+    pub fn write_with(&self, out: &mut BytesMut, channel: &[u8]) {
+        message(out, b'A', |out| {
+            out.put_slice(&self.pid);
+            for text in [channel, self.payload] {
+                out.put_slice(text);
+                out.put_u8(0);
+            }
+        });
+    }
+}
+
 /// `BackendKeyData` of protocol 3.0.
 pub fn backend_key_data(out: &mut BytesMut, key: CancelKey) {
     message(out, b'K', |out| {
@@ -138,6 +182,26 @@ mod tests {
         assert!(matches!(read(|out| authentication_sasl_final(out, b"v=")),
             Message::AuthenticationSaslFinal(body) if body.data() == b"v="));
         assert!(matches!(read(authentication_sasl), Message::AuthenticationSasl(_)));
+    }
+
+    #[test]
+    fn what_a_server_reports_is_read_and_can_be_said_again() {
+        let body = b"\0\0\0\x07n_0123_pets\0barks\0";
+        let notification = Notification::parse(body).expect("a notification");
+        assert_eq!(notification.channel, b"n_0123_pets");
+        assert!(matches!(read(|out| notification.write_with(out, b"pets")),
+            Message::NotificationResponse(it)
+                if (it.process_id(), it.channel().ok(), it.message().ok()) == (7, Some("pets"), Some("barks"))));
+        for bad in [&b""[..], b"\0\0\0\x07", b"\0\0\0\x07a\0b", b"\0\0\0\x07a\0b\0c"] {
+            assert_eq!(Notification::parse(bad), None, "{bad:?}");
+        }
+
+        assert_eq!(parse_parameter_status(b"TimeZone\0UTC\0"), Some((&b"TimeZone"[..], &b"UTC"[..])));
+        for bad in [&b""[..], b"TimeZone\0UTC", b"TimeZone\0UTC\0x"] {
+            assert_eq!(parse_parameter_status(bad), None, "{bad:?}");
+        }
+        assert!(matches!(read(|out| command_complete(out, "TRUNCATE TABLE")),
+            Message::CommandComplete(body) if body.tag().ok() == Some("TRUNCATE TABLE")));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! know where messages begin, and hardly ever what they say. So a [`Scanner`] only reads headers: it cuts whatever bytes
 //! are at hand into [`Piece`]s of one message each, and a body of a gigabyte passes through in pieces as it arrives.
 
+use std::borrow::Cow;
+
 /// Which half of the conversation a stream carries; the same tag means different things in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -98,8 +100,19 @@ pub enum FrameError {
 pub struct Demand {
     /// Kind of message.
     pub tag: u8,
-    /// Bytes of the longest body.
+    /// Bytes of the longest body that is kept together.
     pub limit: usize,
+    /// What a longer one means.
+    pub beyond: Beyond,
+}
+
+/// What becomes of a message that is longer than its [`Demand`] keeps together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    /// No honest peer sends one: [`FrameError::TooLong`].
+    Refuse,
+    /// It comes in pieces, as if nobody had demanded it.
+    Stream,
 }
 
 /// Bytes that belong to one message: all of it, its beginning, or a further part.
@@ -126,7 +139,7 @@ impl<'b> Piece<'b> {
 #[derive(Debug)]
 pub struct Scanner {
     direction: Direction,
-    demands: &'static [Demand],
+    demands: Cow<'static, [Demand]>,
     /// Bytes of the current body that have not been seen.
     remaining: usize,
 }
@@ -134,8 +147,8 @@ pub struct Scanner {
 impl Scanner {
     /// A stream at the beginning of a message. Messages in `demands` come in one piece, the others as they arrive.
     #[must_use]
-    pub const fn new(direction: Direction, demands: &'static [Demand]) -> Self {
-        Self { direction, demands, remaining: 0 }
+    pub fn new(direction: Direction, demands: impl Into<Cow<'static, [Demand]>>) -> Self {
+        Self { direction, demands: demands.into(), remaining: 0 }
     }
 
     /// Cuts off the next piece. `bytes` must continue where the last piece ended; `None` asks for more of them: fewer than
@@ -146,6 +159,24 @@ impl Scanner {
         if self.remaining > 0 {
             return Ok(self.take(None, bytes, 0));
         }
+        let Some(header) = self.header(bytes)? else { return Ok(None) };
+        if bytes.len() < HEADER_LEN + header.body_len && self.keeps_together(header) {
+            return Ok(None);
+        }
+        self.remaining = header.body_len;
+        Ok(self.take(Some(header), bytes, HEADER_LEN))
+    }
+
+    /// The message for whose sake [`Scanner::next`] asks for more of these bytes, if its header is among them.
+    #[must_use]
+    pub fn awaited(&self, bytes: &[u8]) -> Option<Header> {
+        if self.remaining > 0 {
+            return None;
+        }
+        self.header(bytes).ok().flatten().filter(|header| bytes.len() < HEADER_LEN + header.body_len)
+    }
+
+    fn header(&self, bytes: &[u8]) -> Result<Option<Header>, FrameError> {
         let Some((&[tag, a, b, c, d], _)) = bytes.split_first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
@@ -157,16 +188,20 @@ impl Scanner {
             Some(Ok(body_len)) if length <= MAX_LENGTH => body_len,
             _ => return Err(FrameError::BadLength { tag, length }),
         };
-        if let Some(demand) = self.demands.iter().find(|demand| demand.tag == tag) {
-            if body_len > demand.limit {
-                return Err(FrameError::TooLong { tag, body_len, limit: demand.limit });
+        match self.demand(tag) {
+            Some(demand) if body_len > demand.limit && demand.beyond == Beyond::Refuse => {
+                Err(FrameError::TooLong { tag, body_len, limit: demand.limit })
             }
-            if bytes.len() < HEADER_LEN + body_len {
-                return Ok(None);
-            }
+            _ => Ok(Some(Header { tag, body_len })),
         }
-        self.remaining = body_len;
-        Ok(self.take(Some(Header { tag, body_len }), bytes, HEADER_LEN))
+    }
+
+    fn demand(&self, tag: u8) -> Option<&Demand> {
+        self.demands.iter().find(|demand| demand.tag == tag)
+    }
+
+    fn keeps_together(&self, header: Header) -> bool {
+        self.demand(header.tag).is_some_and(|demand| header.body_len <= demand.limit)
     }
 
     /// Whether the bytes so far end with a whole message, so that another's may follow.
@@ -193,7 +228,12 @@ mod tests {
     use super::*;
     use crate::write::message;
 
-    const READY: &[Demand] = &[Demand { tag: b'Z', limit: 1 }];
+    const READY: &[Demand] = &[
+        Demand { tag: b'Z', limit: 1, beyond: Beyond::Refuse },
+        Demand { tag: b'C', limit: 16, beyond: Beyond::Stream },
+    ];
+
+    const NONE: &[Demand] = &[];
 
     fn stream(messages: &[(u8, Vec<u8>)]) -> BytesMut {
         let mut out = BytesMut::new();
@@ -215,7 +255,8 @@ mod tests {
             held.extend_from_slice(chunk);
             while let Some(piece) = scanner.next(&held)? {
                 if let Some(header) = piece.begins {
-                    assert!(header.tag != b'Z' || piece.ends, "a demanded message was cut");
+                    let whole = READY.iter().any(|it| it.tag == header.tag && header.body_len <= it.limit);
+                    assert!(!whole || piece.ends, "a demanded message was cut");
                     seen.push((header.tag, Vec::with_capacity(header.body_len)));
                 }
                 let (_, body) = seen.last_mut().expect("a piece follows a beginning");
@@ -231,7 +272,7 @@ mod tests {
 
     #[test]
     fn lengths_and_tags_are_checked() {
-        let next = |bytes: &[u8]| Scanner::new(Direction::ToServer, &[]).next(bytes).map(|piece| piece.is_some());
+        let next = |bytes: &[u8]| Scanner::new(Direction::ToServer, NONE).next(bytes).map(|piece| piece.is_some());
         assert_eq!(next(b"Q\0\0\0"), Ok(false));
         assert_eq!(next(b"S\0\0\0\x04"), Ok(true));
         assert_eq!(next(b"Q\0\0\0\x03"), Err(FrameError::BadLength { tag: b'Q', length: 3 }));
@@ -240,6 +281,18 @@ mod tests {
         assert_eq!(next(b"Z\0\0\0\x05"), Err(FrameError::UnknownTag(b'Z')));
         let hoarding = Scanner::new(Direction::ToClient, READY).next(b"Z\0\0\0\x06").map(|piece| piece.is_some());
         assert_eq!(hoarding, Err(FrameError::TooLong { tag: b'Z', body_len: 2, limit: 1 }));
+    }
+
+    #[test]
+    fn what_is_too_long_to_keep_together_streams_where_that_is_allowed() {
+        let mut scanner = Scanner::new(Direction::ToClient, READY);
+        let fits = b"C\0\0\0\x14SELECT 1";
+        assert_eq!(scanner.next(fits).map(|piece| piece.is_some()), Ok(false));
+        assert_eq!(scanner.awaited(fits), Some(Header { tag: b'C', body_len: 16 }));
+        let piece = scanner.next(b"C\0\0\0\x15SELECT 1").expect("no error").expect("a piece");
+        assert_eq!((piece.begins.map(|header| header.body_len), piece.ends), (Some(17), false));
+        assert!(!scanner.between_messages());
+        assert_eq!(scanner.awaited(b"C\0\0\0\x14"), None, "those are of the body");
     }
 
     #[test]
@@ -271,7 +324,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_walked_without_panic(bytes: Vec<u8>) {
-            let mut scanner = Scanner::new(Direction::ToServer, &[]);
+            let mut scanner = Scanner::new(Direction::ToServer, NONE);
             let mut rest = bytes.as_slice();
             while let Ok(Some(piece)) = scanner.next(rest) {
                 prop_assert!(!piece.bytes.is_empty());

@@ -11,6 +11,54 @@ pub fn query(out: &mut BytesMut, sql: &str) {
     message(out, b'Q', |out| cstr(out, sql));
 }
 
+/// A `Query` or `Parse`: its SQL, and what stands around it. Everything is bytes, since the client's encoding may be any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statement<'b> {
+    tag: u8,
+    /// The name that a `Parse` gives, with its end.
+    name: &'b [u8],
+    /// The SQL.
+    pub text: &'b [u8],
+    /// The parameter types of a `Parse`, unread.
+    types: &'b [u8],
+}
+
+impl<'b> Statement<'b> {
+    /// Reads the body of a message; `None` if it is no such message, or one that a server refuses for its form.
+    #[must_use]
+    pub fn parse(tag: u8, body: &'b [u8]) -> Option<Self> {
+        let end_of = |bytes: &[u8]| bytes.iter().position(|&byte| byte == 0);
+        let name_len = match tag {
+            b'Q' => 0,
+            b'P' => end_of(body)? + 1,
+            _ => return None,
+        };
+        let (name, rest) = body.split_at_checked(name_len)?;
+        let text_len = end_of(rest)?;
+        let (text, types) = (rest.get(..text_len)?, rest.get(text_len + 1..)?);
+        (tag == b'P' || types.is_empty()).then_some(Self { tag, name, text, types })
+    }
+
+    /// Writes the message with another text. A zero byte ends the text, as everywhere in the protocol.
+    pub fn write_with(&self, out: &mut BytesMut, text: &[u8]) {
+        message(out, self.tag, |out| {
+            out.put_slice(self.name);
+            out.put_slice(text.split(|&byte| byte == 0).next().unwrap_or_default());
+            out.put_u8(0);
+            out.put_slice(self.types);
+        });
+    }
+}
+
+/// Writes `Parse` for the unnamed statement, which leaves its parameters' types to the server.
+pub fn parse(out: &mut BytesMut, sql: &str) {
+    message(out, b'P', |out| {
+        out.put_u8(0);
+        cstr(out, sql);
+        out.put_u16(0);
+    });
+}
+
 /// Writes `Terminate`.
 pub fn terminate(out: &mut BytesMut) {
     message(out, b'X', |_| {});
@@ -68,6 +116,29 @@ mod tests {
             [&b""[..], b"SCRAM", b"SCRAM\0", b"SCRAM\0\xff\xff\xff\xff", b"SCRAM\0\0\0\0\x02a", b"\xff\0\0\0\0\0"]
         {
             assert_eq!(SaslInitialResponse::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_statement_keeps_its_name_and_types_when_its_text_changes() {
+        let mut out = BytesMut::new();
+        let body = b"s1\0SELECT $1\0\0\x01\0\0\0\x17";
+        let statement = Statement::parse(b'P', body).expect("a statement");
+        assert_eq!(statement.text, b"SELECT $1");
+        statement.write_with(&mut out, statement.text);
+        assert_eq!(&out[HEADER_LEN..], body);
+        out.clear();
+        statement.write_with(&mut out, b"VALUES ($1)\0; DROP");
+        assert_eq!(&out[..], b"P\0\0\0\x19s1\0VALUES ($1)\0\0\x01\0\0\0\x17");
+        out.clear();
+        parse(&mut out, "SELECT 1");
+        assert_eq!(&out[..], b"P\0\0\0\x10\0SELECT 1\0\0\0");
+
+        assert_eq!(Statement::parse(b'Q', b"SELECT 1\0").map(|statement| statement.text), Some(&b"SELECT 1"[..]));
+        for (tag, bad) in
+            [(b'Q', &b"SELECT 1"[..]), (b'Q', b"SELECT 1\0x"), (b'Q', b""), (b'P', b"s1\0SELECT"), (b'B', b"\0\0")]
+        {
+            assert_eq!(Statement::parse(tag, bad), None, "{bad:?}");
         }
     }
 

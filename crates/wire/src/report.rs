@@ -85,6 +85,14 @@ impl ServerError {
     }
 }
 
+/// The SQLSTATE of an `ErrorResponse` or a `NoticeResponse`, from the message's body; `None` if it has none before its
+/// end.
+#[must_use]
+pub fn sqlstate(body: &[u8]) -> Option<&[u8]> {
+    let mut fields = body.split(|&byte| byte == 0).take_while(|field| !field.is_empty());
+    fields.find_map(|field| field.strip_prefix(b"C"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -100,6 +108,8 @@ mod tests {
         report.write(&mut out);
         assert_eq!(&out[HEADER_LEN..], b"SFATAL\0VFATAL\0C28P01\0Mno\0Huse the other key\0\0");
         let read = ServerError::parse(&out[HEADER_LEN..]);
+        assert_eq!(sqlstate(&out[HEADER_LEN..]), Some(&b"28P01"[..]));
+        assert_eq!(sqlstate(b"SINFO\0\0C28P01\0"), None, "past the end");
         assert_eq!(read, Some(ServerError { sqlstate: "28P01".to_owned(), message: "no".to_owned() }));
     }
 
@@ -114,6 +124,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
             let _error = ServerError::parse(&bytes);
+            let _sqlstate = sqlstate(&bytes);
         }
     }
 }

@@ -1,31 +1,61 @@
 //! The stage that a server's messages pass on their way to the client.
 
-use wire::backend::TransactionStatus;
-use wire::frame::{Demand, Direction};
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use wire::backend::{self, Notification, TransactionStatus};
+use wire::frame::{Beyond, Demand, Direction, Header};
+use wire::report;
 
 use super::ledger::Ledger;
 use super::pump::Pump;
 use crate::fault::Fault;
+use crate::statement::{Clerk, Dialect};
 
 /// Messages whose content matters here.
-const DEMANDS: &[Demand] = &[Demand { tag: b'Z', limit: 1 }];
+const DEMANDS: &[Demand] = &[Demand { tag: b'Z', limit: 1, beyond: Beyond::Refuse }];
+
+/// Those whose content matters where clients' statements are rewritten. A longer one of any of them is not one that is
+/// looked for: a notification has at most 8,000 bytes besides a name, and the others are our own or short by nature.
+const DEMANDS_OF_CLERK: &[Demand] = &[
+    Demand { tag: b'Z', limit: 1, beyond: Beyond::Refuse },
+    Demand { tag: b'A', limit: 8192, beyond: Beyond::Stream },
+    Demand { tag: b'C', limit: 64, beyond: Beyond::Stream },
+    Demand { tag: b'N', limit: 2048, beyond: Beyond::Stream },
+    Demand { tag: b'S', limit: 256, beyond: Beyond::Stream },
+];
+
+/// With which `sindico.truncate` says that it was called for a `TRUNCATE` of the client's.
+const TRUNCATED: &[u8] = b"SN001";
 
 /// Server to client.
 #[derive(Debug)]
 pub(super) struct Downstream {
     pub(super) pump: Pump,
     last_tag: u8,
+    clerk: Option<Arc<Clerk>>,
+    /// The next `CALL` to complete was a `TRUNCATE`.
+    truncated: bool,
+}
+
+/// What becomes of a message.
+enum Fate {
+    Pass,
+    Replace(BytesMut),
+    OutOfPlace,
 }
 
 impl Downstream {
-    pub(super) fn new() -> Self {
-        Self { pump: Pump::new(Direction::ToClient, DEMANDS, &[]), last_tag: b'Z' }
+    pub(super) fn new(clerk: Option<Arc<Clerk>>) -> Self {
+        let demands = if clerk.is_some() { DEMANDS_OF_CLERK } else { DEMANDS };
+        Self { pump: Pump::new(Direction::ToClient, demands, &[]), last_tag: b'Z', clerk, truncated: false }
     }
 
-    /// Judges what has arrived.
-    pub(super) fn inspect(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
+    /// Judges what has arrived, and notes in `dialect` what the server reports of the session.
+    pub(super) fn inspect(&mut self, ledger: &mut Ledger, dialect: &mut Dialect) -> Result<(), Fault> {
         loop {
-            let piece = match self.pump.peek() {
+            let Self { pump, last_tag, clerk, truncated } = self;
+            let piece = match pump.peek() {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(()),
                 Err(error) => {
@@ -33,24 +63,23 @@ impl Downstream {
                     return Err(Fault::server_astray());
                 }
             };
+            let len = piece.bytes.len();
+            let mut fate = Fate::Pass;
             if let Some(header) = piece.begins {
-                let sound = match header.tag {
-                    b'Z' => TransactionStatus::parse(piece.body()).is_some_and(|status| ledger.ready(status)),
-                    // Of a login, which is over: a server that starts another may be after the client's password.
-                    b'R' | b'K' | b'v' => false,
-                    tag => {
-                        ledger.received(tag);
-                        true
-                    }
-                };
-                if !sound {
-                    tracing::warn!(tag = %char::from(header.tag), "a server sent a message out of place");
+                fate = account(header, piece.body(), ledger);
+                *last_tag = header.tag;
+                if let (Fate::Pass, Some(clerk), true) = (&fate, clerk, piece.ends) {
+                    fate = translate(header.tag, piece.body(), clerk, truncated, dialect);
+                }
+            }
+            match fate {
+                Fate::Pass => pump.pass(len),
+                Fate::Replace(message) => pump.replace(len, &message),
+                Fate::OutOfPlace => {
+                    tracing::warn!(tag = %char::from(*last_tag), "a server sent a message out of place");
                     return Err(Fault::server_astray());
                 }
-                self.last_tag = header.tag;
             }
-            let len = piece.bytes.len();
-            self.pump.pass(len);
         }
     }
 
@@ -63,4 +92,52 @@ impl Downstream {
     pub(super) fn is_drained(&self) -> bool {
         self.pump.is_drained()
     }
+}
+
+/// Notes a message in the ledger.
+fn account(header: Header, body: &[u8], ledger: &mut Ledger) -> Fate {
+    let sound = match header.tag {
+        b'Z' => TransactionStatus::parse(body).is_some_and(|status| ledger.ready(status)),
+        // Of a login, which is over: a server that starts another may be after the client's password.
+        b'R' | b'K' | b'v' => false,
+        tag => {
+            ledger.received(tag);
+            true
+        }
+    };
+    if sound { Fate::Pass } else { Fate::OutOfPlace }
+}
+
+/// Takes back in a whole message what the clerk has changed in the statement that it answers.
+fn translate(tag: u8, body: &[u8], clerk: &Clerk, truncated: &mut bool, dialect: &mut Dialect) -> Fate {
+    let mut out = BytesMut::new();
+    match tag {
+        b'N' if report::sqlstate(body) == Some(TRUNCATED) => {
+            *truncated = true;
+            return Fate::Replace(out);
+        }
+        b'C' => {
+            if !std::mem::take(truncated) || body != b"CALL\0" {
+                return Fate::Pass;
+            }
+            backend::command_complete(&mut out, "TRUNCATE TABLE");
+        }
+        b'A' => {
+            let Some(notification) = Notification::parse(body) else { return Fate::Pass };
+            let Some(channel) = notification.channel.strip_prefix(clerk.channel_prefix()) else { return Fate::Pass };
+            notification.write_with(&mut out, channel);
+        }
+        b'S' => {
+            if let Some((name, value)) = backend::parse_parameter_status(body) {
+                dialect.note(name, value);
+            }
+            return Fate::Pass;
+        }
+        b'Z' => {
+            *truncated = false;
+            return Fate::Pass;
+        }
+        _ => return Fate::Pass,
+    }
+    Fate::Replace(out)
 }

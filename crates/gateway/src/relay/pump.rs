@@ -1,11 +1,13 @@
 //! Moves bytes in one direction.
 
+use std::borrow::Cow;
 use std::future::pending;
 use std::io;
+use std::mem;
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use wire::frame::{Demand, Direction, FrameError, Piece, Scanner};
+use wire::frame::{Demand, Direction, FrameError, Header, Piece, Scanner};
 
 /// Bytes read at once; a session has two of these.
 const BUFFER: usize = 16 * 1024;
@@ -28,17 +30,24 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Pump {
     scanner: Scanner,
+    /// What goes out before anything in `held`: it stood before a message that was replaced, or is what stands in its
+    /// place. Empty in a session whose messages all pass as they came.
+    ahead: BytesMut,
     held: BytesMut,
     /// Bytes at the front of `held` that may go out.
     passed: usize,
+    /// `held` has grown beyond what a session keeps.
+    grown: bool,
+    paused: bool,
     closed: bool,
 }
 
 impl Pump {
-    pub(super) fn new(direction: Direction, demands: &'static [Demand], arrived: &[u8]) -> Self {
+    pub(super) fn new(direction: Direction, demands: impl Into<Cow<'static, [Demand]>>, arrived: &[u8]) -> Self {
         let mut held = BytesMut::with_capacity(BUFFER + SPARE);
         held.extend_from_slice(arrived);
-        Self { scanner: Scanner::new(direction, demands), held, passed: 0, closed: false }
+        let scanner = Scanner::new(direction, demands);
+        Self { scanner, ahead: BytesMut::new(), held, passed: 0, grown: false, paused: false, closed: false }
     }
 
     /// Writes what has passed, if anything has, or else reads. May be abandoned at any time without losing a byte.
@@ -47,8 +56,8 @@ impl Pump {
         source: &mut (impl AsyncRead + Unpin),
         sink: &mut (impl AsyncWrite + Unpin),
     ) -> Step {
-        if self.passed > 0 {
-            return match sink.write(self.held.get(..self.passed).unwrap_or_default()).await {
+        if self.has_passed() {
+            return match sink.write(self.outgoing()).await {
                 Ok(0) | Err(_) => Step::SinkGone,
                 Ok(written) => {
                     self.went_out(written);
@@ -56,17 +65,21 @@ impl Pump {
                 }
             };
         }
-        if self.closed {
+        if self.closed || self.paused {
             return pending().await;
         }
         self.held.reserve(BUFFER);
         match source.read_buf(&mut self.held).await {
             Ok(0) | Err(_) => Step::SourceGone,
-            Ok(_) => Step::Moved,
+            Ok(_) => {
+                self.grown |= self.held.len() > BUFFER + SPARE;
+                Step::Moved
+            }
         }
     }
 
-    /// The next piece that the stage has to judge. It stays here until [`Pump::pass`].
+    /// The next piece that the stage has to judge. It stays here until [`Pump::pass`], [`Pump::replace`] or
+    /// [`Pump::take`].
     pub(super) fn peek(&mut self) -> Result<Option<Piece<'_>>, FrameError> {
         self.scanner.next(self.held.get(self.passed..).unwrap_or_default())
     }
@@ -74,6 +87,49 @@ impl Pump {
     /// Lets the piece that was judged last go out.
     pub(super) fn pass(&mut self, len: usize) {
         self.passed += len;
+    }
+
+    /// Lets something else go out in place of the piece that was judged last, which may be nothing.
+    pub(super) fn replace(&mut self, len: usize, with: &[u8]) {
+        self.queue();
+        self.held.advance(len);
+        self.ahead.extend_from_slice(with);
+        self.shrink();
+    }
+
+    /// The header of the message that is being waited for as a whole.
+    pub(super) fn awaited(&self) -> Option<Header> {
+        self.scanner.awaited(self.held.get(self.passed..).unwrap_or_default())
+    }
+
+    /// Reads no more until [`Pump::resume`].
+    pub(super) fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Reads on.
+    pub(super) fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    /// Takes the piece that was judged last out of the stream, and reads no more until [`Pump::put`] has said what goes
+    /// out in its place.
+    pub(super) fn take(&mut self, len: usize) -> BytesMut {
+        self.queue();
+        self.pause();
+        let taken = self.held.split_to(len);
+        self.shrink();
+        taken
+    }
+
+    /// What goes out in place of the piece that was taken.
+    pub(super) fn put(&mut self, message: BytesMut) {
+        self.resume();
+        if self.ahead.is_empty() {
+            self.ahead = message;
+        } else {
+            self.ahead.extend_from_slice(&message);
+        }
     }
 
     /// Reads no more, and forgets what has not passed.
@@ -85,18 +141,19 @@ impl Pump {
     /// Forgets what has passed, too: the sink is gone.
     pub(super) fn abandon(&mut self) {
         self.close();
+        self.ahead.clear();
         self.held.clear();
         self.passed = 0;
     }
 
     /// Whether something that may go out has not.
-    pub(super) const fn has_passed(&self) -> bool {
-        self.passed > 0
+    pub(super) fn has_passed(&self) -> bool {
+        self.passed > 0 || !self.ahead.is_empty()
     }
 
     /// Whether everything that came in has gone out, up to the end of a message.
     pub(super) fn is_drained(&self) -> bool {
-        self.held.is_empty() && self.scanner.between_messages()
+        self.ahead.is_empty() && self.held.is_empty() && self.scanner.between_messages() && !self.paused
     }
 
     /// Writes to the end of the message that has begun to go out, so that another of our own may follow.
@@ -106,8 +163,12 @@ impl Pump {
         sink: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
         loop {
-            sink.write_all(self.held.get(..self.passed).unwrap_or_default()).await?;
-            self.went_out(self.passed);
+            while self.has_passed() {
+                let outgoing = self.outgoing();
+                sink.write_all(outgoing).await?;
+                let written = outgoing.len();
+                self.went_out(written);
+            }
             if self.scanner.between_messages() {
                 return Ok(());
             }
@@ -119,8 +180,38 @@ impl Pump {
         }
     }
 
+    /// What goes out next; empty only when nothing may.
+    fn outgoing(&self) -> &[u8] {
+        if self.ahead.is_empty() { self.held.get(..self.passed).unwrap_or_default() } else { &self.ahead }
+    }
+
     fn went_out(&mut self, len: usize) {
-        self.held.advance(len);
-        self.passed -= len;
+        if self.ahead.is_empty() {
+            self.held.advance(len);
+            self.passed -= len;
+        } else {
+            self.ahead.advance(len);
+            if self.ahead.is_empty() {
+                // It may have been a large message's.
+                self.ahead = BytesMut::new();
+            }
+        }
+        self.shrink();
+    }
+
+    /// Puts what has passed ahead of what stands behind it.
+    fn queue(&mut self) {
+        let passed = mem::take(&mut self.passed);
+        self.ahead.extend_from_slice(&self.held.split_to(passed));
+    }
+
+    /// Gives back the room that a large message took, once it is on its way.
+    fn shrink(&mut self) {
+        if self.grown && self.held.len() <= BUFFER {
+            let mut small = BytesMut::with_capacity(BUFFER + SPARE);
+            small.extend_from_slice(&self.held);
+            self.held = small;
+            self.grown = false;
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! Sessions between a client and a server that are both played by the test.
 
+mod statements;
+
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -14,6 +17,7 @@ use wire::report::ServerError;
 
 use super::{LINGER, Left, Watch, relay};
 use crate::fault::Fault;
+use crate::statement::Clerk;
 
 const QUERY: &[u8] = b"Q\0\0\0\x0dSELECT 1\0";
 const READY: &[u8] = b"Z\0\0\0\x05I";
@@ -38,7 +42,15 @@ async fn stage(pipelined: &'static [u8]) -> Stage {
     stage_with(pipelined, Duration::from_millis(200)).await
 }
 
+async fn stage_for(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>) -> Stage {
+    enact(pipelined, clerk, Duration::from_millis(200)).await
+}
+
 async fn stage_with(pipelined: &'static [u8], grace: Duration) -> Stage {
+    enact(pipelined, None, grace).await
+}
+
+async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Duration) -> Stage {
     let ((client, mut client_far), (server, mut server_far)) = (pair().await, pair().await);
     let (revoke, revoked) = oneshot::channel::<()>();
     let shutdown = CancellationToken::new();
@@ -51,7 +63,7 @@ async fn stage_with(pipelined: &'static [u8], grace: Duration) -> Stage {
             Fault::new("57P01", "closed", "")
         };
         let watch = Watch { revoked, shutdown: &watched, grace };
-        relay(&mut client_far, pipelined, &mut server_far, watch).await
+        relay(&mut client_far, pipelined, &mut server_far, clerk, watch).await
     });
     Stage { client, server, revoke, shutdown, left }
 }

@@ -1,42 +1,154 @@
 //! The stage that a client's messages pass on their way to the server.
 
-use wire::frame::Direction;
+use std::borrow::Cow;
+use std::fmt;
+use std::future::pending;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
+use wire::frame::{Beyond, Demand, Direction};
 
 use super::ledger::Ledger;
-use super::pump::Pump;
+use super::pump::{Pump, Step};
 use crate::fault::Fault;
+use crate::statement::{Clerk, Dialect, LONG, Pending, Room};
 
 /// Client to server.
-#[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) pump: Pump,
     left: bool,
+    clerk: Option<Arc<Clerk>>,
+    /// Nothing more is looked at before this has ended.
+    wait: Option<Wait>,
+    /// For the long statement that is coming in.
+    room: Option<Room>,
+    /// What is left of the current message does not go out: something else has.
+    declined: bool,
+}
+
+/// What becomes of a piece.
+enum Fate {
+    Pass,
+    Replace(BytesMut),
+    ReadApart { settled: bool },
+    Drop,
+}
+
+/// What a long statement waits for.
+enum Wait {
+    /// Room to come in.
+    Room(Pending<Room>),
+    /// To have been read.
+    Reading(Pending<Result<BytesMut, Fault>>),
+}
+
+/// What it got.
+enum Had {
+    Room(Room),
+    Read(Result<BytesMut, Fault>),
 }
 
 impl Upstream {
-    pub(super) fn new(pipelined: &[u8]) -> Self {
-        Self { pump: Pump::new(Direction::ToServer, &[], pipelined), left: false }
+    pub(super) fn new(pipelined: &[u8], clerk: Option<Arc<Clerk>>) -> Self {
+        let demands: Cow<'static, [Demand]> = match &clerk {
+            Some(clerk) => {
+                let whole = |tag| Demand { tag, limit: clerk.limit(), beyond: Beyond::Stream };
+                Cow::Owned(vec![whole(b'Q'), whole(b'P')])
+            }
+            None => Cow::Borrowed(&[]),
+        };
+        let pump = Pump::new(Direction::ToServer, demands, pipelined);
+        Self { pump, left: false, clerk, wait: None, room: None, declined: false }
     }
 
     /// Judges what has arrived.
-    pub(super) fn inspect(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
+    pub(super) fn inspect(&mut self, ledger: &mut Ledger, dialect: Dialect) -> Result<(), Fault> {
         while !self.left
+            && self.wait.is_none()
             && let Some(piece) = self.pump.peek()?
         {
-            match piece.begins.map(|header| header.tag) {
+            let room = self.room.take();
+            let len = piece.bytes.len();
+            let fate = match piece.begins {
                 // Ours to act on: the server connection stays.
-                Some(b'X') => {
+                Some(header) if header.tag == b'X' => {
                     self.leave();
                     return Ok(());
                 }
-                Some(b'p') => return Err(Fault::protocol("the client sent a password that nobody asked for")),
-                Some(tag) => ledger.sent(tag),
-                None => {}
+                Some(header) if header.tag == b'p' => {
+                    return Err(Fault::protocol("the client sent a password that nobody asked for"));
+                }
+                Some(header) => {
+                    let settled = !ledger.may_be_working();
+                    ledger.sent(header.tag);
+                    match (&self.clerk, header.tag) {
+                        (Some(clerk), tag @ (b'Q' | b'P')) => {
+                            if header.body_len > clerk.limit() {
+                                self.declined = !piece.ends;
+                                Fate::Replace(clerk.decline(tag, header.body_len))
+                            } else if len > LONG {
+                                Fate::ReadApart { settled }
+                            } else {
+                                clerk.answer(tag, piece.body(), dialect, settled).map_or(Fate::Pass, Fate::Replace)
+                            }
+                        }
+                        _ => Fate::Pass,
+                    }
+                }
+                None if self.declined => {
+                    self.declined = !piece.ends;
+                    Fate::Drop
+                }
+                None => Fate::Pass,
+            };
+            match fate {
+                Fate::Pass => self.pump.pass(len),
+                Fate::Replace(message) => self.pump.replace(len, &message),
+                Fate::Drop => self.pump.replace(len, &[]),
+                Fate::ReadApart { settled } => {
+                    let message = self.pump.take(len);
+                    let reading = |clerk: &Arc<Clerk>| clerk.answer_apart(message, room, dialect, settled);
+                    self.wait = self.clerk.as_ref().map(reading).map(Wait::Reading);
+                }
             }
-            let len = piece.bytes.len();
-            self.pump.pass(len);
+        }
+        if self.wait.is_none()
+            && self.room.is_none()
+            && let Some(clerk) = &self.clerk
+            && let Some(header) = self.pump.awaited().filter(|header| header.body_len > LONG)
+        {
+            self.pump.pause();
+            self.wait = Some(Wait::Room(clerk.room(header.body_len)));
         }
         Ok(())
+    }
+
+    /// Moves bytes, or sees through what a long statement waits for. May be abandoned at any time without losing either.
+    pub(super) async fn step(
+        &mut self,
+        source: &mut (impl AsyncRead + Unpin),
+        sink: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<Step, Fault> {
+        let Self { pump, wait, room, .. } = self;
+        tokio::select! {
+            step = pump.step(source, sink) => return Ok(step),
+            had = async {
+                match wait {
+                    Some(Wait::Room(pending)) => Had::Room(pending.await),
+                    Some(Wait::Reading(pending)) => Had::Read(pending.await),
+                    None => pending().await,
+                }
+            } => match had {
+                Had::Room(had) => {
+                    *room = Some(had);
+                    pump.resume();
+                }
+                Had::Read(message) => pump.put(message?),
+            },
+        }
+        *wait = None;
+        Ok(Step::Moved)
     }
 
     /// The client has said goodbye or is gone. What it sent before still goes out.
@@ -47,6 +159,7 @@ impl Upstream {
 
     /// The server takes nothing more.
     pub(super) fn abandon(&mut self) {
+        (self.wait, self.room) = (None, None);
         self.pump.abandon();
     }
 
@@ -57,5 +170,11 @@ impl Upstream {
     /// Whether the server has everything that the client sent, up to the end of a message.
     pub(super) fn is_drained(&self) -> bool {
         self.pump.is_drained()
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("pump", &self.pump).field("left", &self.left).finish_non_exhaustive()
     }
 }

@@ -6,3 +6,4 @@ mod login;
 mod protocol;
 mod session;
 mod startup;
+mod statements;

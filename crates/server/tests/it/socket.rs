@@ -57,7 +57,12 @@ impl Login {
 
 impl Socket {
     pub(crate) async fn open(bed: &Bed) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", bed.gateway_port)).await.expect("the gateway listens");
+        Self::dial(bed.gateway_port).await
+    }
+
+    /// A connection to whoever listens there on loopback.
+    pub(crate) async fn dial(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("somebody listens");
         Self { stream, held: BytesMut::new() }
     }
 
