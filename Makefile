@@ -4,7 +4,7 @@
 ARGS ?=
 export SQLX_OFFLINE = true
 
-.PHONY: up build test check prepare tools
+.PHONY: up build test test-18 frameworks check prepare tools
 
 up: build
 	target/release/sindico up $(ARGS)
@@ -15,6 +15,15 @@ build: tools
 test: tools
 	cargo build --locked --package devdb
 	target/debug/devdb run -- scripts/run-tests
+
+# The same tests on PostgreSQL 18, which comes from the npm registry (needs node and npm).
+test-18:
+	PATH="$$(scripts/postgresql-18):$$PATH" $(MAKE) test
+
+# What Django, Alembic, Drizzle, knex and pg_dump write, in every isolation (needs python3, node, npm and their registries).
+frameworks: tools
+	cargo build --locked --package devdb --package server
+	target/debug/devdb run --clusters 1 -- scripts/check-frameworks $(ARGS)
 
 check: tools
 	cargo fmt --all --check
