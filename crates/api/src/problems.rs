@@ -110,7 +110,7 @@ impl From<Refusal> for Problem {
             Refusal::TooManyConnections { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_CONNECTIONS", "Too many connections", detail)
             }
-            Refusal::Provisioning(_) | Refusal::NoSchema(_) | Refusal::NoCluster(_) => {
+            Refusal::Provisioning(_) | Refusal::NoSchema(_) | Refusal::NoCluster(_) | Refusal::NoRules(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "TENANT_UNAVAILABLE", "Tenant is not available", detail)
             }
         }

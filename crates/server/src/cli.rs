@@ -62,8 +62,23 @@ pub enum AppCommand {
         /// The app's folder.
         folder: PathBuf,
     },
+    /// Show what an app's SQL becomes in each isolation, or what stops it. Needs no running síndico.
+    Check(CheckArgs),
     /// List the registered apps.
     List,
+}
+
+/// `sindico app check …`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The app's folder.
+    pub folder: PathBuf,
+    /// Only this isolation; all of them if not given.
+    #[arg(long)]
+    pub isolation: Option<Isolation>,
+    /// Show all the SQL that runs, grants included.
+    #[arg(long)]
+    pub sql: bool,
 }
 
 /// `sindico cluster …`

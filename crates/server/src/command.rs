@@ -19,7 +19,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
     match cli.command {
         Command::Up(args) => Box::pin(up::up(dir, &args, console)).await,
         Command::Serve { config } => serve::serve(&config).await,
-        Command::App(command) => app::run(command, &Client::find(dir)?, console).await,
+        Command::App(command) => app::run(command, dir, console).await,
         Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Schema(command)) => schema::run(command, &Client::find(dir)?, console).await,

@@ -130,6 +130,19 @@ impl Bed {
         &self.house.as_ref().expect("open").lifecycle
     }
 
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.house.as_ref().expect("open").catalog
+    }
+
+    /// What `sindico audit` runs.
+    pub(crate) fn auditor(&self) -> audit::Auditor {
+        let house = self.house.as_ref().expect("open");
+        let [gateway, api] = [format!("127.0.0.1:{}", self.gateway_port), self.api.replace("http://", "")]
+            .map(|address| address.parse().expect("an address"));
+        let shutdown = tokio_util::sync::CancellationToken::new();
+        audit::Auditor::new(house.catalog.clone(), house.lifecycle.clone(), gateway, Some(api), shutdown)
+    }
+
     /// Closes everything and removes the test's databases.
     pub(crate) async fn close(mut self) {
         self.house.take().expect("open").leave().await;

@@ -1,5 +1,9 @@
 //! Tenants see their own rows and nothing else, whatever they ask.
 
+mod hardening;
+mod sequences;
+mod truncate;
+
 use serde_json::Value;
 
 use crate::bed::{Bed, connect, dsn, enter, rows, sqlstate};

@@ -5,9 +5,11 @@
 mod api;
 mod apps;
 mod attack;
+mod audit;
 mod bad_input;
 mod bed;
 mod cli;
+mod dense;
 mod gateway;
 mod instance;
 mod isolation;

@@ -1,0 +1,3 @@
+//! The attack suite, on an installation as it should be and on ones that were broken on purpose.
+
+mod attacks;
