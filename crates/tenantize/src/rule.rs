@@ -7,6 +7,9 @@ use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
 use crate::tree;
 
+mod alter_column;
+mod alter_constraint;
+mod alter_index;
 mod alter_table;
 mod column;
 mod comment;
@@ -22,10 +25,12 @@ mod draw;
 mod drop;
 mod drop_object;
 mod enum_type;
+mod exclusion;
 mod extension;
 mod foreign_key;
 mod from;
 mod identity;
+mod partition;
 mod place;
 mod privilege;
 mod refused;
@@ -33,6 +38,7 @@ mod rename;
 mod sequence;
 mod setting;
 mod statistics;
+mod storage;
 mod transaction;
 
 /// Where a statement stands.
@@ -163,6 +169,7 @@ fn may_be_global(kind: &NodeEnum) -> bool {
             | NodeEnum::CreateDomainStmt(_)
             | NodeEnum::CompositeTypeStmt(_)
             | NodeEnum::CreateRangeStmt(_)
+            | NodeEnum::CreateSeqStmt(_)
     )
 }
 
@@ -192,6 +199,8 @@ fn in_migrations(kind: &NodeEnum, global: bool, schema: &mut Schema) -> Verdict<
             Some(alter) if alter.objtype() == pb::ObjectType::ObjectType => composite::alter(&alter, schema),
             Some(alter) => alter_table::apply(&alter, schema),
         },
+        NodeEnum::CreateSeqStmt(created) => sequence::apply_create(created, global, schema),
+        NodeEnum::AlterSeqStmt(altered) => sequence::apply_alter(altered, schema),
         NodeEnum::IndexStmt(index) => create_index::apply(index, schema),
         NodeEnum::CommentStmt(comment) => comment::apply(comment, schema),
         NodeEnum::RenameStmt(rename) => match rename.rename_type() {

@@ -139,6 +139,18 @@ impl Schema {
         }
     }
 
+    /// Takes a key away, with its parts on partitions.
+    pub(crate) fn remove_key(&mut self, name: &str) {
+        let mut going = vec![name.to_owned()];
+        while let Some(name) = going.pop() {
+            for table in &mut self.tables {
+                let parts = table.keys.iter().filter(|key| key.attached.as_ref() == Some(&name));
+                going.extend(parts.map(|key| key.name.clone()));
+                table.keys.retain(|key| key.name != name);
+            }
+        }
+    }
+
     /// A table's partitions.
     pub(crate) fn partitions<'a>(&'a self, of: &'a str) -> impl Iterator<Item = &'a Table> {
         self.tables.iter().filter(move |table| table.parent.as_deref() == Some(of))

@@ -160,13 +160,22 @@ impl<'a> Reader<'a> {
     /// Gives every tenants' table that has no index to find one tenant's rows by an index on `tenant_id`. At the end of
     /// a file, since a key often follows its table.
     fn tenant_indexes(&mut self, page: &Page<'_>, line: u32) -> Vec<Step> {
-        let lacking = |table: &&crate::schema::Table| table.scope == Scope::Tenant && !table.has_leading_index();
+        // A partition has what its table has.
+        let lacking = |table: &&crate::schema::Table| {
+            table.scope == Scope::Tenant && table.parent.is_none() && !table.has_leading_index()
+        };
         let tables: Vec<String> = self.schema.tables().iter().filter(lacking).map(|table| table.name.clone()).collect();
         let mut steps = Vec::new();
         for table in tables {
             let name = self.schema.choose_tenant_index(&table);
             let sql =
                 format!("CREATE INDEX {} ON {} (tenant_id)", domain::quote_ident(&name), domain::quote_ident(&table));
+            for part in self.schema.family(&table).into_iter().skip(1) {
+                let name = self.schema.choose_tenant_index(&part);
+                if let Ok(part) = self.schema.table_mut(&part) {
+                    part.tenant_index = Some(name);
+                }
+            }
             if let Ok(table) = self.schema.table_mut(&table) {
                 table.tenant_index = Some(name);
             }

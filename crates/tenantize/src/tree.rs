@@ -1,5 +1,6 @@
 //! Reading and building nodes of PostgreSQL's parse tree, and writing them back as SQL.
 
+use domain::quote_ident;
 use pg_query::{DeparseOptions, NodeEnum, ParserOptions, protobuf as pb};
 use serde_json::Value;
 
@@ -101,11 +102,38 @@ pub(crate) fn parse(sql: &str) -> Result<pb::Node, ParseError> {
 
 /// Writes a statement as SQL, and reads that back: a deparser that drops a clause must not go unnoticed.
 pub(crate) fn write(statement: &pb::Node) -> Verdict<String> {
-    let raw = pb::RawStmt { stmt: Some(Box::new(statement.clone())), ..pb::RawStmt::default() };
+    let mut quoted = statement.clone();
+    quote_set_columns(&mut quoted);
+    let raw = pb::RawStmt { stmt: Some(Box::new(quoted)), ..pb::RawStmt::default() };
     let whole = pb::ParseResult { version: 0, stmts: vec![raw] };
     let sql = pg_query::deparse(&whole, DeparseOptions::default()).map_err(|error| unfaithful(&error.to_string()))?;
     let again = parse(&sql).map_err(|_| unfaithful("it is not read back"))?;
     if same(statement, &again) { Ok(sql) } else { Err(unfaithful("it is read back as something else")) }
+}
+
+/// The deparser writes the columns of ON DELETE SET NULL (…) as they are, so they are given in the quotes that some
+/// need (`pg_query` 18.1.0).
+fn quote_set_columns(statement: &mut pb::Node) {
+    let quote = |node: &mut pb::Node| {
+        let constraint = match &mut node.node {
+            Some(NodeEnum::Constraint(constraint)) => constraint,
+            Some(NodeEnum::AlterTableCmd(command)) => {
+                match command.def.as_deref_mut().and_then(|def| def.node.as_mut()) {
+                    Some(NodeEnum::Constraint(constraint)) => constraint,
+                    _ => return,
+                }
+            }
+            _ => return,
+        };
+        for column in &mut constraint.fk_del_set_cols {
+            *column = name(quote_ident(string(column).unwrap_or_default()));
+        }
+    };
+    match &mut statement.node {
+        Some(NodeEnum::CreateStmt(table)) => table.table_elts.iter_mut().for_each(quote),
+        Some(NodeEnum::AlterTableStmt(alter)) => alter.cmds.iter_mut().for_each(quote),
+        _ => {}
+    }
 }
 
 fn unfaithful(detail: &str) -> Fault {

@@ -1,71 +1,66 @@
-//! ALTER TABLE, but for renames.
+//! ALTER TABLE, but for renames. Columns are in [`super::alter_column`], constraints in [`super::alter_constraint`],
+//! partitions in [`super::partition`].
 
 use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::place::TablePlace;
-use super::{Rewrite, Sql, column, constraint, copy_view, create_table, target};
-use crate::expr::{check_type, must_be_unqualified, walk_opt};
+use super::{Rewrite, Sql, copy_view, identity, partition, refused, storage, unqualify};
 use crate::plan::{Grant, Scope};
 use crate::refusal::{Fault, Verdict};
-use crate::schema::Schema;
+use crate::schema::{Schema, Table};
 use crate::tree;
 
 pub(super) fn apply(statement: &pb::AlterTableStmt, schema: &mut Schema) -> Verdict<Rewrite> {
-    if statement.objtype() != pb::ObjectType::ObjectTable {
-        return Err(Fault::unsupported("ALTER of this", "alter tables only"));
-    }
-    if statement.missing_ok {
-        return Err(Fault::unsupported("IF EXISTS", "leave it out: it is known what exists"));
-    }
     let mut own = statement.clone();
-    let name = target(own.relation.as_mut())?.relname.clone();
-    let scope = schema.table(&name)?.scope;
-    let mut shared = own.clone();
-    shared.cmds.clear();
-    let before = schema.table(&name)?.clone();
-    let (mut grants, mut tenant) = (Vec::new(), Vec::new());
-    for node in &mut own.cmds {
-        let Some(NodeEnum::AlterTableCmd(command)) = &mut node.node else { return Err(super::refused::nothing()) };
-        let (commands, sequence, made) = apply_command(command, &name, schema)?;
-        let commands = commands.into_iter().map(|command| tree::node(NodeEnum::AlterTableCmd(Box::new(command))));
-        shared.cmds.extend(commands);
-        grants.extend(sequence.map(Grant::Sequence));
-        tenant.extend(made);
+    let relation = own.relation.as_mut().ok_or_else(refused::nothing)?;
+    unqualify(relation)?;
+    let (name, only) = (relation.relname.clone(), !relation.inh);
+    if schema.tables().iter().any(|table| table.index_names().any(|index| index == name)) {
+        return super::alter_index::apply(own, &name, schema);
     }
-    let (shared, own) = (NodeEnum::AlterTableStmt(shared), NodeEnum::AlterTableStmt(own));
+    if schema.sequence(&name).is_some() {
+        return Err(Fault::unsupported("this form of ALTER for a sequence", "write ALTER SEQUENCE with its options"));
+    }
+    if own.objtype() != pb::ObjectType::ObjectTable {
+        return Err(Fault::unsupported("ALTER of this", "alter tables, indexes and sequences only"));
+    }
+    let scope = match schema.table(&name) {
+        Ok(table) => table.scope,
+        Err(fault) if fault.echo || !own.missing_ok => return Err(fault),
+        Err(_) => return Ok(Rewrite::dropped(format!("there is no table {name} at this point"))),
+    };
+    own.missing_ok = false;
+    let family = if only { vec![name.clone()] } else { schema.family(&name) };
+    let before: Vec<Table> = family.iter().filter_map(|name| schema.find(name).cloned()).collect();
+    let mut change = Change::new(&name, only, scope, schema);
+    for node in std::mem::take(&mut own.cmds) {
+        let Some(NodeEnum::AlterTableCmd(command)) = node.node else { return Err(refused::nothing()) };
+        change.command(*command)?;
+    }
+    let Change { shared, own: kept, first, last, tenant, grants, columns_change, compared, .. } = change;
+    let statement = |commands: Vec<pb::AlterTableCmd>| {
+        let cmds = commands.into_iter().map(|command| tree::node(NodeEnum::AlterTableCmd(Box::new(command))));
+        let alter = pb::AlterTableStmt { cmds: cmds.collect(), ..own.clone() };
+        (!alter.cmds.is_empty()).then(|| Sql::of(NodeEnum::AlterTableStmt(alter)))
+    };
+    let mut rewrite = Rewrite::nothing(scope);
+    rewrite.own.extend(statement(kept.clone()));
     if scope == Scope::Global {
-        return Ok(Rewrite::alike(scope, own));
+        rewrite.shared.extend(statement(kept));
+        return Ok(rewrite);
     }
-    let mut rewrite = Rewrite { grants, tenant, ..Rewrite::differing(scope, shared, own) };
-    if let Some(tables) = checked_against_rows(&rewrite, &name, schema) {
-        rewrite.shared = seen_by_owner(&tables, rewrite.shared);
+    rewrite.tenant = tenant;
+    rewrite.grants = grants;
+    rewrite.shared = first.into_iter().chain(statement(shared)).chain(last).collect();
+    if !compared.is_empty() {
+        rewrite.shared = seen_by_owner(&compared, rewrite.shared);
     }
-    let (shared, grants) = copy_view::around(&[before], rewrite.shared, &[name], schema)?;
-    rewrite.shared = shared;
-    rewrite.grants.extend(grants);
+    if columns_change {
+        let (shared, grants) = copy_view::around(&before, rewrite.shared, &family, schema)?;
+        rewrite.shared = shared;
+        rewrite.grants.extend(grants);
+    }
     Ok(rewrite)
-}
-
-/// The tenants' tables whose rows PostgreSQL compares because the statement adds a foreign key.
-fn checked_against_rows(rewrite: &Rewrite, table: &str, schema: &Schema) -> Option<Vec<String>> {
-    let [Sql::Tree(statement)] = rewrite.shared.as_slice() else { return None };
-    let Some(NodeEnum::AlterTableStmt(alter)) = &statement.node else { return None };
-    let mut tables = Vec::new();
-    for command in &alter.cmds {
-        if let Some(NodeEnum::AlterTableCmd(command)) = &command.node
-            && let Some(NodeEnum::Constraint(constraint)) = command.def.as_deref().and_then(|def| def.node.as_ref())
-            && let Some(parent) = &constraint.pktable
-        {
-            for name in [table, &parent.relname] {
-                let of_tenants = schema.find(name).is_some_and(|table| table.scope == Scope::Tenant);
-                if of_tenants && !tables.iter().any(|known| known == name) {
-                    tables.push(name.to_owned());
-                }
-            }
-        }
-    }
-    (!tables.is_empty()).then_some(tables)
 }
 
 /// Under FORCE the owner sees no row, and PostgreSQL 15 then takes a new foreign key for valid without having compared
@@ -78,152 +73,150 @@ fn seen_by_owner(tables: &[String], statements: Vec<Sql>) -> Vec<Sql> {
     turn("NO FORCE").chain(statements).chain(turn("FORCE")).collect()
 }
 
-/// What a command becomes where tables are shared, and the sequence it makes.
-type Commands = (Vec<pb::AlterTableCmd>, Option<String>, Option<Sql>);
+/// One ALTER TABLE being followed through the schema.
+pub(super) struct Change<'a> {
+    pub(super) table: &'a str,
+    /// Whether ONLY keeps the change from the table's partitions.
+    pub(super) only: bool,
+    pub(super) scope: Scope,
+    pub(super) schema: &'a mut Schema,
+    /// Commands for shared tables.
+    pub(super) shared: Vec<pb::AlterTableCmd>,
+    /// Commands for tables of a tenant's own.
+    pub(super) own: Vec<pb::AlterTableCmd>,
+    /// What shared tables need before the commands.
+    pub(super) first: Vec<Sql>,
+    /// What shared tables need after them.
+    pub(super) last: Vec<Sql>,
+    /// What each tenant's sequences need.
+    pub(super) tenant: Vec<Sql>,
+    pub(super) grants: Vec<Grant>,
+    /// Whether the view that COPY writes through has to follow.
+    pub(super) columns_change: bool,
+    /// Tables whose rows PostgreSQL compares, as it does for a foreign key.
+    pub(super) compared: Vec<String>,
+}
 
-fn apply_command(command: &mut pb::AlterTableCmd, table: &str, schema: &mut Schema) -> Verdict<Commands> {
-    use pb::AlterTableType as Kind;
-    if command.behavior() == pb::DropBehavior::DropCascade {
-        return Err(Fault::unsupported("CASCADE", "drop what depends on it first, in statements of their own"));
-    }
-    match command.subtype() {
-        Kind::AtAddColumn => return add_column(command, table, schema),
-        Kind::AtAddConstraint => return add_constraint(command, table, schema),
-        Kind::AtDropColumn => drop_column(&command.name, table, schema)?,
-        Kind::AtDropConstraint => drop_constraint(&command.name, table, schema)?,
-        Kind::AtSetNotNull | Kind::AtDropNotNull => schema.table(table)?.column(&command.name).map(drop)?,
-        Kind::AtColumnDefault => {
-            schema.table(table)?.column(&command.name)?;
-            let columns = column_names(table, schema)?;
-            walk_opt(&mut command.def, &mut TablePlace::new(schema, table, &columns))?;
+impl<'a> Change<'a> {
+    fn new(table: &'a str, only: bool, scope: Scope, schema: &'a mut Schema) -> Self {
+        Self {
+            table,
+            only,
+            scope,
+            schema,
+            shared: Vec::new(),
+            own: Vec::new(),
+            first: Vec::new(),
+            last: Vec::new(),
+            tenant: Vec::new(),
+            grants: Vec::new(),
+            columns_change: false,
+            compared: Vec::new(),
         }
-        Kind::AtAlterColumnType => alter_type(command, table, schema)?,
-        _ => {
-            return Err(Fault::unsupported(
+    }
+
+    /// The tables that the change reaches.
+    pub(super) fn family(&self) -> Vec<String> {
+        if self.only { vec![self.table.to_owned()] } else { self.schema.family(self.table) }
+    }
+
+    pub(super) fn model(&self) -> Verdict<&Table> {
+        self.schema.table(self.table)
+    }
+
+    /// The same command in every isolation.
+    pub(super) fn alike(&mut self, command: pb::AlterTableCmd) {
+        self.shared.push(command.clone());
+        self.own.push(command);
+    }
+
+    /// Notes that PostgreSQL compares the rows of a table and its partitions, if tenants have any.
+    pub(super) fn compares(&mut self, table: &str) {
+        for name in self.schema.family(table) {
+            let of_tenants = self.schema.find(&name).is_some_and(|table| table.scope == Scope::Tenant);
+            if of_tenants && !self.compared.contains(&name) {
+                self.compared.push(name);
+            }
+        }
+    }
+
+    fn command(&mut self, command: pb::AlterTableCmd) -> Verdict<()> {
+        use pb::AlterTableType as Kind;
+        match command.subtype() {
+            Kind::AtAddColumn => self.add_column(command),
+            Kind::AtDropColumn => self.drop_column(command),
+            Kind::AtColumnDefault => self.set_default(command),
+            Kind::AtAlterColumnType => self.alter_type(command),
+            Kind::AtDropExpression => self.drop_expression(command),
+            Kind::AtAddIdentity => self.add_identity(command),
+            Kind::AtSetIdentity => self.set_identity(command),
+            Kind::AtDropIdentity => self.drop_identity(command),
+            Kind::AtSetNotNull
+            | Kind::AtDropNotNull
+            | Kind::AtSetStatistics
+            | Kind::AtSetOptions
+            | Kind::AtResetOptions
+            | Kind::AtSetStorage
+            | Kind::AtSetCompression => {
+                self.model()?.column(&command.name)?;
+                self.alike(command);
+                Ok(())
+            }
+            Kind::AtAddConstraint => self.add_constraint(command),
+            Kind::AtDropConstraint => self.drop_constraint(command),
+            Kind::AtValidateConstraint => self.validate_constraint(command),
+            Kind::AtAlterConstraint => self.alter_constraint(command),
+            Kind::AtClusterOn | Kind::AtDropCluster | Kind::AtReplicaIdentity => {
+                self.alike(command);
+                Ok(())
+            }
+            Kind::AtSetRelOptions | Kind::AtResetRelOptions => {
+                if let Some(NodeEnum::List(options)) = command.def.as_ref().and_then(|def| def.node.as_ref()) {
+                    storage::check_table(&options.items)?;
+                }
+                self.alike(command);
+                Ok(())
+            }
+            // Tables are logged in every isolation, whatever the app says: see storage.
+            Kind::AtSetLogged | Kind::AtSetUnLogged => Ok(()),
+            Kind::AtSetTableSpace => storage::check_tablespace(&command.name),
+            Kind::AtSetAccessMethod => storage::check_access_method(&command.name),
+            Kind::AtEnableTrig
+            | Kind::AtEnableAlwaysTrig
+            | Kind::AtEnableReplicaTrig
+            | Kind::AtDisableTrig
+            | Kind::AtEnableTrigUser
+            | Kind::AtDisableTrigUser => self.switch_trigger(command),
+            Kind::AtEnableTrigAll | Kind::AtDisableTrigAll => Err(Fault::unsupported(
+                "ENABLE or DISABLE TRIGGER ALL",
+                "write USER for ALL: the triggers of foreign keys are a superuser's to switch off",
+            )),
+            Kind::AtAttachPartition => partition::attach(self, command),
+            Kind::AtDetachPartition => partition::detach(self, command),
+            // DETACH runs to its end at once, so that nothing is left to finalize.
+            Kind::AtDetachPartitionFinalize => Ok(()),
+            Kind::AtAddInherit | Kind::AtDropInherit | Kind::AtAddOf | Kind::AtDropOf => Err(Fault::unsupported(
+                "INHERIT or OF",
+                "repeat the columns, or use declarative partitioning (PARTITION BY)",
+            )),
+            _ => Err(Fault::unsupported(
                 "this form of ALTER TABLE",
-                "use ADD and DROP of columns and constraints, ALTER COLUMN with DEFAULT, NOT NULL or TYPE, and RENAME",
-            ));
+                "use what changes columns, constraints, partitions, triggers and storage parameters",
+            )),
         }
     }
-    Ok((vec![command.clone()], None, None))
-}
 
-fn column_names(table: &str, schema: &Schema) -> Verdict<Vec<String>> {
-    Ok(schema.table(table)?.column_names().map(str::to_owned).collect())
-}
-
-fn add_column(command: &mut pb::AlterTableCmd, table: &str, schema: &mut Schema) -> Verdict<Commands> {
-    // As for tables: a column that is there already must be found out.
-    command.missing_ok = false;
-    let Some(NodeEnum::ColumnDef(own)) = command.def.as_deref_mut().and_then(|def| def.node.as_mut()) else {
-        return Err(super::refused::nothing());
-    };
-    let model = schema.table(table)?;
-    if model.has_column(&own.colname) {
-        let reason = format!("table {table} has a column {} already", own.colname);
-        return Err(Fault::new(reason, "choose another name, or use ALTER COLUMN"));
-    }
-    let scope = model.scope;
-    let mut columns = column_names(table, schema)?;
-    columns.push(own.colname.clone());
-    column::check(own, schema, &mut TablePlace::new(schema, table, &columns))?;
-    let column::Shared { mut model, definition: mut added, sequence, tenant } =
-        column::share(own, table, scope, &columns, schema)?;
-    model.late = true;
-    schema.table_mut(table)?.columns.push(model);
-    let name = sequence.as_ref().map(|sequence| sequence.name.clone());
-    schema.sequences_mut().extend(sequence);
-
-    let mut keys = column::lift_keys(&mut added);
-    create_table::settle_column_checks(&mut added, table, schema)?;
-    keys.sort_by_key(|key| key.contype() == pb::ConstrType::ConstrForeign);
-    let mut commands = vec![with_def(command, NodeEnum::ColumnDef(Box::new(added)))];
-    for mut key in keys {
-        constraint::settle(&mut key, table, schema)?;
-        let add = pb::AlterTableCmd {
-            subtype: pb::AlterTableType::AtAddConstraint.into(),
-            behavior: pb::DropBehavior::DropRestrict.into(),
-            ..pb::AlterTableCmd::default()
-        };
-        commands.push(with_def(&add, NodeEnum::Constraint(Box::new(key))));
-    }
-    Ok((commands, name, tenant))
-}
-
-fn add_constraint(command: &mut pb::AlterTableCmd, table: &str, schema: &mut Schema) -> Verdict<Commands> {
-    let Some(NodeEnum::Constraint(own)) = command.def.as_deref_mut().and_then(|def| def.node.as_mut()) else {
-        return Err(super::refused::nothing());
-    };
-    let columns = column_names(table, schema)?;
-    constraint::check(own, &mut TablePlace::new(schema, table, &columns))?;
-    let mut added = own.clone();
-    constraint::settle(&mut added, table, schema)?;
-    Ok((vec![with_def(command, NodeEnum::Constraint(added))], None, None))
-}
-
-fn with_def(command: &pb::AlterTableCmd, def: NodeEnum) -> pb::AlterTableCmd {
-    pb::AlterTableCmd { def: Some(Box::new(tree::node(def))), ..command.clone() }
-}
-
-fn drop_column(column: &str, table: &str, schema: &mut Schema) -> Verdict<()> {
-    let model = schema.table(table)?;
-    model.column(column)?;
-    let uses = |columns: &[String]| columns.iter().any(|used| used == column);
-    let keys = model.keys.iter().filter(|key| uses(&key.columns) || uses(&key.including)).map(|key| &key.name);
-    let foreign = model.foreign_keys.iter().filter(|key| uses(&key.columns)).map(|key| &key.name);
-    let indexes = model.indexes.iter().filter(|index| uses(&index.mentions)).map(|index| &index.name);
-    let checks = model.checks.iter().filter(|check| uses(&check.mentions)).map(|check| &check.name);
-    let computed = model.columns.iter().filter(|other| uses(&other.computed_from)).map(|other| &other.name);
-    let dependents: Vec<&str> =
-        keys.chain(foreign).chain(indexes).chain(checks).chain(computed).map(String::as_str).collect();
-    if !dependents.is_empty() {
-        return Err(Fault::new(
-            format!("column {column} of table {table} is used by {}", dependents.join(", ")),
-            "drop those first, in statements of their own",
-        ));
-    }
-    schema.table_mut(table)?.columns.retain(|known| known.name != column);
-    Ok(())
-}
-
-fn drop_constraint(name: &str, table: &str, schema: &mut Schema) -> Verdict<()> {
-    let model = schema.table(table)?;
-    if !model.constraints().any(|known| known == name) {
-        return Err(Fault::new(format!("table {table} has no constraint {name}"), "correct the name"));
-    }
-    if let Some(key) = model.keys.iter().find(|key| key.name == name) {
-        let same = |columns: &[String]| {
-            columns.len() == key.columns.len() && columns.iter().all(|column| key.columns.contains(column))
-        };
-        let child = schema.tables().iter().find(|child| {
-            child.foreign_keys.iter().any(|foreign| foreign.parent == table && same(&foreign.parent_columns))
-        });
-        if let Some(child) = child {
-            return Err(Fault::new(
-                format!("a foreign key of table {} refers to the columns of {name}", child.name),
-                "drop the foreign key first, in a statement of its own",
-            ));
+    /// síndico's trigger for identity columns stays on whatever happens to the app's.
+    fn switch_trigger(&mut self, command: pb::AlterTableCmd) -> Verdict<()> {
+        if command.name.starts_with("!sindico") {
+            return Err(Fault::unsupported(format!("the trigger {}", command.name), "leave it alone: it is síndico's"));
         }
+        if command.subtype() == pb::AlterTableType::AtDisableTrigUser {
+            for name in self.family() {
+                self.last.extend(identity::keep_on(self.schema.table(&name)?));
+            }
+        }
+        self.alike(command);
+        Ok(())
     }
-    let model = schema.table_mut(table)?;
-    model.keys.retain(|key| key.name != name);
-    model.foreign_keys.retain(|key| key.name != name);
-    model.checks.retain(|check| check.name != name);
-    Ok(())
-}
-
-fn alter_type(command: &mut pb::AlterTableCmd, table: &str, schema: &Schema) -> Verdict<()> {
-    let model = schema.table(table)?;
-    model.column(&command.name)?;
-    let columns = column_names(table, schema)?;
-    let Some(NodeEnum::ColumnDef(change)) = command.def.as_deref_mut().and_then(|def| def.node.as_mut()) else {
-        return Err(super::refused::nothing());
-    };
-    if let Some(type_name) = &mut change.type_name {
-        check_type(type_name, |table| schema.find(table).is_some())?;
-    }
-    if let Some(collate) = &change.coll_clause {
-        must_be_unqualified(&collate.collname, "the collation")?;
-    }
-    walk_opt(&mut change.raw_default, &mut TablePlace::new(schema, table, &columns))
 }

@@ -3,7 +3,7 @@
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::place::{TablePlace, mentions};
-use super::{foreign_key, unqualify};
+use super::{exclusion, foreign_key, sequence, storage, unqualify};
 use crate::name::addition;
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
@@ -38,28 +38,27 @@ pub(super) fn check(constraint: &mut pb::Constraint, place: &mut TablePlace<'_>)
         Kind::ConstrCheck | Kind::ConstrForeign | Kind::ConstrAttrEnforced | Kind::ConstrAttrNotEnforced => {
             Err(Fault::unsupported("ENFORCED, NOT ENFORCED and PERIOD", "leave it out: PostgreSQL 15 does not have it"))
         }
-        Kind::ConstrExclusion => Err(Fault::unsupported(
-            "an exclusion constraint",
-            "use a unique constraint, or check for overlaps in the application",
-        )),
+        Kind::ConstrExclusion => exclusion::check(constraint, place),
         Kind::Undefined => Err(super::refused::nothing()),
     }
 }
 
-fn check_key(constraint: &pb::Constraint) -> Verdict<()> {
+fn check_key(constraint: &mut pb::Constraint) -> Verdict<()> {
     if !constraint.indexname.is_empty() {
         return Err(Fault::unsupported("USING INDEX", "list the columns of the constraint"));
     }
-    if !constraint.options.is_empty() || !constraint.indexspace.is_empty() {
-        return Err(Fault::unsupported("a storage parameter or tablespace", "leave it to whoever runs the clusters"));
-    }
+    storage::check_index(&constraint.options)?;
+    storage::check_tablespace(&constraint.indexspace)?;
+    constraint.indexspace.clear();
     if constraint.without_overlaps || constraint.where_clause.is_some() {
         return Err(Fault::unsupported("WITHOUT OVERLAPS", "leave it out: PostgreSQL 15 does not have it"));
     }
     Ok(())
 }
 
-fn check_identity(constraint: &pb::Constraint) -> Verdict<()> {
+/// Fails for options that sequences do not have, and takes `public.` off the sequence's name.
+pub(super) fn check_identity(constraint: &mut pb::Constraint) -> Verdict<()> {
+    sequence::unqualify_name(&mut constraint.options);
     const ALLOWED: [&str; 7] = ["increment", "minvalue", "maxvalue", "start", "cache", "cycle", "sequence_name"];
     if identity_options(constraint).all(|name| ALLOWED.contains(&name)) {
         return Ok(());
@@ -78,13 +77,18 @@ pub(super) fn identity_options(constraint: &pb::Constraint) -> impl Iterator<Ite
 }
 
 /// Gives a table's constraint its place in the schema and, on a tenant's table, the form it has where tables are
-/// shared.
-pub(super) fn settle(constraint: &mut pb::Constraint, table: &str, schema: &mut Schema) -> Verdict<()> {
+/// shared. Gives a check that has to come with it.
+pub(super) fn settle(
+    constraint: &mut pb::Constraint,
+    table: &str,
+    schema: &mut Schema,
+) -> Verdict<Option<pb::Constraint>> {
     use pb::ConstrType as Kind;
     match constraint.contype() {
-        Kind::ConstrPrimary | Kind::ConstrUnique => settle_key(constraint, table, schema),
+        Kind::ConstrPrimary | Kind::ConstrUnique => settle_key(constraint, table, schema).map(|()| None),
         Kind::ConstrForeign => foreign_key::settle(constraint, table, schema),
-        Kind::ConstrCheck => settle_check(constraint, table, schema),
+        Kind::ConstrCheck => settle_check(constraint, table, schema).map(|()| None),
+        Kind::ConstrExclusion => exclusion::settle(constraint, table, schema).map(|()| None),
         _ => Err(Fault::unsupported("a constraint of this kind on a table", "write it on the column")),
     }
 }
@@ -112,8 +116,8 @@ fn settle_key(constraint: &mut pb::Constraint, table: &str, schema: &mut Schema)
         let addition = addition(columns.iter().chain(&including).map(String::as_str));
         schema.choose_relation(scope, table, Some(&addition), "key", true)?
     };
+    constraint.conname.clone_from(&name);
     if scope == Scope::Tenant {
-        constraint.conname.clone_from(&name);
         constraint.keys.insert(0, tree::name(tree::TENANT_ID));
     }
     schema.table_mut(table)?.keys.push(Key { name, columns, including, primary, attached: None });

@@ -4,7 +4,7 @@ use pg_query::{NodeEnum, protobuf as pb};
 
 use super::constraint::MAX_KEY_COLUMNS;
 use super::place::TablePlace;
-use super::{Rewrite, target};
+use super::{Rewrite, partition, storage, unqualify};
 use crate::expr::{must_be_unqualified, walk_opt};
 use crate::name::{addition, index_columns};
 use crate::plan::Scope;
@@ -15,9 +15,16 @@ use crate::tree;
 pub(super) fn apply(statement: &pb::IndexStmt, schema: &mut Schema) -> Verdict<Rewrite> {
     let mut own = statement.clone();
     check_clauses(&own)?;
-    // As for tables: one that is there already must be found out.
+    // It cannot run inside a migration's transaction, and leaves the same behind.
+    own.concurrent = false;
+    own.table_space.clear();
+    let relation = own.relation.as_mut().ok_or_else(super::refused::nothing)?;
+    unqualify(relation)?;
+    let (table_name, only) = (relation.relname.clone(), !relation.inh);
+    if own.if_not_exists && schema.tables().iter().any(|table| table.index_names().any(|known| known == own.idxname)) {
+        return Ok(Rewrite::dropped(format!("there is an index {} already", own.idxname)));
+    }
     own.if_not_exists = false;
-    let table_name = target(own.relation.as_mut())?.relname.clone();
     let table = schema.table(&table_name)?;
     let scope = table.scope;
     let columns: Vec<String> = table.column_names().map(str::to_owned).collect();
@@ -47,8 +54,14 @@ pub(super) fn apply(statement: &pb::IndexStmt, schema: &mut Schema) -> Verdict<R
         shared.index_params.insert(0, tree::tenant_index_element());
     }
     let index = Index { name, mentions, leads, key: referable(&own), shape: shape(&own), attached: None };
+    let name = index.name.clone();
     schema.table_mut(&table_name)?.indexes.push(index);
-    Ok(Rewrite::differing(scope, NodeEnum::IndexStmt(Box::new(shared)), NodeEnum::IndexStmt(Box::new(own))))
+    let (shared, own) = (NodeEnum::IndexStmt(Box::new(shared)), NodeEnum::IndexStmt(Box::new(own)));
+    let mut rewrite = Rewrite::differing(scope, shared, own);
+    if !only {
+        rewrite.shared.extend(partition::index_follows(&table_name, &name, schema)?);
+    }
+    Ok(rewrite)
 }
 
 fn is_btree(index: &pb::IndexStmt) -> bool {
@@ -56,12 +69,10 @@ fn is_btree(index: &pb::IndexStmt) -> bool {
 }
 
 fn check_clauses(index: &pb::IndexStmt) -> Verdict<()> {
-    let (what, remedy) = if index.concurrent {
-        ("CREATE INDEX CONCURRENTLY", "leave CONCURRENTLY out: it cannot run inside a migration's transaction")
-    } else if index.unique && !is_btree(index) {
+    storage::check_index(&index.options)?;
+    storage::check_tablespace(&index.table_space)?;
+    let (what, remedy) = if index.unique && !is_btree(index) {
         ("a unique index that is no btree", "leave USING out: only btree indexes can be unique")
-    } else if !index.options.is_empty() || !index.table_space.is_empty() {
-        ("a storage parameter or tablespace", "leave it to whoever runs the clusters")
     } else if !index.exclude_op_names.is_empty() || index.iswithoutoverlaps {
         ("an exclusion constraint", "use a unique index")
     } else if index.index_params.len() + index.index_including_params.len() > MAX_KEY_COLUMNS {

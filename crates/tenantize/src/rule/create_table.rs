@@ -4,35 +4,66 @@ use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::place::TablePlace;
-use super::{Rewrite, Sql, column, constraint, copy_view, target};
+use super::{Rewrite, Sql, column, constraint, copy_view, partition, refused, storage, target};
 use crate::plan::{Grant, Scope};
 use crate::refusal::{Fault, Verdict};
-use crate::schema::{Schema, Table};
+use crate::schema::{Column, Schema, Table};
 use crate::tree;
 
 pub(super) fn apply(statement: &pb::CreateStmt, global: bool, schema: &mut Schema) -> Verdict<Rewrite> {
     let mut own = statement.clone();
     check_clauses(&own)?;
-    // A table that is there already must be found out, not taken for the one that this statement means.
-    own.if_not_exists = false;
+    clear_places(&mut own);
     let name = target(own.relation.as_mut())?.relname.clone();
-    let scope = if global { Scope::Global } else { Scope::Tenant };
+    if own.if_not_exists && schema.find(&name).is_some() {
+        return Ok(Rewrite::dropped(format!("there is a table {name} already")));
+    }
+    own.if_not_exists = false;
     if schema.find(&name).is_some() {
         return Err(Fault::new(format!("there is a table {name} already"), "choose another name, or use ALTER TABLE"));
     }
     schema.must_be_free(&name)?;
-
-    let columns = column_names(&own.table_elts)?;
-    check_elements(&mut own.table_elts, &name, &columns, schema)?;
+    let mut parent = None;
+    for node in &mut own.inh_relations {
+        let Some(NodeEnum::RangeVar(relation)) = &mut node.node else { return Err(refused::nothing()) };
+        parent = Some(partition::parent(relation, schema)?);
+    }
+    let scope = if global { Scope::Global } else { Scope::Tenant };
+    let scope = match &parent {
+        Some(parent) => schema.table(parent)?.scope,
+        None => scope,
+    };
     let mut table = Table::new(&name, scope);
-    let mut shared = own.clone();
+    table.partitioned = own.partspec.is_some();
+    table.parent.clone_from(&parent);
     let mut rewrite = Rewrite::nothing(scope);
+    let mut shared = own.clone();
     let mut sequences = Vec::new();
+
+    let inherited: Vec<Column> = match &parent {
+        Some(parent) => schema.table(parent)?.columns.clone(),
+        None => Vec::new(),
+    };
+    let columns = column_names(&own.table_elts, &inherited)?;
+    check_elements(&mut own, &name, &columns, schema)?;
+    shared.table_elts.clone_from(&own.table_elts);
+    shared.partspec.clone_from(&own.partspec);
+    shared.partbound.clone_from(&own.partbound);
+    // A partition's numbers come from its table, whose identity columns it does not share (PostgreSQL 15).
+    table.columns.extend(inherited.into_iter().map(|column| Column { identity: false, ..column }));
     for node in &mut shared.table_elts {
         if let Some(NodeEnum::ColumnDef(definition)) = &mut node.node {
             let column = column::share(definition, &name, scope, &columns, schema)?;
             *definition = Box::new(column.definition);
-            table.columns.push(column.model);
+            match table.columns.iter_mut().find(|known| known.name == column.model.name) {
+                Some(known) if column.model.default.is_some() => {
+                    known.filled = column.model.filled;
+                    known.default = column.model.default;
+                    known.draws = column.model.draws;
+                }
+                Some(_) => {}
+                None => table.columns.push(column.model),
+            }
             rewrite.tenant.extend(column.tenant);
             // Each takes a name before the next one is chosen.
             schema.sequences_mut().extend(column.sequence.clone());
@@ -40,12 +71,20 @@ pub(super) fn apply(statement: &pb::CreateStmt, global: bool, schema: &mut Schem
         }
     }
     schema.add(table);
-    shared.table_elts = settle(&shared.table_elts, &name, scope, schema)?;
+    shared.table_elts = settle(&shared.table_elts, &name, scope, parent.is_some(), schema)?;
     if scope == Scope::Global {
+        if let Some(parent) = &parent {
+            partition::constraints_follow(parent, schema)?;
+            partition::indexes_follow(&name, schema)?;
+        }
         return Ok(global_table(own, &name));
     }
     rewrite.shared.push(Sql::of(NodeEnum::CreateStmt(shared)));
     rewrite.own.push(Sql::of(NodeEnum::CreateStmt(own)));
+    if let Some(parent) = &parent {
+        partition::constraints_follow(parent, schema)?;
+        rewrite.shared.extend(partition::indexes_follow(&name, schema)?);
+    }
     rewrite.shared.extend(row_level_security(&name).map(Sql::Text));
     rewrite.grants.push(Grant::Table(name.clone()));
     rewrite.grants.extend(sequences.into_iter().map(|sequence| Grant::Sequence(sequence.name)));
@@ -53,6 +92,15 @@ pub(super) fn apply(statement: &pb::CreateStmt, global: bool, schema: &mut Schem
     rewrite.shared.extend(beside);
     rewrite.grants.extend(grant);
     Ok(rewrite)
+}
+
+/// Takes out where and how to store, after it was found to be the default: the table is the same without.
+fn clear_places(table: &mut pb::CreateStmt) {
+    table.tablespacename.clear();
+    table.access_method.clear();
+    if let Some(relation) = &mut table.relation {
+        "p".clone_into(&mut relation.relpersistence);
+    }
 }
 
 /// The name a statement would create, for noting that it was refused.
@@ -63,20 +111,18 @@ pub(super) fn named(statement: &pb::Node) -> Option<String> {
     }
 }
 
+/// UNLOGGED is accepted and has no effect: what síndico moves, copies and restores are logged rows.
 fn check_clauses(table: &pb::CreateStmt) -> Verdict<()> {
     let persistence = table.relation.as_ref().map_or("p", |relation| relation.relpersistence.as_str());
-    let (what, remedy) = if table.partspec.is_some() || table.partbound.is_some() {
-        ("a partitioned table or a partition", "create an ordinary table")
-    } else if !table.inh_relations.is_empty() {
-        ("INHERITS", "repeat the columns")
+    storage::check_table(&table.options)?;
+    storage::check_tablespace(&table.tablespacename)?;
+    storage::check_access_method(&table.access_method)?;
+    let (what, remedy) = if !table.inh_relations.is_empty() && table.partbound.is_none() {
+        ("INHERITS", "repeat the columns, or use declarative partitioning (PARTITION BY)")
     } else if table.of_typename.is_some() {
         ("CREATE TABLE OF a type", "list the columns")
     } else if persistence == "t" {
         ("a temporary table", "create an ordinary table, or use WITH")
-    } else if persistence != "p" {
-        ("an unlogged table", "leave UNLOGGED out: its rows would not survive a crash nor reach replicas")
-    } else if !table.options.is_empty() || !table.tablespacename.is_empty() || !table.access_method.is_empty() {
-        ("a storage parameter, tablespace or access method", "leave it to whoever runs the clusters")
     } else if table.oncommit() != pb::OnCommitAction::OncommitNoop {
         ("ON COMMIT", "leave it out: it is for temporary tables")
     } else {
@@ -85,7 +131,8 @@ fn check_clauses(table: &pb::CreateStmt) -> Verdict<()> {
     Err(Fault::unsupported(what, remedy))
 }
 
-fn column_names(elements: &[pb::Node]) -> Verdict<Vec<String>> {
+/// The columns that expressions may mention: those of a partition's table, and those that the statement defines.
+fn column_names(elements: &[pb::Node], inherited: &[Column]) -> Verdict<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     for element in elements {
         match &element.node {
@@ -99,24 +146,34 @@ fn column_names(elements: &[pb::Node]) -> Verdict<Vec<String>> {
             _ => return Err(Fault::unsupported("this element of a table", "use columns and constraints")),
         }
     }
-    Ok(names)
+    let others = inherited.iter().map(|column| &column.name).filter(|name| !names.contains(name));
+    Ok(others.cloned().collect::<Vec<_>>().into_iter().chain(names).collect())
 }
 
-fn check_elements(elements: &mut [pb::Node], name: &str, columns: &[String], schema: &Schema) -> Verdict<()> {
+fn check_elements(table: &mut pb::CreateStmt, name: &str, columns: &[String], schema: &Schema) -> Verdict<()> {
     let mut place = TablePlace::new(schema, name, columns);
-    for element in elements {
+    for element in &mut table.table_elts {
         match &mut element.node {
             Some(NodeEnum::ColumnDef(column)) => column::check(column, schema, &mut place)?,
             Some(NodeEnum::Constraint(constraint)) => constraint::check(constraint, &mut place)?,
             _ => {}
         }
     }
-    Ok(())
+    if let Some(spec) = &mut table.partspec {
+        partition::check_spec(spec, &mut place)?;
+    }
+    table.partbound.as_mut().map_or(Ok(()), |bound| partition::check_bound(bound, &mut place))
 }
 
 /// The table's elements where tables are shared. PostgreSQL names checks first, then keys (the primary one first), then
 /// foreign keys, whatever their order in the text (`transformCreateStmt`), and so does this.
-fn settle(elements: &[pb::Node], name: &str, scope: Scope, schema: &mut Schema) -> Verdict<Vec<pb::Node>> {
+fn settle(
+    elements: &[pb::Node],
+    name: &str,
+    scope: Scope,
+    is_partition: bool,
+    schema: &mut Schema,
+) -> Verdict<Vec<pb::Node>> {
     let (mut columns, mut checks, mut keys, mut foreign_keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for element in elements {
         match element.node.clone() {
@@ -142,9 +199,9 @@ fn settle(elements: &[pb::Node], name: &str, scope: Scope, schema: &mut Schema) 
     keys.sort_by_key(|key| key.contype() != pb::ConstrType::ConstrPrimary);
     let mut keys = merge_doublets(keys);
     for constraint in keys.iter_mut().chain(&mut foreign_keys) {
-        constraint::settle(constraint, name, schema)?;
+        checks.extend(constraint::settle(constraint, name, schema)?);
     }
-    if scope == Scope::Tenant {
+    if scope == Scope::Tenant && !is_partition {
         columns.push(tree::tenant_column()?);
     }
     let constraints = checks.into_iter().chain(keys).chain(foreign_keys);

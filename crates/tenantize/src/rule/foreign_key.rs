@@ -10,7 +10,12 @@ use crate::schema::{ForeignKey, Schema, Table};
 use crate::tree;
 
 /// Gives a foreign key its place in the schema and, on a tenant's table, the form it has where tables are shared.
-pub(super) fn settle(constraint: &mut pb::Constraint, table: &str, schema: &mut Schema) -> Verdict<()> {
+pub(super) fn settle(
+    constraint: &mut pb::Constraint,
+    table: &str,
+    schema: &mut Schema,
+) -> Verdict<Option<pb::Constraint>> {
+    let mut check = None;
     let child = schema.table(table)?;
     let parent_name = constraint.pktable.as_ref().map(|parent| parent.relname.clone()).unwrap_or_default();
     let parent = schema.table(&parent_name)?;
@@ -40,13 +45,22 @@ pub(super) fn settle(constraint: &mut pb::Constraint, table: &str, schema: &mut 
         (Scope::Global, Scope::Global) => {}
         (Scope::Tenant, Scope::Global) => constraint.conname.clone_from(&name),
         (Scope::Tenant, Scope::Tenant) => {
+            if constraint.fk_matchtype == "f" && columns.len() > 1 {
+                check = Some(all_or_none(constraint, &columns, table, schema)?);
+            }
             lead_with_tenant(constraint, &columns, &parent_columns)?;
             constraint.conname.clone_from(&name);
         }
     }
-    let key = ForeignKey { name, columns, parent: parent_name, parent_columns, full: None };
+    let key = ForeignKey {
+        name,
+        columns,
+        parent: parent_name,
+        parent_columns,
+        full: check.as_ref().map(|check| check.conname.clone()),
+    };
     schema.table_mut(table)?.foreign_keys.push(key);
-    Ok(())
+    Ok(check)
 }
 
 /// The columns referred to, which are the parent's primary key if the app named none.
@@ -73,6 +87,30 @@ fn parent_columns(constraint: &pb::Constraint, parent: &Table) -> Verdict<Vec<St
     ))
 }
 
+/// What MATCH FULL says beyond MATCH SIMPLE about the app's own columns, as a check. It fails with another SQLSTATE than
+/// the foreign key would (23514, not 23503).
+fn all_or_none(
+    constraint: &pb::Constraint,
+    columns: &[String],
+    table: &str,
+    schema: &mut Schema,
+) -> Verdict<pb::Constraint> {
+    let scope = schema.table(table)?.scope;
+    let addition = addition(columns.iter().map(String::as_str));
+    let name = schema.choose_constraint(scope, table, Some(&addition), "match_full");
+    let columns: Vec<String> = columns.iter().map(|column| domain::quote_ident(column)).collect();
+    let sql = format!("num_nulls({}) IN (0, {})", columns.join(", "), columns.len());
+    Ok(pb::Constraint {
+        contype: pb::ConstrType::ConstrCheck.into(),
+        conname: name,
+        raw_expr: Some(Box::new(tree::expression(&sql)?)),
+        is_enforced: true,
+        skip_validation: constraint.skip_validation,
+        initially_valid: !constraint.skip_validation,
+        ..pb::Constraint::default()
+    })
+}
+
 fn lead_with_tenant(constraint: &mut pb::Constraint, columns: &[String], parent_columns: &[String]) -> Verdict<()> {
     /// `fk_upd_action`, `fk_del_action` and `fk_matchtype` hold the letters of `pg_constraint`.
     const SETS: [&str; 2] = ["n", "d"];
@@ -83,15 +121,10 @@ fn lead_with_tenant(constraint: &mut pb::Constraint, columns: &[String], parent_
         ));
     }
     match constraint.fk_matchtype.as_str() {
-        // With one column FULL means the same as SIMPLE; with tenant_id beside it, which is never null, it would not.
-        "f" if columns.len() == 1 => "s".clone_into(&mut constraint.fk_matchtype),
+        // With tenant_id beside them, which is never null, FULL would not allow the app's columns to be null together.
+        "f" => "s".clone_into(&mut constraint.fk_matchtype),
         "s" | "" => {}
-        _ => {
-            return Err(Fault::unsupported(
-                "MATCH FULL over several columns, or MATCH PARTIAL",
-                "leave MATCH out, and add CHECK (num_nulls(a, b) IN (0, 2)) if the columns are null together",
-            ));
-        }
+        _ => return Err(Fault::unsupported("MATCH PARTIAL", "leave it out: PostgreSQL does not have it")),
     }
     if SETS.contains(&constraint.fk_del_action.as_str()) && constraint.fk_del_set_cols.is_empty() {
         constraint.fk_del_set_cols = columns.iter().map(tree::name).collect();

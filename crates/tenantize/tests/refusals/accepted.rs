@@ -92,11 +92,11 @@ fn keys_and_foreign_keys_lead_with_the_tenant() {
         (
             "p int REFERENCES t (id) MATCH FULL ON DELETE SET NULL ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED",
             "CONSTRAINT x_p_fkey FOREIGN KEY (tenant_id, p) REFERENCES t (tenant_id, id) ON UPDATE CASCADE \
-             ON DELETE SET NULL (p)DEFERRABLE INITIALLY DEFERRED",
+             ON DELETE SET NULL (\"p\")DEFERRABLE INITIALLY DEFERRED",
         ),
         (
             "p text, q int, CONSTRAINT f FOREIGN KEY (p) REFERENCES t (b) ON DELETE SET DEFAULT (p)",
-            "CONSTRAINT f FOREIGN KEY (tenant_id, p) REFERENCES t (tenant_id, b) ON DELETE SET DEFAULT (p)",
+            "CONSTRAINT f FOREIGN KEY (tenant_id, p) REFERENCES t (tenant_id, b) ON DELETE SET DEFAULT (\"p\")",
         ),
         (
             "p int REFERENCES g ON DELETE SET NULL",
