@@ -12,6 +12,7 @@ use crate::tree::{self, TENANT_ID};
 mod call;
 mod type_name;
 
+pub(crate) use call::refused_in_body;
 pub(crate) use type_name::{Integer, check as check_type};
 
 /// What an expression stands in: a column's default, or a query that may have sub-queries.

@@ -4,6 +4,7 @@
 //! what no rule covers is refused, with file, line, reason and remedy.
 
 mod adapt;
+mod bare;
 pub mod client;
 mod copy_text;
 mod expr;

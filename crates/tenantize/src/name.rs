@@ -71,6 +71,11 @@ pub(crate) fn index_columns<'a>(elements: impl IntoIterator<Item = &'a pb::Index
     names
 }
 
+/// What PostgreSQL calls an unnamed column of a query (`FigureColname`).
+pub(crate) fn of_result(value: &pb::Node) -> String {
+    figure(value).map_or_else(|| "?column?".to_owned(), |(name, _)| name)
+}
+
 /// How sure PostgreSQL is of a name that it read off an expression: a cast's type yields to a better one inside.
 #[derive(PartialEq, Eq)]
 enum Strength {

@@ -11,6 +11,7 @@ mod alter_column;
 mod alter_constraint;
 mod alter_index;
 mod alter_table;
+mod body;
 mod column;
 mod comment;
 mod composite;
@@ -29,9 +30,11 @@ mod exclusion;
 mod extension;
 mod foreign_key;
 mod from;
+mod function;
 mod identity;
 mod partition;
 mod place;
+mod plpgsql;
 mod privilege;
 mod refused;
 mod rename;
@@ -40,6 +43,8 @@ mod setting;
 mod statistics;
 mod storage;
 mod transaction;
+mod trigger;
+mod view;
 
 /// Where a statement stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,33 +129,37 @@ impl Sql {
     }
 }
 
-/// Applies the rule for one statement; `global` says that `-- sindico: global` stands before it, `data` is what stands
-/// below COPY … FROM stdin.
+/// A statement as it was read.
+#[derive(Clone, Copy)]
+pub(crate) struct Read<'a> {
+    pub(crate) tree: &'a pb::Node,
+    pub(crate) text: &'a str,
+    /// What stands below COPY … FROM stdin.
+    pub(crate) data: Option<&'a str>,
+    /// Whether `-- sindico: global` stands before it.
+    pub(crate) global: bool,
+}
+
+/// Applies the rule for one statement.
 ///
 /// On an error the schema may be half changed and is to be thrown away.
-pub(crate) fn apply(
-    statement: &pb::Node,
-    data: Option<&str>,
-    global: bool,
-    stage: Stage,
-    schema: &mut Schema,
-) -> Verdict<Rewrite> {
-    let Some(kind) = &statement.node else { return Err(refused::nothing()) };
-    if global && !may_be_global(kind) {
+pub(crate) fn apply(read: Read<'_>, stage: Stage, schema: &mut Schema) -> Verdict<Rewrite> {
+    let Some(kind) = &read.tree.node else { return Err(refused::nothing()) };
+    if read.global && !may_be_global(kind) {
         return Err(Fault::new(
             "the marker 'sindico: global' is about tables and types, and this statement creates none",
             "put it right before the CREATE TABLE or CREATE TYPE, or remove it",
         ));
     }
-    if let Some(rewrite) = in_any_file(statement, kind, data, schema) {
+    if let Some(rewrite) = in_any_file(read.tree, kind, read.data, schema) {
         return rewrite;
     }
     if stage == Stage::Seed {
         return Err(refused::in_seed(kind));
     }
-    let rewrite = in_migrations(kind, global, schema)?;
+    let rewrite = in_migrations(read, kind, schema)?;
     if rewrite.scope == Scope::Global {
-        let types = tree::type_names(statement);
+        let types = tree::type_names(read.tree);
         if let Some(name) = schema.objects.of_tenants(types.iter().map(String::as_str)) {
             return Err(Fault::new(
                 format!("the type {name} is each tenant's own, and something global cannot depend on it"),
@@ -190,14 +199,19 @@ fn in_any_file(statement: &pb::Node, kind: &NodeEnum, data: Option<&str>, schema
     })
 }
 
-fn in_migrations(kind: &NodeEnum, global: bool, schema: &mut Schema) -> Verdict<Rewrite> {
+fn in_migrations(read: Read<'_>, kind: &NodeEnum, schema: &mut Schema) -> Verdict<Rewrite> {
+    let Read { text, global, .. } = read;
     let scope = if global { Scope::Global } else { Scope::Tenant };
     match kind {
         NodeEnum::CreateStmt(table) => create_table::apply(table, global, schema),
         NodeEnum::AlterTableStmt(alter) => match privilege::without_owner(alter)? {
             None => Ok(privilege::owner()),
             Some(alter) if alter.objtype() == pb::ObjectType::ObjectType => composite::alter(&alter, schema),
-            Some(alter) => alter_table::apply(&alter, schema),
+            Some(alter) if is_view(alter.relation.as_ref(), alter.objtype(), schema) => view::alter(&alter, schema),
+            Some(alter) => match trigger::switch(&alter, schema) {
+                Some(verdict) => verdict,
+                None => alter_table::apply(&alter, schema),
+            },
         },
         NodeEnum::CreateSeqStmt(created) => sequence::apply_create(created, global, schema),
         NodeEnum::AlterSeqStmt(altered) => sequence::apply_alter(altered, schema),
@@ -207,7 +221,18 @@ fn in_migrations(kind: &NodeEnum, global: bool, schema: &mut Schema) -> Verdict<
             pb::ObjectType::ObjectType | pb::ObjectType::ObjectDomain => composite::rename(rename, schema),
             pb::ObjectType::ObjectAttribute => composite::rename_attribute(rename, schema),
             pb::ObjectType::ObjectDomconstraint => composite::rename_constraint(rename, schema),
-            _ => rename::apply(rename, schema),
+            pb::ObjectType::ObjectTrigger => trigger::rename(rename, schema),
+            pb::ObjectType::ObjectFunction | pb::ObjectType::ObjectProcedure | pb::ObjectType::ObjectRoutine => {
+                function::rename(rename, schema)
+            }
+            kind => {
+                let kind = if kind == pb::ObjectType::ObjectColumn { rename.relation_type() } else { kind };
+                if is_view(rename.relation.as_ref(), kind, schema) {
+                    view::rename(rename, schema)
+                } else {
+                    rename::apply(rename, schema)
+                }
+            }
         },
         NodeEnum::DropStmt(statement) => {
             drop_object::apply(statement, schema).unwrap_or_else(|| drop::apply(statement, schema))
@@ -218,6 +243,11 @@ fn in_migrations(kind: &NodeEnum, global: bool, schema: &mut Schema) -> Verdict<
         NodeEnum::AlterDomainStmt(altered) => domain::alter(altered, schema),
         NodeEnum::CompositeTypeStmt(created) => composite::create(created, scope, schema),
         NodeEnum::CreateRangeStmt(created) => composite::create_range(created, scope, schema),
+        NodeEnum::ViewStmt(_) => view::create(text, schema),
+        NodeEnum::CreateFunctionStmt(_) => function::create(text, schema),
+        NodeEnum::AlterFunctionStmt(altered) => function::alter(altered, schema),
+        NodeEnum::AlterObjectDependsStmt(_) => Ok(Rewrite::dropped("extensions are never dropped")),
+        NodeEnum::CreateTrigStmt(_) => trigger::create(text, schema),
         NodeEnum::CreateStatsStmt(created) => statistics::create(created, schema),
         NodeEnum::CreateExtensionStmt(created) => extension::create(created, schema),
         NodeEnum::AlterExtensionStmt(_) | NodeEnum::AlterExtensionContentsStmt(_) => Err(extension::alter()),
@@ -235,6 +265,12 @@ fn in_migrations(kind: &NodeEnum, global: bool, schema: &mut Schema) -> Verdict<
         }
         other => Err(refused::statement(other)),
     }
+}
+
+/// Whether a statement is about a view: PostgreSQL takes ALTER TABLE for one too.
+fn is_view(relation: Option<&pb::RangeVar>, kind: pb::ObjectType, schema: &Schema) -> bool {
+    kind == pb::ObjectType::ObjectView
+        || relation.is_some_and(|relation| schema.objects.find_view(&relation.relname).is_some())
 }
 
 /// The name of something that is no table, without `public.`; another schema is refused.
@@ -260,6 +296,9 @@ fn place_name(names: &mut Vec<pb::Node>, scope: Scope) {
 pub(crate) fn creates(statement: &pb::Node) -> Option<String> {
     let last = |names: &[pb::Node]| names.last().and_then(tree::string).map(str::to_owned);
     match &statement.node {
+        Some(NodeEnum::ViewStmt(created)) => created.view.as_ref().map(|name| name.relname.clone()),
+        Some(NodeEnum::CreateFunctionStmt(created)) => last(&created.funcname),
+        Some(NodeEnum::CreateTrigStmt(created)) => Some(created.trigname.clone()),
         Some(NodeEnum::CreateEnumStmt(created)) => last(&created.type_name),
         Some(NodeEnum::CreateRangeStmt(created)) => last(&created.type_name),
         Some(NodeEnum::CreateDomainStmt(created)) => last(&created.domainname),

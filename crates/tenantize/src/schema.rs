@@ -55,6 +55,14 @@ impl Schema {
         self.tables.iter_mut().find(|table| table.name == name).ok_or(unknown)
     }
 
+    /// What has rows under a name: a table or a view.
+    pub(crate) fn rows_of(&self, name: &str) -> Verdict<&Table> {
+        match self.objects.find_view(name) {
+            Some(view) => Ok(&view.shape),
+            None => self.table(name),
+        }
+    }
+
     fn unknown(&self, name: &str) -> Fault {
         if self.broken.iter().any(|broken| broken == name) {
             return Fault::echo();

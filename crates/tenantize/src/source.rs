@@ -4,7 +4,7 @@ use crate::adapt::model::Model;
 use crate::piece::{self, Piece};
 use crate::plan::{Plan, Scope, Step};
 use crate::refusal::{Fault, Refusal, Refusals, Verdict};
-use crate::rule::{self, Rewrite, Rows, Sql, Stage};
+use crate::rule::{self, Read, Rewrite, Rows, Sql, Stage};
 use crate::schema::Schema;
 use crate::{marker, order, syntax, tree};
 
@@ -146,7 +146,8 @@ impl<'a> Reader<'a> {
         // A rule that fails leaves the schema as it was before the statement.
         let mut schema = self.schema.clone();
         let step = marked.and_then(|global| {
-            let mut rewrite = rule::apply(&tree, piece.data, global, stage, &mut schema).map_err(here)?;
+            let read = Read { tree: &tree, text: piece.text, data: piece.data, global };
+            let mut rewrite = rule::apply(read, stage, &mut schema).map_err(here)?;
             let rows = rewrite.rows.take();
             page.step(piece, &tree, rewrite).map(|step| (step, rows)).map_err(here)
         });

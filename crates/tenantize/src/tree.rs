@@ -161,28 +161,92 @@ pub(crate) fn functions_called(statement: &pb::Node) -> Vec<String> {
 
 /// Last words of the lists of names that stand under `list` in members called `member`.
 fn named(statement: &pb::Node, member: &str, list: &str) -> Vec<String> {
-    fn collect(value: &Value, member: &str, list: &str, found: &mut Vec<String>) {
+    let mut found = Vec::new();
+    each_member(statement, &mut |key, inner| {
+        let names = inner.get(list).and_then(Value::as_array).filter(|_| key == member);
+        if let Some(name) = names.and_then(|names| names.last()?.pointer("/node/String/sval")?.as_str()) {
+            found.push(name.to_owned());
+        }
+    });
+    found
+}
+
+/// The tables and views named in a query, each with the schema that it is qualified by.
+pub(crate) fn relations(statement: &pb::Node) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    each_member(statement, &mut |key, inner| {
+        if matches!(key, "RangeVar" | "relation")
+            && let (Some(schema), Some(name)) = (inner.get("schemaname"), inner.get("relname"))
+        {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            found.push((text(schema), text(name)));
+        }
+    });
+    found
+}
+
+/// Names of the WITH queries anywhere in a query.
+pub(crate) fn with_queries(statement: &pb::Node) -> Vec<String> {
+    let mut found = Vec::new();
+    each_member(statement, &mut |key, inner| {
+        if key == "CommonTableExpr" {
+            found.extend(inner.get("ctename").and_then(Value::as_str).map(str::to_owned));
+        }
+    });
+    found
+}
+
+/// All string constants in a statement.
+pub(crate) fn strings_in(statement: &pb::Node) -> Vec<String> {
+    let mut found = Vec::new();
+    each_member(statement, &mut |key, inner| {
+        if key == "Sval" {
+            found.extend(inner.get("sval").and_then(Value::as_str).map(str::to_owned));
+        }
+    });
+    found
+}
+
+/// Whether an expression names the column that shared tables have.
+pub(crate) fn mentions_tenant(expression: &pb::Node) -> bool {
+    let mut found = false;
+    each_member(expression, &mut |key, inner| found |= key == "sval" && inner == TENANT_ID);
+    found
+}
+
+/// Whether this is `*` or `a.*`.
+pub(crate) fn is_star(expression: &pb::Node) -> bool {
+    match &expression.node {
+        Some(NodeEnum::ColumnRef(column)) => {
+            column.fields.last().is_some_and(|field| matches!(field.node, Some(NodeEnum::AStar(_))))
+        }
+        _ => false,
+    }
+}
+
+/// Whether stars stand among the columns that a statement gives.
+pub(crate) fn selects_star(statement: &pb::Node) -> bool {
+    let mut found = false;
+    each_member(statement, &mut |key, _| found |= key == "AStar");
+    found
+}
+
+fn each_member(statement: &pb::Node, seen: &mut impl FnMut(&str, &Value)) {
+    fn descend(value: &Value, seen: &mut impl FnMut(&str, &Value)) {
         match value {
             Value::Object(members) => {
                 for (key, inner) in members {
-                    if key == member
-                        && let Some(names) = inner.get(list).and_then(Value::as_array)
-                        && let Some(name) = names.last().and_then(|name| name.pointer("/node/String/sval"))
-                    {
-                        found.extend(name.as_str().map(str::to_owned));
-                    }
-                    collect(inner, member, list, found);
+                    seen(key, inner);
+                    descend(inner, seen);
                 }
             }
-            Value::Array(items) => items.iter().for_each(|item| collect(item, member, list, found)),
+            Value::Array(items) => items.iter().for_each(|item| descend(item, seen)),
             _ => {}
         }
     }
-    let mut found = Vec::new();
     if let Ok(value) = serde_json::to_value(statement) {
-        collect(&value, member, list, &mut found);
+        descend(&value, seen);
     }
-    found
 }
 
 fn placeless(node: &pb::Node) -> Option<Value> {

@@ -64,6 +64,18 @@ pub(super) fn check(call: &mut pb::FuncCall) -> Verdict<()> {
     Ok(())
 }
 
+/// Fails for what a function of the app's may not call either.
+pub(crate) fn refused_in_body(name: &str) -> Verdict<()> {
+    // Channels are adapted, settings are the caller's own, and locks and pauses are the caller's own doing.
+    const ALLOWED: [&str; 5] = ["set_config", "pg_notify", "pg_advisory_", "pg_try_advisory_", "pg_sleep"];
+    match REFUSED.iter().find(|(beginning, _)| name.starts_with(beginning)) {
+        Some((beginning, why)) if !ALLOWED.contains(beginning) => {
+            Err(Fault::unsupported(format!("the function {name}"), format!("do without it: {why}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Takes `public.` off `'public.table'::regclass` and its like, and fails for another schema.
 pub(super) fn check_cast(cast: &mut pb::TypeCast) -> Verdict<()> {
     let to = cast.type_name.as_ref().and_then(|name| name.names.last()).and_then(tree::string);

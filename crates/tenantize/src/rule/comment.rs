@@ -2,7 +2,7 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Rewrite, composite, domain, own_name, refused};
+use super::{Rewrite, composite, domain, function, own_name, refused, trigger};
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
@@ -34,6 +34,23 @@ pub(super) fn apply(statement: &pb::CommentStmt, schema: &mut Schema) -> Verdict
             own_name(list(object)?)?;
             let own = Rewrite::alike(Scope::Tenant, NodeEnum::CommentStmt(Box::new(comment)));
             return Ok(Rewrite { shared: Vec::new(), ..own });
+        }
+        Kind::ObjectView => {
+            let name = own_name(list(object)?)?;
+            schema.rows_of(&name)?.scope
+        }
+        Kind::ObjectFunction | Kind::ObjectProcedure | Kind::ObjectRoutine => {
+            let Some(NodeEnum::ObjectWithArgs(object)) = &mut object.node else { return Err(refused::nothing()) };
+            let found = function::find(object, schema)?;
+            let unknown = object.objname.last().and_then(tree::string).unwrap_or_default();
+            found.ok_or_else(|| schema.objects.unknown("function", unknown))?.scope
+        }
+        Kind::ObjectTrigger => {
+            let (table, name) = trigger::of_table(object)?;
+            if !schema.objects.triggers.iter().any(|known| known.table == table && known.name == name) {
+                return Err(schema.objects.unknown("trigger", &name));
+            }
+            Scope::Tenant
         }
         Kind::ObjectStatisticExt => {
             let name = own_name(list(object)?)?;
@@ -73,7 +90,7 @@ fn of_table(kind: pb::ObjectType, object: &mut pb::Node, schema: &Schema) -> Ver
     match (kind, names.as_slice()) {
         (Kind::ObjectTable, [table]) => Ok(schema.table(table)?.scope),
         (Kind::ObjectColumn, [table, column]) => {
-            let table = schema.table(table)?;
+            let table = schema.rows_of(table)?;
             table.column(column)?;
             Ok(table.scope)
         }

@@ -289,7 +289,7 @@ impl<'a> Reader<'a> {
 
     fn known(&mut self, relation: &mut pb::RangeVar) -> Verdict<&'a Table> {
         unqualify(relation)?;
-        let table = self.schema.table(&relation.relname)?;
+        let table = self.schema.rows_of(&relation.relname)?;
         if table.scope == Scope::Tenant {
             // By position tenant_id would get one of the names, and a column added after it another's.
             if relation.alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty()) {

@@ -2,7 +2,7 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Rewrite, composite, extension, own_name, refused};
+use super::{Rewrite, composite, extension, function, own_name, refused, trigger, view};
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
@@ -12,6 +12,9 @@ pub(super) fn apply(statement: &pb::DropStmt, schema: &mut Schema) -> Option<Ver
     use pb::ObjectType as Kind;
     let what = match statement.remove_type() {
         Kind::ObjectType | Kind::ObjectDomain => "type",
+        Kind::ObjectView => "view",
+        Kind::ObjectFunction | Kind::ObjectProcedure | Kind::ObjectRoutine => "function",
+        Kind::ObjectTrigger => "trigger",
         Kind::ObjectStatisticExt => "statistics object",
         Kind::ObjectExtension => return Some(extension::drop(statement)),
         Kind::ObjectTable | Kind::ObjectIndex | Kind::ObjectSequence => return None,
@@ -31,7 +34,10 @@ fn each(statement: &pb::DropStmt, what: &str, schema: &mut Schema) -> Verdict<Re
     for mut object in std::mem::take(&mut dropped.objects) {
         let found = match statement.remove_type() {
             pb::ObjectType::ObjectStatisticExt => forget_statistics(&mut object, schema)?,
-            _ => forget_type(&mut object, cascade, schema)?,
+            pb::ObjectType::ObjectView => view::forget(&mut object, cascade, schema)?,
+            pb::ObjectType::ObjectTrigger => trigger::forget(&mut object, schema)?,
+            pb::ObjectType::ObjectType | pb::ObjectType::ObjectDomain => forget_type(&mut object, cascade, schema)?,
+            _ => function::forget(&mut object, cascade, schema)?,
         };
         match found {
             Found::Yes(of) if scope.is_none_or(|known| known == of) => {

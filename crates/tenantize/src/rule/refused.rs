@@ -31,12 +31,11 @@ pub(super) fn statement(kind: &NodeEnum) -> Fault {
         NodeEnum::CreateTableAsStmt(_) => {
             ("CREATE TABLE AS and materialized views", "create the table with its columns")
         }
-        NodeEnum::ViewStmt(_) => ("a view", "query the tables from the application"),
-        NodeEnum::CreateFunctionStmt(_) => ("a function or procedure", "keep this logic in the application"),
-        NodeEnum::CreateTrigStmt(_) | NodeEnum::CreateEventTrigStmt(_) => {
-            ("a trigger", "use a DEFAULT, a CHECK or a generated column, or keep this logic in the application")
+        NodeEnum::CreateEventTrigStmt(_) | NodeEnum::AlterEventTrigStmt(_) => {
+            ("an event trigger", "leave it out: it would run for síndico's own statements, and takes a superuser")
         }
-        NodeEnum::RuleStmt(_) => ("a rule", "keep this logic in the application"),
+        NodeEnum::RuleStmt(_) => ("a rule", "use a trigger, on a view INSTEAD OF: a rule rewrites past the policies"),
+        NodeEnum::RefreshMatViewStmt(_) => ("REFRESH MATERIALIZED VIEW", "use a view, which is always fresh"),
         NodeEnum::DefineStmt(define) => return definition(define),
         NodeEnum::CreateCastStmt(_) => ("a cast", "write the conversion where it is needed, or in a function"),
         NodeEnum::CreateOpClassStmt(_) | NodeEnum::CreateOpFamilyStmt(_) | NodeEnum::AlterOpFamilyStmt(_) => {

@@ -1,5 +1,6 @@
 //! What an app has besides tables: types, views, routines, triggers, extensions.
 
+use super::Table;
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
 
@@ -41,7 +42,8 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     pub(crate) name: String,
-    pub(crate) columns: Vec<String>,
+    /// What it looks like to statements about rows.
+    pub(crate) shape: Table,
     /// Tables and views that its query names.
     pub(crate) reads: Vec<String>,
 }
