@@ -106,6 +106,11 @@ impl Cutter<'_> {
                 self.comments.push((place.start, self.text.get(place).unwrap_or_default()));
                 None
             }
+            // The statements of a body in standard SQL end with semicolons too.
+            (Token::Ascii59, Some(piece)) if is_inside_body(piece) => {
+                piece.tokens.push(token);
+                None
+            }
             (Token::Ascii59, _) => {
                 let copies = self.open.as_ref().is_some_and(is_copy_from_stdin);
                 self.close();
@@ -146,6 +151,19 @@ impl Cutter<'_> {
     }
 }
 
+/// Whether a statement is between BEGIN ATOMIC and its END, at which every CASE has its own.
+fn is_inside_body(piece: &Piece<'_>) -> bool {
+    let kinds: Vec<Token> = piece.tokens.iter().map(ScanToken::token).collect();
+    if kinds.first() != Some(&Token::Create) {
+        return false;
+    }
+    let begins = |pair: &[Token]| matches!(pair, [Token::BeginP, Token::Atomic]);
+    let Some(begin) = kinds.windows(2).position(begins) else { return false };
+    let after = kinds.get(begin + 2..).unwrap_or_default();
+    let count = |wanted: Token| after.iter().filter(|kind| **kind == wanted).count();
+    count(Token::EndP) <= count(Token::Case)
+}
+
 fn is_copy_from_stdin(piece: &Piece<'_>) -> bool {
     let kinds = || piece.tokens.iter().map(ScanToken::token);
     kinds().next() == Some(Token::Copy) && kinds().any(|kind| kind == Token::Stdin)
@@ -180,6 +198,15 @@ mod tests {
         assert_eq!(pieces.statements[0].leading, [(0, "-- first")]);
         assert_eq!(pieces.statements[0].inner.len(), 1);
         assert_eq!(pieces.statements[1].leading.len(), 1);
+    }
+
+    #[test]
+    fn a_body_in_standard_sql_is_one_statement() {
+        let text =
+            "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END;\nSELECT 3";
+        let texts: Vec<&str> = cut(text).statements.iter().map(|piece| piece.text).collect();
+        assert_eq!(texts.len(), 2, "{texts:?}");
+        assert!(texts[0].ends_with("END"), "{texts:?}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod copy_view;
 mod create_index;
 mod create_table;
 mod dml;
+mod do_block;
 mod domain;
 mod draw;
 mod drop;
@@ -190,6 +191,7 @@ fn in_any_file(statement: &pb::Node, kind: &NodeEnum, data: Option<&str>, schema
             None => dml::apply(statement, schema),
         },
         NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) => dml::apply(statement, schema),
+        NodeEnum::CallStmt(call) => dml::call(call, schema),
         NodeEnum::CopyStmt(copy) => copy_data::apply(copy, data, schema),
         NodeEnum::VariableSetStmt(set) => setting::set(set),
         NodeEnum::VariableShowStmt(_) => Ok(setting::show()),
@@ -243,6 +245,7 @@ fn in_migrations(read: Read<'_>, kind: &NodeEnum, schema: &mut Schema) -> Verdic
         NodeEnum::AlterDomainStmt(altered) => domain::alter(altered, schema),
         NodeEnum::CompositeTypeStmt(created) => composite::create(created, scope, schema),
         NodeEnum::CreateRangeStmt(created) => composite::create_range(created, scope, schema),
+        NodeEnum::DoStmt(block) => do_block::apply(block, schema),
         NodeEnum::ViewStmt(_) => view::create(text, schema),
         NodeEnum::CreateFunctionStmt(_) => function::create(text, schema),
         NodeEnum::AlterFunctionStmt(altered) => function::alter(altered, schema),

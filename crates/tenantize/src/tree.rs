@@ -104,9 +104,7 @@ pub(crate) fn parse(sql: &str) -> Result<pb::Node, ParseError> {
 pub(crate) fn write(statement: &pb::Node) -> Verdict<String> {
     let mut quoted = statement.clone();
     quote_set_columns(&mut quoted);
-    let raw = pb::RawStmt { stmt: Some(Box::new(quoted)), ..pb::RawStmt::default() };
-    let whole = pb::ParseResult { version: 0, stmts: vec![raw] };
-    let sql = pg_query::deparse(&whole, DeparseOptions::default()).map_err(|error| unfaithful(&error.to_string()))?;
+    let sql = deparse(&quoted)?;
     let again = parse(&sql).map_err(|_| unfaithful("it is not read back"))?;
     if same(statement, &again) { Ok(sql) } else { Err(unfaithful("it is read back as something else")) }
 }
@@ -134,6 +132,13 @@ fn quote_set_columns(statement: &mut pb::Node) {
         Some(NodeEnum::AlterTableStmt(alter)) => alter.cmds.iter_mut().for_each(quote),
         _ => {}
     }
+}
+
+/// Writes a statement as SQL that is not run as it is.
+pub(crate) fn deparse(statement: &pb::Node) -> Verdict<String> {
+    let raw = pb::RawStmt { stmt: Some(Box::new(statement.clone())), ..pb::RawStmt::default() };
+    let whole = pb::ParseResult { version: 0, stmts: vec![raw] };
+    pg_query::deparse(&whole, DeparseOptions::default()).map_err(|error| unfaithful(&error.to_string()))
 }
 
 fn unfaithful(detail: &str) -> Fault {

@@ -27,6 +27,20 @@ pub(super) fn apply(statement: &pb::Node, schema: &Schema) -> Verdict<Rewrite> {
     })
 }
 
+/// CALL of a procedure of the app's.
+pub(super) fn call(statement: &pb::CallStmt, schema: &Schema) -> Verdict<Rewrite> {
+    let mut called = statement.clone();
+    let call = called.funccall.as_deref_mut().ok_or_else(refused::nothing)?;
+    let name = super::own_name(&mut call.funcname)?;
+    if schema.objects.routines_called(&name).next().is_none() {
+        return Err(schema.objects.unknown("procedure", &name));
+    }
+    let mut reader = Reader::new(schema, false);
+    expr::walk_all(&mut call.args, &mut reader)?;
+    let rewrite = Rewrite::alike(Scope::Tenant, NodeEnum::CallStmt(Box::new(called)));
+    Ok(Rewrite { rows: Some(Rows::Written), ..rewrite })
+}
+
 /// Whether this is `SELECT setval(…)`.
 fn is_counter(statement: &pb::Node) -> bool {
     matches!(&statement.node, Some(NodeEnum::SelectStmt(_)))

@@ -65,7 +65,7 @@ pub(super) fn create(statement: &pb::CreateExtensionStmt, schema: &mut Schema) -
     }
     if !ALLOWED.contains(&name) {
         let known = REFUSED.iter().find(|(refused, _)| *refused == name).map(|(_, why)| *why);
-        let why = known.unwrap_or("nobody has looked yet whether tenants stay apart with it");
+        let why = known.unwrap_or("it has not been examined for what it shows one tenant of another");
         return Err(Fault::new(
             format!("the extension {name} is not available to apps: {why}"),
             format!("do without it, or use one of {}", ALLOWED.join(", ")),

@@ -264,7 +264,7 @@ fn signature(name: &[pb::Node], arguments: Vec<pb::Node>) -> Verdict<String> {
         behavior: pb::DropBehavior::DropRestrict.into(),
         ..pb::DropStmt::default()
     };
-    let sql = tree::write(&tree::node(NodeEnum::DropStmt(drop)))?;
+    let sql = tree::deparse(&tree::node(NodeEnum::DropStmt(drop)))?;
     Ok(sql.strip_prefix("DROP FUNCTION ").unwrap_or(&sql).to_owned())
 }
 

@@ -43,7 +43,7 @@ pub(super) fn adapted(
     schema: &Schema,
 ) -> Verdict<(String, Option<String>)> {
     let mut edits: Vec<Edit> = Vec::new();
-    for piece in pieces(function)? {
+    for piece in pieces(function, source)? {
         let place = if piece.counted && !rows { Place::View } else { Place::PlPgSql };
         for edit in of_piece(&piece, place, schema)? {
             for at in places(source, &piece.text) {
@@ -58,30 +58,56 @@ pub(super) fn adapted(
     Ok(whole_row::without_tenant(&body))
 }
 
-/// Checks a DO block's or function's text for what PostgreSQL's reader of PL/pgSQL makes of it.
-fn pieces(function: &pb::CreateFunctionStmt) -> Verdict<Vec<Piece>> {
-    let text = tree::write(&tree::node(NodeEnum::CreateFunctionStmt(Box::new(readable(function)))))?;
-    let parsed = pg_query::parse_plpgsql(&text).map_err(|error| {
-        let message = error.to_string();
-        let message = message.trim_start_matches("Invalid statement: ").to_owned();
-        Fault::new(format!("the body is not read as PL/pgSQL: {message}"), "correct it; it has to run on PostgreSQL 15")
-    })?;
+fn pieces(function: &pb::CreateFunctionStmt, source: &str) -> Verdict<Vec<Piece>> {
+    let returned = function.return_type.as_ref().and_then(|named| named.names.last()).and_then(tree::string);
+    let parsed = if returned == Some("trigger") {
+        body::parse_plpgsql(source)?
+    } else {
+        body::read_plpgsql(&arguments(function), &result(function), source)?
+    };
     let mut pieces = Vec::new();
     collect(&parsed, "", &mut pieces);
     Ok(pieces)
 }
 
-/// What the reader needs of the declaration; it knows no types but PostgreSQL's own.
-fn readable(function: &pb::CreateFunctionStmt) -> pb::CreateFunctionStmt {
-    let keeps = |node: &pb::Node| matches!(&node.node, Some(NodeEnum::DefElem(o)) if o.defname == "as" || o.defname == "language");
-    let mut function = function.clone();
-    function.options.retain(keeps);
-    for node in &mut function.parameters {
-        if let Some(NodeEnum::FunctionParameter(parameter)) = &mut node.node {
-            parameter.defexpr = None;
+/// The arguments' names, which the reader has to know; their types it need not.
+fn arguments(function: &pb::CreateFunctionStmt) -> String {
+    use pb::FunctionParameterMode as Mode;
+    let parameters = function.parameters.iter().filter_map(|node| match &node.node {
+        Some(NodeEnum::FunctionParameter(parameter)) => Some(parameter),
+        _ => None,
+    });
+    // RETURN QUERY and RETURN NEXT are read for functions that give rows, which arguments that go out would narrow.
+    let argument = |parameter: &Box<pb::FunctionParameter>| {
+        let mode = match parameter.mode() {
+            Mode::FuncParamOut | Mode::FuncParamTable => "OUT ",
+            Mode::FuncParamInout => "INOUT ",
+            _ => "",
+        };
+        // A record may be assigned to by its fields, a scalar may not, and both as a whole.
+        let name = domain::quote_ident(&parameter.name);
+        if parameter.name.is_empty() { format!("{mode}record") } else { format!("{mode}{name} record") }
+    };
+    parameters.map(argument).collect::<Vec<_>>().join(", ")
+}
+
+fn result(function: &pb::CreateFunctionStmt) -> String {
+    use pb::FunctionParameterMode as Mode;
+    let goes_out = function.parameters.iter().any(|node| match &node.node {
+        Some(NodeEnum::FunctionParameter(parameter)) => {
+            matches!(parameter.mode(), Mode::FuncParamOut | Mode::FuncParamTable | Mode::FuncParamInout)
+        }
+        _ => false,
+    });
+    match &function.return_type {
+        None if goes_out => "record".to_owned(),
+        None => "void".to_owned(),
+        Some(named) => {
+            let void = named.names.last().and_then(tree::string) == Some("void");
+            let set = if named.setof { "SETOF " } else { "" };
+            if void { "void".to_owned() } else { format!("{set}record") }
         }
     }
-    function
 }
 
 fn collect(value: &Value, under: &str, found: &mut Vec<Piece>) {

@@ -85,7 +85,7 @@ pub(super) fn statement(kind: &NodeEnum) -> Fault {
         NodeEnum::CreateSchemaStmt(_) => {
             ("a schema", "leave it out: síndico puts each table where its isolation wants it")
         }
-        NodeEnum::DoStmt(_) | NodeEnum::CallStmt(_) => ("a DO block or CALL", "write the statements that it would run"),
+        NodeEnum::DoStmt(_) => ("a DO block", "write the statements that it would run"),
         NodeEnum::TruncateStmt(_) => ("TRUNCATE", "write DELETE FROM in a seed file"),
         NodeEnum::MergeStmt(_) => ("MERGE", "write INSERT … ON CONFLICT, UPDATE or DELETE"),
         NodeEnum::LockStmt(_) => ("LOCK", "leave it out"),

@@ -9,7 +9,11 @@ use crate::adapt::Place;
 use crate::plan::{Filled, Grant, Scope};
 use crate::refusal::{Fault, Verdict};
 use crate::schema::{Column, Schema, Table, View};
-use crate::{bare, name, tree};
+use crate::{bare, tree};
+
+mod columns;
+
+use columns::Resolver;
 
 /// CREATE VIEW.
 pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
@@ -40,7 +44,7 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
     let raw = pb::RawStmt { stmt: own.query.clone(), ..pb::RawStmt::default() };
     let shared_text = body::edited(&text, &[raw], Isolation::Shared, Place::View, schema)?;
     let mut shared = statement(&shared_text)?;
-    let columns = columns(&shared)?;
+    let columns = columns(&mut shared, schema)?;
     let barred = |node: &pb::Node| matches!(&node.node, Some(NodeEnum::DefElem(o)) if o.defname == "security_invoker");
     let mut own = own;
     own.options.retain(|option| !barred(option));
@@ -106,40 +110,24 @@ fn reads(view: &pb::ViewStmt, schema: &Schema) -> Verdict<Vec<String>> {
 }
 
 /// What the view's columns are called, once stars are gone.
-fn columns(view: &pb::ViewStmt) -> Verdict<Vec<String>> {
-    let Some(NodeEnum::SelectStmt(select)) = view.query.as_deref().and_then(|query| query.node.as_ref()) else {
-        return Err(refused::nothing());
+fn columns(view: &mut pb::ViewStmt, schema: &Schema) -> Verdict<Vec<String>> {
+    let aliases = tree::strings(&view.aliases);
+    let name = view.view.as_ref().map(|relation| relation.relname.clone()).unwrap_or_default();
+    let mut resolver = Resolver::new(schema, (name, Some(aliases.clone())));
+    let columns = match view.query.as_deref_mut().and_then(|query| query.node.as_mut()) {
+        Some(NodeEnum::SelectStmt(select)) => resolver.select(select)?,
+        _ => None,
     };
-    let mut first = select.as_ref();
-    while let Some(arm) = first.larg.as_deref() {
-        first = arm;
-    }
-    let mut columns = match first.values_lists.first().and_then(|row| row.node.as_ref()) {
-        Some(NodeEnum::List(row)) => (1..=row.items.len()).map(|nth| format!("column{nth}")).collect(),
-        _ => first.target_list.iter().map(column).collect::<Verdict<Vec<_>>>()?,
-    };
-    for (column, alias) in columns.iter_mut().zip(tree::strings(&view.aliases)) {
+    let mut columns = columns.ok_or_else(|| {
+        Fault::new("the columns that * means here are not known before the view exists", "list the columns")
+    })?;
+    for (column, alias) in columns.iter_mut().zip(aliases) {
         *column = alias;
     }
     if columns.iter().any(|column| column == tree::TENANT_ID) {
         return Err(crate::expr::tenant_id_mentioned());
     }
     Ok(columns)
-}
-
-fn column(target: &pb::Node) -> Verdict<String> {
-    let Some(NodeEnum::ResTarget(target)) = &target.node else { return Err(refused::nothing()) };
-    if !target.name.is_empty() {
-        return Ok(target.name.clone());
-    }
-    let value = target.val.as_deref().ok_or_else(refused::nothing)?;
-    if tree::is_star(value) {
-        return Err(Fault::new(
-            "* cannot be resolved here, and where tenants share tables it would include tenant_id",
-            "list the columns",
-        ));
-    }
-    Ok(name::of_result(value))
 }
 
 fn shape(name: &str, columns: Vec<String>) -> Table {

@@ -5,6 +5,7 @@
 
 mod dumps;
 mod functions;
+mod tools;
 mod triggers;
 mod types;
 mod views;

@@ -14,7 +14,7 @@ async fn types_are_made_changed_and_dropped() {
          ALTER DOMAIN email ADD CONSTRAINT short CHECK (length(VALUE) < 20);
          ALTER DOMAIN public.email RENAME CONSTRAINT short TO brief;
          CREATE TYPE money_of AS (amount numeric, currency text);
-         ALTER TYPE money_of ADD ATTRIBUTE note text, DROP ATTRIBUTE note, ALTER ATTRIBUTE amount TYPE numeric(12, 2);
+         ALTER TYPE money_of ADD ATTRIBUTE note text; ALTER TYPE money_of DROP ATTRIBUTE note, ALTER ATTRIBUTE amount TYPE numeric(12, 2);
          ALTER TYPE money_of RENAME ATTRIBUTE currency TO code;
          CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = float8mi);
          CREATE TYPE old AS ENUM ('x'); DROP TYPE IF EXISTS old, older; DROP TYPE IF EXISTS nothing;

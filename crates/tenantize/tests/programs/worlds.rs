@@ -20,8 +20,8 @@ pub(crate) struct Worlds {
 
 /// Stands in for what provisioning prepares.
 const SETUP: &str = "
-    CREATE SCHEMA global; CREATE SCHEMA extensions; CREATE SCHEMA sindico;
-    GRANT USAGE ON SCHEMA global, extensions, sindico TO PUBLIC;
+    CREATE SCHEMA global; CREATE SCHEMA extensions; CREATE SCHEMA sindico; CREATE SCHEMA sindico_copy;
+    GRANT USAGE ON SCHEMA global, extensions, sindico, sindico_copy TO PUBLIC;
     CREATE FUNCTION sindico.current_tenant() RETURNS uuid LANGUAGE sql STABLE
         RETURN CASE WHEN session_user ~ '^[rt]_[0-9a-f]{32}$' THEN substr(session_user, 3)::uuid END;
     CREATE FUNCTION sindico.next_value(sequence text) RETURNS bigint LANGUAGE sql VOLATILE SECURITY DEFINER
@@ -122,7 +122,8 @@ impl Builder<'_> {
         }
         let owner = quote_ident(&self.names.owner);
         let setup = format!(
-            "ALTER SCHEMA public OWNER TO {owner}; ALTER SCHEMA global OWNER TO {owner}; SET ROLE {owner};
+            "ALTER SCHEMA public OWNER TO {owner}; ALTER SCHEMA global OWNER TO {owner};
+             ALTER SCHEMA sindico_copy OWNER TO {owner}; SET ROLE {owner};
              SET search_path = public, global, extensions"
         );
         client.batch_execute(&setup).await.expect("the owner");
@@ -151,8 +152,13 @@ impl Builder<'_> {
         let tenant = self.tenant(&rw, &ro).await;
         let sequences = quote_ident(&format!("s_{}", tenant.hex()));
         let role = quote_ident(&Role::new(tenant, Access::ReadWrite).to_string());
-        let setup = format!("RESET ROLE; CREATE SCHEMA {sequences}; GRANT USAGE ON SCHEMA {sequences} TO {role}");
+        let owner_name = quote_ident(&self.names.owner);
+        let setup = format!(
+            "RESET ROLE; CREATE SCHEMA {sequences} AUTHORIZATION {owner_name};
+             GRANT USAGE ON SCHEMA {sequences} TO {role}; SET ROLE {owner_name}; SET search_path = {sequences}"
+        );
         owner.batch_execute(&setup).await.expect("a schema of sequences");
+        run(owner, &self.plan.shared_tenant_ddl(tenant)).await;
         let path = format!("{sequences}, public, global, extensions");
         let client = self.login("shared", tenant, &path).await;
         run(&client, &self.plan.shared_tenant_seed()).await;
