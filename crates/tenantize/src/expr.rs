@@ -92,7 +92,7 @@ pub(crate) fn walk(node: &mut pb::Node, place: &mut impl Place) -> Verdict<()> {
             function.over.as_deref_mut().map_or(Ok(()), |window| walk_window(window, place))
         }
         NodeEnum::SortBy(sort) => {
-            must_be_unqualified(&sort.use_op, "the operator")?;
+            unqualify(&mut sort.use_op, "the operator")?;
             walk_opt(&mut sort.node, place)
         }
         NodeEnum::WindowDef(window) => walk_window(window, place),
@@ -100,7 +100,7 @@ pub(crate) fn walk(node: &mut pb::Node, place: &mut impl Place) -> Verdict<()> {
         NodeEnum::GroupingFunc(function) => walk_all(&mut function.args, place),
         NodeEnum::MultiAssignRef(assign) => walk_opt(&mut assign.source, place),
         NodeEnum::SubLink(link) => {
-            must_be_unqualified(&link.oper_name, "the operator")?;
+            unqualify(&mut link.oper_name, "the operator")?;
             walk_opt(&mut link.testexpr, place)?;
             link.subselect.as_deref_mut().map_or(Ok(()), |query| place.query(query))
         }

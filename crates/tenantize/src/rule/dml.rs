@@ -170,8 +170,8 @@ impl<'a> Reader<'a> {
                 if !element.name.is_empty() {
                     table.column(&element.name)?;
                 }
-                expr::must_be_unqualified(&element.opclass, "the operator class")?;
-                expr::must_be_unqualified(&element.collation, "the collation")?;
+                expr::unqualify(&mut element.opclass, "the operator class")?;
+                expr::unqualify(&mut element.collation, "the collation")?;
                 expr::walk_opt(&mut element.expr, self)?;
             }
             expr::walk_opt(&mut infer.where_clause, self)?;
