@@ -5,7 +5,7 @@ use pg_query::{NodeEnum, protobuf as pb};
 use super::constraint::MAX_KEY_COLUMNS;
 use super::place::TablePlace;
 use super::{Rewrite, partition, storage, unqualify};
-use crate::expr::{unqualify, walk_opt};
+use crate::expr::{self, walk_opt};
 use crate::name::{addition, index_columns};
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
@@ -86,8 +86,8 @@ fn check_clauses(index: &pb::IndexStmt) -> Verdict<()> {
 fn check_element(node: &mut pb::Node, place: &mut TablePlace<'_>) -> Verdict<()> {
     use crate::expr::Place as _;
     let Some(NodeEnum::IndexElem(element)) = &mut node.node else { return Err(super::refused::nothing()) };
-    unqualify(&mut element.opclass, "the operator class")?;
-    unqualify(&mut element.collation, "the collation")?;
+    expr::unqualify(&mut element.opclass, "the operator class")?;
+    expr::unqualify(&mut element.collation, "the collation")?;
     if !element.opclassopts.is_empty() {
         return Err(Fault::unsupported("an option of an operator class", "leave it out"));
     }
