@@ -171,3 +171,68 @@ impl<'a> Adapter<'a> {
 fn place(location: i32) -> Option<usize> {
     usize::try_from(location).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use pg_query::ParserOptions;
+
+    use super::*;
+    use crate::{Sources, SqlFile};
+
+    const TABLES: &str = "
+        CREATE TABLE a (id serial PRIMARY KEY, x text);
+        -- sindico: global
+        CREATE TABLE kinds (id int PRIMARY KEY);";
+
+    fn adapted(text: &str, isolation: Isolation, place: Place) -> Verdict<String> {
+        let file = SqlFile { name: "migrations/1.sql".to_owned(), text: TABLES.to_owned() };
+        let plan = crate::plan(&Sources { migrations: vec![file], seed: Vec::new() }).expect("a plan");
+        let parsed = pg_query::parse(text, ParserOptions::default()).expect("SQL").protobuf;
+        let edits = statement(text, &parsed.stmts, plan.model.schema(), Flavour { isolation, place })?;
+        let written = edit::written(text, edits, "sindico:own");
+        pg_query::parse(&written, ParserOptions::default()).expect("SQL again");
+        Ok(written)
+    }
+
+    #[test]
+    fn a_view_shows_the_apps_columns() {
+        let view = |text| adapted(text, Isolation::Shared, Place::View).expect("a view");
+        assert_eq!(
+            view("SELECT *, nextval('a_id_seq') FROM a x, kinds"),
+            r#"SELECT "x"."id", "x"."x", "kinds".*, sindico.next_value(E'a_id_seq') AS "nextval" FROM a x, kinds"#
+        );
+        assert_eq!(
+            view("SELECT * FROM (SELECT a.* FROM a) s GROUP BY id"),
+            r#"SELECT * FROM (SELECT "a"."id", "a"."x" FROM a) s GROUP BY id"#
+        );
+    }
+
+    #[test]
+    fn a_body_names_the_schema_that_it_is_rendered_for() {
+        let own = |text| adapted(text, Isolation::Schema, Place::PlPgSql).expect("a body");
+        assert_eq!(
+            own("INSERT INTO public.a (x) SELECT id FROM public.kinds"),
+            "INSERT INTO \"sindico:own\".a (x) SELECT id FROM global.kinds"
+        );
+        assert_eq!(own("SELECT nextval('public.a_id_seq')"), "SELECT nextval('\"sindico:own\".a_id_seq')");
+    }
+
+    #[test]
+    fn a_body_draws_and_notifies_by_functions() {
+        for (text, place, expected) in [
+            (
+                "SELECT public.f(nextval('public.a_id_seq'::regclass)) + nextval(name)",
+                Place::Sql,
+                "SELECT f(sindico.next_value(E'a_id_seq')) + nextval(name)",
+            ),
+            ("NOTIFY \"Jobs\", 'it''s'", Place::Sql, "SELECT sindico.notify(E'Jobs', E'it\\'s')"),
+            ("SELECT pg_notify('jobs', x)", Place::PlPgSql, "SELECT sindico.notify('jobs', x) AS \"pg_notify\""),
+            ("TRUNCATE a", Place::PlPgSql, "CALL sindico.truncate(ARRAY[E'a'], false, false)"),
+        ] {
+            assert_eq!(adapted(text, Isolation::Shared, place).expect("a body"), expected);
+        }
+        for text in ["LISTEN jobs", "LOCK a", "EXPLAIN SELECT 1"] {
+            assert!(adapted(text, Isolation::Shared, Place::Sql).is_err(), "{text}");
+        }
+    }
+}

@@ -307,3 +307,89 @@ pub(crate) fn name_of(word: &str) -> String {
         None => word.to_ascii_lowercase(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pg_query::protobuf::Token as Known;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn words(text: &str, standard_strings: bool) -> Vec<&str> {
+        Lexer::new(text, standard_strings).map(|token| &text[token.start..token.end]).collect()
+    }
+
+    #[test]
+    fn strings_end_as_the_setting_says() {
+        assert_eq!(words(r"'a\' b '", true), [r"'a\'", "b", "'"]);
+        assert_eq!(words(r"'a\' b '", false), [r"'a\' b '"]);
+        for standard in [true, false] {
+            assert_eq!(words(r"e'a\' b' N'c' x'0'", standard), [r"e'a\' b'", "N", "'c'", "x'0'"]);
+            assert_eq!(words("'a''b' -- c'\n  'd';'e' 'f'", standard), ["'a''b' -- c'\n  'd'", ";", "'e'", "'f'"]);
+        }
+    }
+
+    #[test]
+    fn comments_nest_and_quotes_of_other_kinds_hold_anything() {
+        let text = "a/* b /* ; */ ' */$x$ ; $$ ' $x$ $1 \"q\"\"; \" U&\"\\0041;\" c$d$ --;\n;e";
+        let expected = ["a", "$x$ ; $$ ' $x$", "$1", "\"q\"\"; \"", "U&\"\\0041;\"", "c$d$", ";", "e"];
+        assert_eq!(words(text, true), expected);
+    }
+
+    #[test]
+    fn statements_begin_after_semicolons() {
+        let words: Vec<&str> =
+            leading_words(";; /* x */ Lock t; -- y\n (select ';lock'); $$;$$; \"q\"", true).collect();
+        assert_eq!(words, ["Lock", "(", "$$;$$", "\"q\""]);
+    }
+
+    #[test]
+    fn names_have_parts() {
+        let text = "x \"A.b\" . c /* */ . d e";
+        let parts: Vec<&str> = name_parts(text, 2).iter().map(|part| &text[part.start..part.end]).collect();
+        assert_eq!(parts, ["\"A.b\"", "c", "d"]);
+        assert_eq!((name_of("\"A\"\"b\""), name_of("AbÉ")), ("A\"b".to_owned(), "abÉ".to_owned()));
+    }
+
+    /// Pieces that mean something to a scanner.
+    const PIECES: [&str; 33] = [
+        "a", "B1", "e", "E", "x", "U&", "'", "''", "\"", "\\", "$$", "$t$", "$", "$1", "--", "\n", "\r", " ",
+        "\t", "/*", "*/", ";", "(", ")", ",", ".", "1.5", "7", "é", "::", "+", "lock", "=",
+    ];
+
+    proptest! {
+        #[test]
+        fn whatever_it_is_it_has_words(text in any::<String>(), standard in any::<bool>()) {
+            let mut end = 0;
+            for token in Lexer::new(&text, standard) {
+                prop_assert!(token.start >= end && token.end > token.start && token.end <= text.len());
+                end = token.end;
+            }
+        }
+
+        /// What PostgreSQL's scanner accepts has its words where this one has them. Operators and junk after numbers,
+        /// which nobody asks about, are cut in other ways.
+        #[test]
+        fn words_are_postgresqls(pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..24)) {
+            let text = pieces.concat();
+            let Ok(scanned) = pg_query::scan(&text) else { return Ok(()) };
+            let place = |at: i32| usize::try_from(at).unwrap_or(usize::MAX);
+            let told = |token: Known| matches!(
+                token,
+                Known::Ident | Known::Uident | Known::Sconst | Known::Usconst | Known::Bconst | Known::Xconst
+                    | Known::Param | Known::Ascii59 | Known::Ascii40 | Known::Ascii41 | Known::LockP
+            );
+            let known: Vec<usize> = scanned
+                .tokens
+                .iter()
+                .filter(|token| told(token.token()))
+                .map(|token| place(token.start))
+                .collect();
+            let ours: Vec<usize> = Lexer::new(&text, true)
+                .filter(|token| !matches!(token.kind, Kind::Number | Kind::Other | Kind::Comma | Kind::Dot))
+                .map(|token| token.start)
+                .collect();
+            prop_assert_eq!(&known, &ours, "{:?}", text);
+        }
+    }
+}
