@@ -50,6 +50,8 @@ pub(crate) struct Lexer<'a> {
 enum Quotes {
     Plain,
     Escaped,
+    /// Those of `B''` and `X''`: one doubled is an end and a beginning.
+    Bits,
 }
 
 impl<'a> Lexer<'a> {
@@ -109,7 +111,7 @@ impl<'a> Lexer<'a> {
             self.at += 1;
             while self.at < self.text.len() {
                 match (self.byte(0), quotes) {
-                    (b'\'', _) if self.byte(1) == b'\'' => self.at += 2,
+                    (b'\'', Quotes::Plain | Quotes::Escaped) if self.byte(1) == b'\'' => self.at += 2,
                     (b'\'', _) => break,
                     (b'\\', Quotes::Escaped) => {
                         backslash = true;
@@ -191,10 +193,10 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Both kinds of plain strings: those that the setting is about, and `B''`, `X''` and `U&''` which it is not.
-    fn plain(&mut self, always_standard: bool) -> Kind {
-        let quotes = if always_standard || self.standard_strings { Quotes::Plain } else { Quotes::Escaped };
-        if self.string(quotes) && !always_standard { Kind::Backslashed } else { Kind::Text }
+    /// A string in plain quotes, which the setting is about.
+    fn plain(&mut self) -> Kind {
+        let quotes = if self.standard_strings { Quotes::Plain } else { Quotes::Escaped };
+        if self.string(quotes) { Kind::Backslashed } else { Kind::Text }
     }
 }
 
@@ -215,11 +217,13 @@ impl Iterator for Lexer<'_> {
             }
             (b'b' | b'B' | b'x' | b'X', b'\'', _) => {
                 self.at += 1;
-                self.plain(true)
+                self.string(Quotes::Bits);
+                Kind::Text
             }
             (b'u' | b'U', b'&', b'\'') => {
                 self.at += 2;
-                self.plain(true)
+                self.string(Quotes::Plain);
+                Kind::Text
             }
             (b'u' | b'U', b'&', b'"') => {
                 self.at += 2;
@@ -234,7 +238,7 @@ impl Iterator for Lexer<'_> {
                 self.quoted_name();
                 Kind::Quoted
             }
-            (b'\'', ..) => self.plain(false),
+            (b'\'', ..) => self.plain(),
             (b'$', ..) => self.dollar(),
             (b'0'..=b'9', ..) => {
                 self.number();
@@ -242,7 +246,7 @@ impl Iterator for Lexer<'_> {
             }
             (b'.', b'0'..=b'9', _) => {
                 self.at += 1;
-                self.number();
+                self.pass(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
                 Kind::Number
             }
             (other, ..) => {
@@ -267,13 +271,25 @@ fn is_newline(byte: u8) -> bool {
 }
 
 /// Whether a name may begin with this byte; all bytes of characters outside ASCII count.
-pub(crate) fn is_name_start(byte: u8) -> bool {
+pub(crate) const fn is_name_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
 }
 
 /// Whether a name may go on with this byte.
 pub(crate) fn is_name(byte: u8) -> bool {
-    is_name_start(byte) || byte.is_ascii_digit() || byte == b'$'
+    /// A look into a table takes less than the comparisons, and every byte of every statement is asked about.
+    const NAMES: [bool; 256] = {
+        let mut names = [false; 256];
+        let mut byte = 0_u8;
+        loop {
+            names[byte as usize] = is_name_start(byte) || byte.is_ascii_digit() || byte == b'$';
+            if byte == u8::MAX {
+                break names;
+            }
+            byte += 1;
+        }
+    };
+    NAMES[usize::from(byte)]
 }
 
 /// The first word of each statement of a text, as written.
@@ -353,8 +369,8 @@ mod tests {
 
     /// Pieces that mean something to a scanner.
     const PIECES: [&str; 33] = [
-        "a", "B1", "e", "E", "x", "U&", "'", "''", "\"", "\\", "$$", "$t$", "$", "$1", "--", "\n", "\r", " ",
-        "\t", "/*", "*/", ";", "(", ")", ",", ".", "1.5", "7", "é", "::", "+", "lock", "=",
+        "a", "B1", "e", "E", "x", "U&", "'", "''", "\"", "\\", "$$", "$t$", "$", "$1", "--", "\n", "\r", " ", "\t",
+        "/*", "*/", ";", "(", ")", ",", ".", "1.5", "7", "é", "::", "+", "lock", "=",
     ];
 
     proptest! {

@@ -13,8 +13,8 @@ use crate::schema::Schema;
 #[derive(Debug)]
 pub(super) struct Triggers {
     words: Vec<(&'static [u8], Meaning)>,
-    /// The letters that those begin with: bit 0 is `a`.
-    initials: u32,
+    /// For each letter the lengths of those that begin with it, as bits.
+    lengths: [u32; 26],
     /// What may be called `public.name` without a rule being needed.
     at_home: HashSet<Vec<u8>>,
     /// Whether values without a list of columns may be for other columns than they seem.
@@ -66,7 +66,9 @@ const SHARED: [(&[u8], Meaning); 14] = [
 
 /// What has been seen of a text.
 #[derive(Default)]
-struct Seen {
+struct Seen<'a> {
+    /// The last name after `public.` that was known: the next one is often the same.
+    at_home: &'a [u8],
     /// Whether a comment may have been, so that what seems to be in the middle of a statement may be its beginning.
     comment: bool,
     selects: usize,
@@ -75,7 +77,7 @@ struct Seen {
     star: bool,
 }
 
-impl Seen {
+impl Seen<'_> {
     /// Whether there is a star of which it may matter how many columns it is: anywhere but in an outermost SELECT.
     fn counted_star(&self) -> bool {
         self.star && (self.insert || self.combination || self.selects > 1)
@@ -108,13 +110,17 @@ impl Triggers {
         if words.is_empty() {
             return None;
         }
-        let initials =
-            words.iter().filter_map(|(word, _)| word.first()).fold(0, |letters, first| letters | bit(*first));
+        let mut lengths = [0; 26];
+        for (word, _) in &words {
+            if let Some(known) = word.first().and_then(|first| lengths.get_mut(nth_letter(*first))) {
+                *known |= 1_u32 << word.len();
+            }
+        }
         let at_home = if isolation == Isolation::Schema { HashSet::new() } else { at_home(model, isolation) };
         let tenants = |table: &&crate::schema::Table| table.scope == Scope::Tenant;
         let late_columns =
             isolation == Isolation::Shared && model.tables().iter().filter(tenants).any(has_late_columns);
-        Some(Self { words, initials, at_home, late_columns })
+        Some(Self { words, lengths, at_home, late_columns })
     }
 
     /// Whether a rule may be about a text.
@@ -162,18 +168,19 @@ impl Triggers {
     }
 
     fn meaning(&self, word: &[u8]) -> Option<Meaning> {
-        if word.first().is_none_or(|first| self.initials & bit(*first) == 0) {
+        let lengths = word.first().and_then(|first| self.lengths.get(nth_letter(*first)))?;
+        if word.len() >= 32 || lengths & (1 << word.len()) == 0 {
             return None;
         }
         self.words.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, meaning)| *meaning)
     }
 
-    fn counts(&self, meaning: Meaning, first: bool, rest: &[u8], seen: &mut Seen) -> bool {
+    fn counts<'a>(&self, meaning: Meaning, first: bool, rest: &'a [u8], seen: &mut Seen<'a>) -> bool {
         match meaning {
             Meaning::Always => return true,
             Meaning::First => return first,
             Meaning::Group => return is_before_by(rest),
-            Meaning::Public => return self.is_elsewhere(rest),
+            Meaning::Public => return self.is_elsewhere(rest, seen),
             Meaning::Insert => {
                 seen.insert = true;
                 if self.late_columns && !lists_columns(rest) {
@@ -188,29 +195,37 @@ impl Triggers {
     }
 
     /// Whether `public` is followed by the name of something that may be in another schema.
-    fn is_elsewhere(&self, rest: &[u8]) -> bool {
+    fn is_elsewhere<'a>(&self, rest: &'a [u8], seen: &mut Seen<'a>) -> bool {
         let rest = rest.strip_prefix(b"\"").unwrap_or(rest).trim_ascii_start();
         let Some(rest) = rest.strip_prefix(b".") else {
             // A comment may stand before the point.
             return rest.starts_with(b"/*") || rest.starts_with(b"--");
         };
         let rest = rest.trim_ascii_start();
-        if let Some(quoted) = rest.strip_prefix(b"\"") {
-            let len = quoted.iter().position(|byte| *byte == b'"').unwrap_or(quoted.len());
-            return quoted.get(..len).is_none_or(|name| !self.at_home.contains(name));
-        }
-        let len = rest.iter().position(|byte| !is_name(*byte)).unwrap_or(rest.len());
+        let quoted = rest.strip_prefix(b"\"");
+        let (rest, ends): (_, fn(u8) -> bool) = match quoted {
+            Some(quoted) => (quoted, |byte| byte == b'"'),
+            None => (rest, |byte| !is_name(byte)),
+        };
+        let len = rest.iter().position(|byte| ends(*byte)).unwrap_or(rest.len());
         let name = rest.get(..len).unwrap_or_default();
-        if name.iter().any(u8::is_ascii_uppercase) {
+        if quoted.is_none() && name.iter().any(u8::is_ascii_uppercase) {
             return !self.at_home.contains(&name.to_ascii_lowercase());
         }
-        !self.at_home.contains(name)
+        if name == seen.at_home && !name.is_empty() {
+            return false;
+        }
+        if self.at_home.contains(name) {
+            seen.at_home = name;
+            return false;
+        }
+        true
     }
 }
 
-fn bit(letter: u8) -> u32 {
-    let letter = letter.to_ascii_lowercase();
-    if letter.is_ascii_lowercase() { 1 << (letter - b'a') } else { 0 }
+/// 0 for `a`, past 25 for what is no letter of ASCII's.
+fn nth_letter(byte: u8) -> usize {
+    usize::from((byte | 0x20).wrapping_sub(b'a'))
 }
 
 /// Names of what is in the schema that the app thinks it is in.

@@ -117,7 +117,8 @@ impl Places {
     pub(crate) async fn shared(&mut self) -> Client {
         let client = self.database("shared").await;
         let owner = quote_ident(&self.names.owner);
-        let setup = ["public", "global", "sindico_copy"].map(|schema| format!("ALTER SCHEMA {schema} OWNER TO {owner};"));
+        let setup =
+            ["public", "global", "sindico_copy"].map(|schema| format!("ALTER SCHEMA {schema} OWNER TO {owner};"));
         let setup = format!("{} GRANT USAGE ON SCHEMA public TO PUBLIC; SET ROLE {owner}", setup.concat());
         client.batch_execute(&setup).await.expect("the owner");
         run(&client, &self.plan.shared_ddl(&self.names)).await;
@@ -130,7 +131,8 @@ impl Places {
         let (rw, ro) = (self.names.shared_rw.clone(), self.names.shared_ro.clone());
         let (role, reader) = (Role::new(tenant, Access::ReadWrite), Role::new(tenant, Access::ReadOnly));
         for (role, group) in [(role, rw), (reader, ro)] {
-            let group = if isolation == Isolation::Shared { format!("IN ROLE {}", quote_ident(&group)) } else { String::new() };
+            let group =
+                if isolation == Isolation::Shared { format!("IN ROLE {}", quote_ident(&group)) } else { String::new() };
             self.role(&role.to_string(), &format!("LOGIN PASSWORD 'secret' {group}")).await;
         }
         let initial = if isolation == Isolation::Shared { 's' } else { 't' };

@@ -83,7 +83,8 @@ async fn play(session: &Session) -> Vec<String> {
     seen.push(load(session, orders, "1,91\n1,2\n2,92\n").await);
     seen.push(load(session, "COPY archive FROM STDIN", "3\tc@x\tC\t\\N\t2022-02-02\n").await);
     seen.push(load(session, "copy clients (email) from stdin", "a@x\n").await);
-    for copy in ["COPY \"Order\" TO STDOUT (FORMAT csv, HEADER)", "COPY archive TO STDOUT", "COPY (SELECT 1) TO STDOUT"] {
+    for copy in ["COPY \"Order\" TO STDOUT (FORMAT csv, HEADER)", "COPY archive TO STDOUT", "COPY (SELECT 1) TO STDOUT"]
+    {
         seen.push(unload(session, copy).await);
     }
     seen
