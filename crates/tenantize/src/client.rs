@@ -98,7 +98,7 @@ impl Rules {
     /// known for sure, `false`.
     #[must_use]
     pub fn rewrite(&self, sql: &str, standard_strings: bool) -> Verdict {
-        if !standard_strings && let Some(refused) = strings::ambiguous(sql) {
+        if !standard_strings && let Some(refused) = strings::ambiguous(sql, self.isolation) {
             return refused;
         }
         if sql.len() > MAX_TEXT {
@@ -112,7 +112,7 @@ impl Rules {
         let parsed = match pg_query::parse(&text, ParserOptions::default()) {
             Ok(parsed) => parsed.protobuf,
             // Valid for PostgreSQL, but nested too deeply for the tree's encoding.
-            Err(pg_query::Error::Decode(_)) => return strings::unread(sql, standard_strings),
+            Err(pg_query::Error::Decode(_)) => return strings::unread(sql, standard_strings, self.isolation),
             Err(_) => return Verdict::Unchanged,
         };
         let flavour = Flavour { isolation: self.isolation, place: Place::Client };

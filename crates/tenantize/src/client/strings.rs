@@ -2,22 +2,30 @@
 
 use std::borrow::Cow;
 
+use domain::Isolation;
+
 use super::{UNSUPPORTED, Verdict};
 use crate::lex::{Kind, Lexer, leading_words};
 
 /// Statements that may not slip past the rules because their text is read in another way than the server does.
-const GUARDED: [&str; 5] = ["lock", "explain", "listen", "unlisten", "notify"];
+fn guarded(isolation: Isolation) -> &'static [&'static str] {
+    match isolation {
+        Isolation::Shared => &["listen", "unlisten", "notify", "lock", "explain"],
+        Isolation::Schema => &["listen", "unlisten", "notify"],
+        Isolation::Database | Isolation::Cluster => &[],
+    }
+}
 
-fn is_guarded(word: &str) -> bool {
-    GUARDED.iter().any(|guarded| guarded.eq_ignore_ascii_case(word))
+fn is_guarded(word: &str, isolation: Isolation) -> bool {
+    guarded(isolation).iter().any(|guarded| guarded.eq_ignore_ascii_case(word))
 }
 
 /// Refuses a text whose statements begin otherwise under the other setting, if one of those beginnings matters.
-pub(super) fn ambiguous(sql: &str) -> Option<Verdict> {
+pub(super) fn ambiguous(sql: &str, isolation: Isolation) -> Option<Verdict> {
     if !sql.contains('\\') || leading_words(sql, true).eq(leading_words(sql, false)) {
         return None;
     }
-    let word = leading_words(sql, true).chain(leading_words(sql, false)).find(|word| is_guarded(word))?;
+    let word = leading_words(sql, true).chain(leading_words(sql, false)).find(|word| is_guarded(word, isolation))?;
     Some(Verdict::Refused {
         sqlstate: UNSUPPORTED,
         message: format!("it depends on standard_conforming_strings whether this text runs {}", word.to_uppercase()),
@@ -26,8 +34,8 @@ pub(super) fn ambiguous(sql: &str) -> Option<Verdict> {
 }
 
 /// What becomes of a text that cannot be read although PostgreSQL's grammar accepts it.
-pub(super) fn unread(sql: &str, standard_strings: bool) -> Verdict {
-    match leading_words(sql, standard_strings).find(|word| is_guarded(word)) {
+pub(super) fn unread(sql: &str, standard_strings: bool, isolation: Isolation) -> Verdict {
+    match leading_words(sql, standard_strings).find(|word| is_guarded(word, isolation)) {
         None => Verdict::Unchanged,
         Some(word) => Verdict::Refused {
             sqlstate: UNSUPPORTED,
