@@ -14,7 +14,7 @@ pub(crate) fn parents_first(steps: Vec<(Step, Option<Rows>)>, schema: &Schema) -
     let mut counters = Vec::new();
     for (step, rows) in steps {
         match rows {
-            Some(Rows::Copied(table)) => run.push((step, table)),
+            Some(Rows::Copied(table) | Rows::Inserted(table)) => run.push((step, table)),
             Some(Rows::Counter) => counters.push(step),
             _ => {
                 ordered.extend(settle(std::mem::take(&mut run), schema));

@@ -43,19 +43,46 @@ pub(crate) fn span(token: &ScanToken) -> std::ops::Range<usize> {
 /// Cuts a text at its semicolons. The text holds no NUL.
 pub(crate) fn cut(text: &str) -> Pieces<'_> {
     let mut cutter = Cutter { text, statements: Vec::new(), comments: Vec::new(), open: None };
-    let mut from = 0;
+    let (mut from, mut to) = (0, boundary(text, 0));
     loop {
-        let scanned = scan(text, from);
-        // What follows COPY … FROM stdin or a psql command is no SQL, so the words after it were read in vain.
-        let Some(resume) = scanned.tokens.into_iter().find_map(|token| cutter.take(token)) else {
+        // A command of psql's has words that are none of SQL's.
+        if cutter.open.is_none() && text.get(from..).is_some_and(|rest| rest.starts_with('\\')) {
+            to = from + 1;
+        }
+        let scanned = scan(text, from, to);
+        // A string or comment that reaches over the boundary.
+        if scanned.broken.is_some() && to < text.len() {
+            to = boundary(text, to);
+            continue;
+        }
+        let resume = scanned.tokens.into_iter().find_map(|token| cutter.take(token));
+        if resume.is_none() && to == text.len() {
             // A statement that the scanner broke off in is refused for that and nothing else.
             if scanned.broken.is_none() {
                 cutter.close();
             }
             return Pieces { statements: cutter.statements, trailing: cutter.comments, broken: scanned.broken };
-        };
-        from = resume;
+        }
+        from = resume.unwrap_or(to);
+        to = boundary(text, from);
     }
+}
+
+/// Where what follows may be no SQL, so that it must not be scanned before it is known: the next line after a place that
+/// psql would take for a command of its own, or the end of one that ends like COPY … FROM stdin.
+fn boundary(text: &str, from: usize) -> usize {
+    let mut place = from;
+    for line in text.get(from..).unwrap_or_default().split_inclusive('\n') {
+        if place > from && line.starts_with('\\') {
+            return place;
+        }
+        place += line.len();
+        let trimmed = line.trim_end();
+        if place > from && trimmed.ends_with(';') && trimmed.to_ascii_lowercase().contains("stdin") {
+            return place;
+        }
+    }
+    text.len()
 }
 
 struct Scanned {
@@ -63,11 +90,11 @@ struct Scanned {
     broken: Option<(usize, String)>,
 }
 
-/// The words of a text from one place on, as far as the scanner comes.
+/// The words between two places of a text, as far as the scanner comes.
 ///
 /// By `scan` and not `scan_tokens`: `pg_query` 18.1.0 makes a slice of a null pointer there when the text has no words.
-fn scan(text: &str, from: usize) -> Scanned {
-    let rest = text.get(from..).unwrap_or_default();
+fn scan(text: &str, from: usize, to: usize) -> Scanned {
+    let rest = text.get(from..to).unwrap_or_default();
     let (tokens, broken) = match pg_query::scan(rest) {
         Ok(scanned) => (scanned.tokens, None),
         Err(error) => {
@@ -198,6 +225,15 @@ mod tests {
         assert_eq!(pieces.statements[0].leading, [(0, "-- first")]);
         assert_eq!(pieces.statements[0].inner.len(), 1);
         assert_eq!(pieces.statements[1].leading.len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_sql_is_not_read() {
+        let text = "\\restrict 9abc\nSELECT '\n\\x stdin;\n';\nCOPY t FROM stdin;\n0x 'a\t9z\n\\.\nSELECT 2;\n\\unrestrict 9abc\n";
+        let pieces = cut(text);
+        let texts: Vec<&str> = pieces.statements.iter().map(|piece| piece.text).collect();
+        assert_eq!(texts, ["\\", "SELECT '\n\\x stdin;\n'", "COPY t FROM stdin", "SELECT 2", "\\"]);
+        assert_eq!(pieces.broken, None);
     }
 
     #[test]

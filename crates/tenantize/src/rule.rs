@@ -33,6 +33,7 @@ mod foreign_key;
 mod from;
 mod function;
 mod identity;
+mod lasting;
 mod partition;
 mod place;
 mod plpgsql;
@@ -46,6 +47,8 @@ mod storage;
 mod transaction;
 mod trigger;
 mod view;
+
+pub(crate) use lasting::{Filled, Lasting, changes_nothing, of as lasting};
 
 /// Where a statement stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +80,8 @@ pub(crate) enum Rows {
     Written,
     /// The rows of one table in a dump.
     Copied(String),
+    /// INSERT INTO one table of values that depend on nothing.
+    Inserted(String),
     /// Where a sequence goes on in a dump.
     Counter,
 }
@@ -115,7 +120,7 @@ impl Rewrite {
     }
 
     /// Nothing to run, and why.
-    fn dropped(note: impl Into<String>) -> Self {
+    pub(crate) fn dropped(note: impl Into<String>) -> Self {
         Self { note: Some(note.into()), ..Self::nothing(Scope::Tenant) }
     }
 }
@@ -196,6 +201,7 @@ fn in_any_file(statement: &pb::Node, kind: &NodeEnum, data: Option<&str>, schema
         NodeEnum::VariableSetStmt(set) => setting::set(set),
         NodeEnum::VariableShowStmt(_) => Ok(setting::show()),
         NodeEnum::TransactionStmt(transaction) => transaction::apply(transaction),
+        NodeEnum::ConstraintsSetStmt(_) => Ok(setting::constraints()),
         NodeEnum::VacuumStmt(_) => Ok(Rewrite::dropped("the servers do this by themselves (autovacuum)")),
         _ => return None,
     })
@@ -292,6 +298,21 @@ fn own_name(names: &mut Vec<pb::Node>) -> Verdict<String> {
 fn place_name(names: &mut Vec<pb::Node>, scope: Scope) {
     if scope == Scope::Global {
         names.insert(0, tree::name("global"));
+    }
+}
+
+/// The shared form of a routine whose body names tables that were created after it.
+pub(crate) fn adapted_routine(text: &str, schema: &Schema) -> Verdict<String> {
+    function::shared(text, schema)
+}
+
+/// The table's name that a statement takes from it.
+pub(crate) fn renames(statement: &pb::Node) -> Option<String> {
+    match &statement.node {
+        Some(NodeEnum::RenameStmt(rename)) if rename.rename_type() == pb::ObjectType::ObjectTable => {
+            rename.relation.as_ref().map(|relation| relation.relname.clone())
+        }
+        _ => None,
     }
 }
 

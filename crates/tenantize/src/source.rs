@@ -2,9 +2,9 @@
 
 use crate::adapt::model::Model;
 use crate::piece::{self, Piece};
-use crate::plan::{Plan, Scope, Step};
+use crate::plan::{Grant, Plan, Scope, Step};
 use crate::refusal::{Fault, Refusal, Refusals, Verdict};
-use crate::rule::{self, Read, Rewrite, Rows, Sql, Stage};
+use crate::rule::{self, Filled, Lasting, Read, Rewrite, Rows, Sql, Stage};
 use crate::schema::Schema;
 use crate::{marker, order, syntax, tree};
 
@@ -28,7 +28,13 @@ pub struct Sources {
 
 /// Reads everything, and refuses everything that has to be refused.
 pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
-    let mut reader = Reader { schema: Schema::default(), refusals: Vec::new(), later: Vec::new() };
+    let mut reader = Reader {
+        schema: Schema::default(),
+        refusals: Vec::new(),
+        later: Vec::new(),
+        routines: Vec::new(),
+        renamed: Vec::new(),
+    };
     if sources.migrations.is_empty() {
         reader.refusals.push(Refusal {
             file: "migrations".to_owned(),
@@ -38,7 +44,8 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
             remedy: "add migrations/0001_initial.sql with its CREATE TABLE statements".to_owned(),
         });
     }
-    let migrations = reader.files(&sources.migrations, Stage::Migration);
+    let mut migrations = reader.files(&sources.migrations, Stage::Migration);
+    reader.look_forward(&mut migrations);
     let mut seed = reader.rows_of_migrations();
     seed.extend(reader.files(&sources.seed, Stage::Seed));
     match Refusals::of(reader.refusals) {
@@ -58,6 +65,10 @@ struct Reader<'a> {
     refusals: Vec<Refusal>,
     /// Statements of migrations about tenants' rows.
     later: Vec<(Page<'a>, Piece<'a>)>,
+    /// Routines, with the tables that were there when they were created.
+    routines: Vec<(Page<'a>, Piece<'a>, Vec<String>)>,
+    /// Former names of tables.
+    renamed: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -89,7 +100,13 @@ impl<'a> Reader<'a> {
                 Ok((step, Some(_))) if stage == Stage::Migration && step.scope == Scope::Tenant => {
                     self.later.push((page, piece));
                 }
-                Ok((step, _)) => steps.push(step),
+                Ok((step, _)) => {
+                    if step.grants.iter().any(|grant| matches!(grant, Grant::Routine(_))) {
+                        let known = self.schema.tables().iter().map(|table| table.name.clone()).collect();
+                        self.routines.push((page, piece, known));
+                    }
+                    steps.push(step);
+                }
                 Err((place, fault)) => self.refuse(&page, place, piece.text, fault),
             }
         }
@@ -111,21 +128,71 @@ impl<'a> Reader<'a> {
     /// new tenant starts with those.
     fn rows_of_migrations(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
+        let mut filled = Filled::default();
         for (page, piece) in std::mem::take(&mut self.later) {
+            if let Some(step) = nothing(&page, &piece, &filled) {
+                steps.push((step, None));
+                continue;
+            }
             match self.statement(&page, &piece, None, Stage::Seed) {
                 Ok(step) => steps.push(step),
                 Err((place, fault)) if fault.echo => self.refuse(&page, place, piece.text, fault),
-                Err((place, fault)) => {
-                    let reason = format!(
-                        "rows are written for each new tenant when all migrations have run, and then {}",
-                        fault.reason
-                    );
-                    let remedy = "move the statement to seed/ and write it for the tables as they are in the end";
-                    self.refuse(&page, place, piece.text, Fault::new(reason, remedy));
-                }
+                Err((place, fault)) => match self.lasting(&page, &piece, &filled) {
+                    Some(step) => steps.push(step),
+                    None => {
+                        let reason = format!(
+                            "rows are written for each new tenant when all migrations have run, and then {}",
+                            fault.reason
+                        );
+                        let remedy = "move the statement to seed/ and write it for the tables as they are in the end";
+                        self.refuse(&page, place, piece.text, Fault::new(reason, remedy));
+                    }
+                },
+            }
+            match steps.last() {
+                Some((_, Some(Rows::Copied(table) | Rows::Inserted(table)))) => filled.tables.push(table.clone()),
+                Some((_, Some(Rows::Written))) => filled.any = true,
+                _ => {}
             }
         }
         order::parents_first(steps, &self.schema)
+    }
+
+    /// What lasts of a statement that does not fit the tables any more.
+    fn lasting(&self, page: &Page<'_>, piece: &Piece<'_>, filled: &Filled) -> Option<(Step, Option<Rows>)> {
+        let tree = tree::parse(piece.text).ok()?;
+        let rewrite = match rule::lasting(&tree, filled, &self.renamed, &self.schema)? {
+            Lasting::Nothing(why) => {
+                return page.step(piece, &tree, Rewrite::dropped(why)).ok().map(|step| (step, None));
+            }
+            Lasting::Less(less) => {
+                let read = Read { tree: &less, text: piece.text, data: None, global: false };
+                rule::apply(read, Stage::Seed, &mut self.schema.clone()).ok()?
+            }
+        };
+        let rows = rewrite.rows.clone();
+        let note = Some("later migrations drop the other columns".to_owned());
+        page.step(piece, &tree, Rewrite { note, ..rewrite }).ok().map(|step| (step, rows))
+    }
+
+    /// Routines whose bodies name tables that were created after them, as dumps have it: adapted to those tables.
+    fn look_forward(&mut self, steps: &mut [Step]) {
+        for (page, piece, known) in std::mem::take(&mut self.routines) {
+            let later =
+                |table: &&crate::schema::Table| !known.contains(&table.name) && piece.text.contains(&table.name);
+            if !self.schema.tables().iter().any(|table| later(&table)) {
+                continue;
+            }
+            let line = page.line(piece.start);
+            match rule::adapted_routine(piece.text, &self.schema) {
+                Ok(shared) => {
+                    for step in steps.iter_mut().filter(|step| step.file == page.name && step.line == line) {
+                        step.shared = vec![shared.clone()];
+                    }
+                }
+                Err(fault) => self.refuse(&page, piece.start, piece.text, fault),
+            }
+        }
     }
 
     fn statement(
@@ -152,7 +219,10 @@ impl<'a> Reader<'a> {
             page.step(piece, &tree, rewrite).map(|step| (step, rows)).map_err(here)
         });
         match step {
-            Ok(_) => self.schema = schema,
+            Ok(_) => {
+                self.schema = schema;
+                self.renamed.extend(rule::renames(&tree));
+            }
             Err(_) => self.schema.mark_broken(rule::creates(&tree)),
         }
         step
@@ -199,6 +269,13 @@ impl<'a> Reader<'a> {
             remedy: fault.remedy,
         });
     }
+}
+
+/// The empty step of a statement that changes rows of a table that has none yet.
+fn nothing(page: &Page<'_>, piece: &Piece<'_>, filled: &Filled) -> Option<Step> {
+    let tree = tree::parse(piece.text).ok()?;
+    let why = rule::changes_nothing(&tree, filled)?;
+    page.step(piece, &tree, Rewrite::dropped(why)).ok()
 }
 
 /// A file being read.

@@ -89,6 +89,7 @@ fn of_table(kind: pb::ObjectType, object: &mut pb::Node, schema: &Schema) -> Ver
     }
     match (kind, names.as_slice()) {
         (Kind::ObjectTable, [table]) => Ok(schema.table(table)?.scope),
+        (Kind::ObjectColumn, [table, _]) if schema.objects.find_type(table).is_some() => Ok(Scope::Tenant),
         (Kind::ObjectColumn, [table, column]) => {
             let table = schema.rows_of(table)?;
             table.column(column)?;

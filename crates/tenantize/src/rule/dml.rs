@@ -14,17 +14,42 @@ use crate::tree;
 
 pub(super) fn apply(statement: &pb::Node, schema: &Schema) -> Verdict<Rewrite> {
     let mut own = statement.clone();
+    // Nobody sees what the statement itself returns.
+    match &mut own.node {
+        Some(NodeEnum::InsertStmt(insert)) => insert.returning_clause = None,
+        Some(NodeEnum::UpdateStmt(update)) => update.returning_clause = None,
+        Some(NodeEnum::DeleteStmt(delete)) => delete.returning_clause = None,
+        _ => {}
+    }
+    let mut shared = own.clone();
     let mut reader = Reader::new(schema, false);
     reader.statement(&mut own)?;
     let scope = reader.scope(statement)?;
-    let mut shared = statement.clone();
     Reader::new(schema, true).statement(&mut shared)?;
     Ok(Rewrite {
         shared: vec![Sql::Tree(Box::new(shared))],
         own: vec![Sql::Tree(Box::new(own))],
-        rows: Some(if is_counter(statement) { Rows::Counter } else { Rows::Written }),
+        rows: Some(rows(statement)),
         ..Rewrite::nothing(scope)
     })
+}
+
+/// Which rows a statement is about, for their order.
+fn rows(statement: &pb::Node) -> Rows {
+    match &statement.node {
+        Some(NodeEnum::InsertStmt(insert)) if insert.with_clause.is_none() && insert.on_conflict_clause.is_none() => {
+            let query = insert.select_stmt.as_deref().and_then(|query| query.node.as_ref());
+            let values = matches!(query, Some(NodeEnum::SelectStmt(select)) if !select.values_lists.is_empty());
+            match &insert.relation {
+                Some(relation) if values && tree::relations(statement).len() == 1 => {
+                    Rows::Inserted(relation.relname.clone())
+                }
+                _ => Rows::Written,
+            }
+        }
+        _ if is_counter(statement) => Rows::Counter,
+        _ => Rows::Written,
+    }
 }
 
 /// CALL of a procedure of the app's.
@@ -58,13 +83,15 @@ pub(super) struct Reader<'a> {
     writes: Vec<&'a Table>,
     /// Columns mentioned without a table.
     bare: Vec<String>,
+    /// Whether rows come from tables only, and not from WITH queries, sub-queries and functions.
+    pub(super) alone: bool,
     /// Names under which tenants' tables may be mentioned as a whole row.
     rows: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     fn new(schema: &'a Schema, shared: bool) -> Self {
-        Self { schema, shared, ctes: vec![], reads: vec![], writes: vec![], bare: vec![], rows: vec![] }
+        Self { schema, shared, ctes: vec![], reads: vec![], writes: vec![], bare: vec![], alone: true, rows: vec![] }
     }
 
     fn scope(&self, statement: &pb::Node) -> Verdict<Scope> {
@@ -74,6 +101,12 @@ impl<'a> Reader<'a> {
                 format!("{row} means whole rows, which have tenant_id where tenants share tables"),
                 "name the columns",
             ));
+        }
+        // With one table a column that is not its own is nobody's.
+        if let ([table], [], true) = (self.writes.as_slice(), self.reads.as_slice(), self.alone)
+            && let Some(column) = self.bare.iter().find(|column| !table.has_column(column))
+        {
+            table.column(column)?;
         }
         let tenants = |tables: &[&'a Table]| tables.iter().find(|table| table.scope == Scope::Tenant).copied();
         let global = self.writes.iter().find(|table| table.scope == Scope::Global);
@@ -242,6 +275,7 @@ impl<'a> Reader<'a> {
 
     fn with(&mut self, with: Option<&mut pb::WithClause>) -> Verdict<()> {
         let Some(with) = with else { return Ok(()) };
+        self.alone = false;
         let names: Vec<String> = with.ctes.iter().filter_map(cte_name).collect();
         if with.recursive {
             self.ctes.extend(names.iter().cloned());
@@ -328,6 +362,7 @@ impl Place for Reader<'_> {
     }
 
     fn query(&mut self, query: &mut pb::Node) -> Verdict<()> {
+        self.alone = false;
         self.statement(query)
     }
 

@@ -33,6 +33,7 @@ impl Reader<'_> {
             }
             // Each member is a list: the call, and the columns it is said to give.
             Some(NodeEnum::RangeFunction(function)) => {
+                self.alone = false;
                 self.column_definitions(&mut function.coldeflist)?;
                 for member in &mut function.functions {
                     let Some(NodeEnum::List(member)) = &mut member.node else { return Err(refused::nothing()) };

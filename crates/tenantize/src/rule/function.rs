@@ -37,24 +37,45 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
     let routine = Routine { name, scope: Scope::Tenant, arguments: signature.clone(), columns };
     schema.objects.routines.push(routine);
 
+    let (shared, note) = adapt(&text, &mut own, schema)?;
+    set_search_path(&mut own, OWN_NAME);
+    let own = write(NodeEnum::CreateFunctionStmt(Box::new(own)))?;
+    Ok(Rewrite {
+        shared: vec![Sql::Text(shared)],
+        own: vec![Sql::Text(own)],
+        grants: vec![Grant::Routine(signature)],
+        note,
+        ..Rewrite::nothing(Scope::Tenant)
+    })
+}
+
+/// Only the shared form, with all that the schema has come to hold.
+pub(super) fn shared(text: &str, schema: &Schema) -> Verdict<String> {
+    let text = bare::text(text);
+    let mut function = statement(&text)?;
+    own_name(&mut function.funcname)?;
+    adapt(&text, &mut function, schema).map(|(shared, _)| shared)
+}
+
+/// The shared form of a function, and what its author should know; the own form has its body without `public.`.
+fn adapt(text: &str, own: &mut pb::CreateFunctionStmt, schema: &Schema) -> Verdict<(String, Option<String>)> {
     let mut shared = own.clone();
-    let note = match language(&own).as_str() {
+    let note = match language(own).as_str() {
         "sql" if own.sql_body.is_some() => {
-            shared = statement(&standard_body(&text, &own, schema)?)?;
+            shared = statement(&standard_body(text, own, schema)?)?;
             shared.funcname.clone_from(&own.funcname);
             None
         }
         "sql" => {
-            let written = bare::text(source(&own)?);
-            set_source(&mut own, &written);
-            set_source(&mut shared, &sql_body(&written, gives_rows_of(&own, schema), schema)?);
+            let written = bare::text(source(own)?);
+            set_source(own, &written);
+            set_source(&mut shared, &sql_body(&written, gives_rows_of(own, schema), schema)?);
             None
         }
         "plpgsql" => {
-            let written = bare::text(source(&own)?);
-            set_source(&mut own, &written);
-            let rows = gives_rows_of(&own, schema);
-            let (body, note) = plpgsql::adapted(&own, &written, rows, schema)?;
+            let written = bare::text(source(own)?);
+            set_source(own, &written);
+            let (body, note) = plpgsql::adapted(own, &written, gives_rows_of(own, schema), schema)?;
             set_source(&mut shared, &body);
             note
         }
@@ -66,16 +87,7 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
         }
     };
     set_search_path(&mut shared, "public");
-    set_search_path(&mut own, OWN_NAME);
-    let shared = write(NodeEnum::CreateFunctionStmt(Box::new(shared)))?;
-    let own = write(NodeEnum::CreateFunctionStmt(Box::new(own)))?;
-    Ok(Rewrite {
-        shared: vec![Sql::Text(shared)],
-        own: vec![Sql::Text(own)],
-        grants: vec![Grant::Routine(signature)],
-        note,
-        ..Rewrite::nothing(Scope::Tenant)
-    })
+    Ok((write(NodeEnum::CreateFunctionStmt(Box::new(shared)))?, note))
 }
 
 /// [`OWN_SCHEMA`] as a name.

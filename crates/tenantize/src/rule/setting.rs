@@ -3,13 +3,13 @@
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::Rewrite;
+use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
 use crate::tree;
 
 /// Settings that change nothing of what an app's statements mean, whatever their value; síndico has its own timeouts.
-const HARMLESS: [&str; 19] = [
+const HARMLESS: [&str; 18] = [
     "backslash_quote",
-    "check_function_bodies",
     "client_min_messages",
     "default_tablespace",
     "default_table_access_method",
@@ -34,6 +34,10 @@ pub(super) fn set(statement: &pb::VariableSetStmt) -> Verdict<Rewrite> {
     use pb::VariableSetKind as Kind;
     let name = statement.name.to_ascii_lowercase();
     match statement.kind() {
+        // Dumps create functions before the tables that they name.
+        Kind::VarSetValue if name == "check_function_bodies" => {
+            return Ok(Rewrite::alike(Scope::Tenant, NodeEnum::VariableSetStmt(statement.clone())));
+        }
         Kind::VarSetValue => check(&name, &statement.args.iter().filter_map(value).collect::<Vec<_>>()),
         Kind::VarReset | Kind::VarSetDefault if name == "role" || name == "session_authorization" => Err(role()),
         Kind::VarReset | Kind::VarResetAll | Kind::VarSetDefault => Ok(()),
@@ -60,6 +64,11 @@ pub(super) fn set_config(select: &pb::SelectStmt) -> Option<Verdict<Rewrite>> {
     let [name, to, _] = call.args.as_slice() else { return None };
     let (name, to) = (value(name)?, value(to)?);
     Some(check(&name.to_ascii_lowercase(), &[to]).map(|()| dropped()))
+}
+
+/// SET CONSTRAINTS.
+pub(super) fn constraints() -> Rewrite {
+    Rewrite::dropped("each statement's deferred constraints are checked at the end of síndico's transaction")
 }
 
 fn dropped() -> Rewrite {

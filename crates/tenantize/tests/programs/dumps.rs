@@ -28,11 +28,16 @@ CREATE TYPE public.state AS ENUM (
 );
 ALTER TYPE public.state OWNER TO app;
 
+CREATE FUNCTION public.names() RETURNS TABLE(id integer, name public.citext, lead bigint)
+    LANGUAGE sql
+    AS $$ SELECT * FROM public.users ORDER BY 1 $$;
+
 CREATE FUNCTION public.bump() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
   NEW.title := NEW.title || '!';
+  INSERT INTO public.users AS u (id, name) VALUES (1, NEW.title) ON CONFLICT (name) DO UPDATE SET lead = NEW.id;
   RETURN NEW;
 END
 $$;
@@ -104,6 +109,7 @@ async fn a_whole_dump_is_an_app() {
     );
     assert_eq!(worlds.answer("SELECT * FROM open_tasks").await, "1|Ana");
     assert_eq!(worlds.answer("UPDATE tasks SET state = 'done' WHERE id = 2 RETURNING title").await, "line\nbreak!");
+    assert_eq!(worlds.answer("SELECT * FROM names()").await, "1|line\nbreak!|NULL\n7|Ana|2\n8|Bia|NULL");
     assert_eq!(worlds.stranger("SELECT title FROM tasks WHERE id = 2").await, "line\nbreak");
     worlds.clear().await;
 }
@@ -123,5 +129,36 @@ async fn rows_in_csv() {
     .await;
     assert_eq!(worlds.answer("SELECT id, parent, note FROM children ORDER BY id").await, "1|1|a, \"b\"\n2|NULL|NULL");
     assert_eq!(worlds.answer("SELECT id, name FROM parents ORDER BY id").await, "1|NULL\n2|two");
+    worlds.clear().await;
+}
+
+#[tokio::test]
+async fn a_history_of_migrations_leaves_what_lasts() {
+    let worlds = Worlds::build(
+        "CREATE TABLE people (id int PRIMARY KEY, name text, roles text);
+         CREATE TABLE old (id int);
+         UPDATE people SET roles = '{}'; DELETE FROM people WHERE roles IS NULL;
+         INSERT INTO people (id, name, roles) VALUES (1, 'Ana', 'x') RETURNING *;
+         INSERT INTO old VALUES (1);
+         ALTER TABLE people DROP COLUMN roles; DROP TABLE old;
+         SET CONSTRAINTS ALL IMMEDIATE;",
+        "",
+    )
+    .await;
+    assert_eq!(worlds.answer("SELECT id, name FROM people").await, "1|Ana");
+    worlds.clear().await;
+}
+
+#[tokio::test]
+async fn inserts_of_a_dump_go_parents_first() {
+    let worlds = Worlds::build(
+        "CREATE TABLE animals (id int, client int); CREATE TABLE clients (id int PRIMARY KEY);
+         INSERT INTO animals VALUES (1, 7); INSERT INTO animals VALUES (2, 8);
+         INSERT INTO clients VALUES (7); INSERT INTO clients VALUES (8);
+         ALTER TABLE ONLY animals ADD FOREIGN KEY (client) REFERENCES clients;",
+        "",
+    )
+    .await;
+    assert_eq!(worlds.answer("SELECT count(*) FROM animals JOIN clients c ON c.id = client").await, "2");
     worlds.clear().await;
 }

@@ -238,7 +238,7 @@ fn programs_that_would_leave_their_tenant() {
         ("COPY t (id) FROM stdin;\n1\t2\n\\.\n".to_owned(), "row 1 below COPY has 2 values"),
         ("COPY t FROM stdin;\n1\n".to_owned(), "have no end"),
         ("COPY t TO stdout".to_owned(), "COPY … TO"),
-        ("INSERT INTO t (id, a) VALUES (1, 2); ALTER TABLE t RENAME a TO c".to_owned(), "when all migrations have run"),
+        ("INSERT INTO t SELECT 1, 2; ALTER TABLE t RENAME TO c".to_owned(), "when all migrations have run"),
         ("DO $$ BEGIN PERFORM 1; END $$".to_owned(), "a DO block"),
         ("CREATE SCHEMA other".to_owned(), "a schema"),
         ("SECURITY LABEL ON TABLE x IS 'y'; CREATE ROLE z".to_owned(), "a role"),
