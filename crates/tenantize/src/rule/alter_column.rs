@@ -56,7 +56,7 @@ impl Change<'_> {
         self.grants.extend(sequence.iter().map(|sequence| Grant::Sequence(sequence.name.clone())));
         self.schema.sequences_mut().extend(sequence);
         self.tenant.extend(tenant);
-        self.columns_change = true;
+        self.reframe = true;
 
         let mut keys = column::lift_keys(&mut added);
         create_table::settle_column_checks(&mut added, self.table, self.schema)?;
@@ -115,7 +115,7 @@ impl Change<'_> {
             let drop = |name: &String| Sql::Text(format!("DROP SEQUENCE {}", domain::quote_ident(name)));
             self.tenant.extend(gone.iter().map(drop));
         }
-        self.columns_change = true;
+        self.reframe = true;
         self.alike(command);
         Ok(())
     }
@@ -134,7 +134,7 @@ impl Change<'_> {
         }
         let default = command.def.as_deref().cloned();
         self.each_column(&column, |model| column::set_default(model, default.as_ref(), draws.clone()))?;
-        self.columns_change = true;
+        self.reframe = true;
         self.shared.push(command);
         Ok(())
     }
@@ -152,13 +152,13 @@ impl Change<'_> {
         if let Some(type_name) = &mut change.type_name {
             check_type(type_name, |table| schema.find(table).is_some())?;
         }
-        if let Some(collate) = &mut change.coll_clause {
-            must_be_unqualified(&mut collate.collname, "the collation")?;
+        if let Some(collate) = &change.coll_clause {
+            must_be_unqualified(&collate.collname, "the collation")?;
         }
         walk_opt(&mut change.raw_default, &mut TablePlace::new(self.schema, self.table, &columns))?;
         let type_name = change.type_name.clone().unwrap_or_default();
         self.each_column(&column, |model| model.type_name = type_name.clone())?;
-        self.columns_change = true;
+        self.reframe = true;
         // The foreign keys of the column are compared anew.
         let table = self.table.to_owned();
         let keys = self.schema.tables().iter().flat_map(|model| {
@@ -225,7 +225,7 @@ impl Change<'_> {
             model.filled = Filled::Written;
             model.computed_from.clear();
         })?;
-        self.columns_change = true;
+        self.reframe = true;
         self.alike(command);
         Ok(())
     }
@@ -262,7 +262,7 @@ impl Change<'_> {
             let add = self.adding_identity(&model, integer)?;
             self.last.push(add);
         }
-        self.columns_change = true;
+        self.reframe = true;
         Ok(())
     }
 
@@ -313,7 +313,7 @@ impl Change<'_> {
         for name in self.schema.remove_sequences(|owner| owner.0 == table && owner.1 == column) {
             self.tenant.push(Sql::Text(format!("DROP SEQUENCE {}", domain::quote_ident(&name))));
         }
-        self.columns_change = true;
+        self.reframe = true;
         self.alike(command);
         Ok(())
     }

@@ -37,7 +37,7 @@ pub(super) fn apply(statement: &pb::AlterTableStmt, schema: &mut Schema) -> Verd
         let Some(NodeEnum::AlterTableCmd(command)) = node.node else { return Err(refused::nothing()) };
         change.command(*command)?;
     }
-    let Change { shared, own: kept, first, last, tenant, grants, columns_change, compared, .. } = change;
+    let Change { shared, own: kept, first, last, tenant, grants, reframe, compared, .. } = change;
     let statement = |commands: Vec<pb::AlterTableCmd>| {
         let cmds = commands.into_iter().map(|command| tree::node(NodeEnum::AlterTableCmd(Box::new(command))));
         let alter = pb::AlterTableStmt { cmds: cmds.collect(), ..own.clone() };
@@ -55,7 +55,7 @@ pub(super) fn apply(statement: &pb::AlterTableStmt, schema: &mut Schema) -> Verd
     if !compared.is_empty() {
         rewrite.shared = seen_by_owner(&compared, rewrite.shared);
     }
-    if columns_change {
+    if reframe {
         let (shared, grants) = copy_view::around(&before, rewrite.shared, &family, schema)?;
         rewrite.shared = shared;
         rewrite.grants.extend(grants);
@@ -92,7 +92,7 @@ pub(super) struct Change<'a> {
     pub(super) tenant: Vec<Sql>,
     pub(super) grants: Vec<Grant>,
     /// Whether the view that COPY writes through has to follow.
-    pub(super) columns_change: bool,
+    pub(super) reframe: bool,
     /// Tables whose rows PostgreSQL compares, as it does for a foreign key.
     pub(super) compared: Vec<String>,
 }
@@ -110,7 +110,7 @@ impl<'a> Change<'a> {
             last: Vec::new(),
             tenant: Vec::new(),
             grants: Vec::new(),
-            columns_change: false,
+            reframe: false,
             compared: Vec::new(),
         }
     }
@@ -177,8 +177,9 @@ impl<'a> Change<'a> {
                 self.alike(command);
                 Ok(())
             }
-            // Tables are logged in every isolation, whatever the app says: see storage.
-            Kind::AtSetLogged | Kind::AtSetUnLogged => Ok(()),
+            // Tables are logged in every isolation, whatever the app says (see create_table), and DETACH runs to its end
+            // at once.
+            Kind::AtSetLogged | Kind::AtSetUnLogged | Kind::AtDetachPartitionFinalize => Ok(()),
             Kind::AtSetTableSpace => storage::check_tablespace(&command.name),
             Kind::AtSetAccessMethod => storage::check_access_method(&command.name),
             Kind::AtEnableTrig
@@ -193,8 +194,6 @@ impl<'a> Change<'a> {
             )),
             Kind::AtAttachPartition => partition::attach(self, command),
             Kind::AtDetachPartition => partition::detach(self, command),
-            // DETACH runs to its end at once, so that nothing is left to finalize.
-            Kind::AtDetachPartitionFinalize => Ok(()),
             Kind::AtAddInherit | Kind::AtDropInherit | Kind::AtAddOf | Kind::AtDropOf => Err(Fault::unsupported(
                 "INHERIT or OF",
                 "repeat the columns, or use declarative partitioning (PARTITION BY)",

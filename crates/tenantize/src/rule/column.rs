@@ -16,6 +16,12 @@ pub(super) fn check(column: &mut pb::ColumnDef, schema: &Schema, place: &mut Tab
     if name == TENANT_ID {
         return Err(tenant_id_mentioned());
     }
+    if !column.storage_name.is_empty() {
+        return Err(Fault::unsupported(
+            format!("STORAGE in the definition of column {name}"),
+            "write ALTER TABLE … ALTER COLUMN … SET STORAGE, which PostgreSQL 15 has too",
+        ));
+    }
     if !column.fdwoptions.is_empty() {
         return Err(Fault::unsupported(format!("OPTIONS of column {name}"), "leave them out"));
     }

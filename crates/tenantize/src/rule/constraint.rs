@@ -58,8 +58,8 @@ fn check_key(constraint: &mut pb::Constraint) -> Verdict<()> {
 
 /// Fails for options that sequences do not have, and takes `public.` off the sequence's name.
 pub(super) fn check_identity(constraint: &mut pb::Constraint) -> Verdict<()> {
-    sequence::unqualify_name(&mut constraint.options);
     const ALLOWED: [&str; 7] = ["increment", "minvalue", "maxvalue", "start", "cache", "cycle", "sequence_name"];
+    sequence::unqualify_name(&mut constraint.options);
     if identity_options(constraint).all(|name| ALLOWED.contains(&name)) {
         return Ok(());
     }

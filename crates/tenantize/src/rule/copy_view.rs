@@ -14,7 +14,7 @@ use crate::schema::{Column, Schema, Table};
 use crate::tree;
 
 /// Whether COPY writes the column: a generated one is none that it could.
-fn is_copied(column: &&Column) -> bool {
+fn is_copied(column: &Column) -> bool {
     column.filled != Filled::Computed
 }
 
@@ -43,7 +43,8 @@ pub(super) fn set_up(table: &Table, schema: &Schema) -> Verdict<(Vec<Sql>, Optio
         return Ok((Vec::new(), None));
     }
     let name = quote_ident(&table.name);
-    let columns: Vec<String> = table.columns.iter().filter(is_copied).map(|column| quote_ident(&column.name)).collect();
+    let columns: Vec<String> =
+        table.columns.iter().filter(|column| is_copied(column)).map(|column| quote_ident(&column.name)).collect();
     let mut statements = vec![
         function(table, &columns, schema),
         format!(
@@ -51,7 +52,7 @@ pub(super) fn set_up(table: &Table, schema: &Schema) -> Verdict<(Vec<Sql>, Optio
             columns.join(", ")
         ),
     ];
-    for column in table.columns.iter().filter(is_copied) {
+    for column in table.columns.iter().filter(|column| is_copied(column)) {
         let sequence = schema.sequence_of(&table.name, &column.name).filter(|_| column.identity);
         let default = match (sequence, &column.default) {
             (Some(sequence), _) => identity::draw(&sequence.name),
@@ -97,7 +98,7 @@ fn function(table: &Table, columns: &[String], schema: &Schema) -> String {
     // What the app can write into a name is in double quotes, and a name may hold any mark but NUL.
     let mut mark = "$sindico$".to_owned();
     while body.contains(&mark) {
-        mark.insert_str(mark.len() - 1, "_");
+        mark.insert(mark.len() - 1, '_');
     }
     format!("CREATE OR REPLACE FUNCTION sindico_copy.{name}() RETURNS trigger LANGUAGE plpgsql AS {mark}{body}{mark}")
 }

@@ -54,7 +54,7 @@ pub(super) fn apply(statement: &pb::CreateStmt, global: bool, schema: &mut Schem
     for node in &mut shared.table_elts {
         if let Some(NodeEnum::ColumnDef(definition)) = &mut node.node {
             let column = column::share(definition, &name, scope, &columns, schema)?;
-            *definition = Box::new(column.definition);
+            **definition = column.definition;
             match table.columns.iter_mut().find(|known| known.name == column.model.name) {
                 Some(known) if column.model.default.is_some() => {
                     known.filled = column.model.filled;

@@ -1,9 +1,9 @@
 //! ALTER … RENAME, of tables, columns, constraints, indexes and sequences.
 
-use domain::{quote_ident, quote_literal};
+use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Rewrite, Sql, constraint, copy_view, unqualify};
+use super::{Rewrite, Sql, constraint, copy_view, draw, unqualify};
 use crate::expr::tenant_id_mentioned;
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
@@ -203,23 +203,24 @@ fn rename_index(schema: &mut Schema, from: &str, to: &str) {
 fn rename_sequence(schema: &mut Schema, from: &str, to: &str) -> Verdict<(Vec<Sql>, Vec<crate::plan::Grant>)> {
     schema.must_be_free(to)?;
     let owner = schema.sequence(from).and_then(|sequence| sequence.owner.clone());
-    let draws = |table: &&Table| table.columns.iter().any(|column| column.draws.iter().any(|name| name == from));
-    let concerned = |table: &&Table| draws(table) || owner.as_ref().is_some_and(|owner| owner.0 == table.name);
+    let is_drawn = |table: &&Table| table.columns.iter().any(|column| column.draws.iter().any(|name| name == from));
+    let concerned = |table: &&Table| is_drawn(table) || owner.as_ref().is_some_and(|owner| owner.0 == table.name);
     let before: Vec<Table> = schema.tables().iter().filter(concerned).cloned().collect();
     for sequence in schema.sequences_mut().iter_mut().filter(|sequence| sequence.name == from) {
         to.clone_into(&mut sequence.name);
     }
-    let call = |name: &str| format!("sindico.next_value({})", quote_literal(name));
+    let call = |name: &str| tree::write_expression(&draw::next_value(name)?);
+    let (old, new) = (call(from)?, call(to)?);
     let (mut change, mut names) = (Vec::new(), Vec::new());
     for table in &before {
         names.push(table.name.clone());
         for column in &mut schema.table_mut(&table.name)?.columns {
-            let drawn = column.draws.iter_mut().filter(|name| *name == from);
-            if drawn.map(|name| to.clone_into(name)).count() == 0 {
+            let renamed = column.draws.iter_mut().filter(|name| *name == from).map(|name| to.clone_into(name)).count();
+            if renamed == 0 {
                 continue;
             }
             let Some(default) = &column.default else { continue };
-            let sql = tree::write_expression(default)?.replace(&call(from), &call(to));
+            let sql = tree::write_expression(default)?.replace(&old, &new);
             column.default = Some(tree::expression(&sql)?);
             let (table, column) = (quote_ident(&table.name), quote_ident(&column.name));
             change.push(Sql::Text(format!("ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {sql}")));

@@ -41,13 +41,12 @@ pub(super) fn option(node: &pb::Node) -> Option<&pb::DefElem> {
     }
 }
 
-/// A name in an option, such as OWNED BY's, without `public`.
-fn names_in(option: &pb::DefElem) -> Verdict<Vec<String>> {
-    let names = match option.arg.as_deref().and_then(|arg| arg.node.as_ref()) {
+/// The parts of the name in an option, such as OWNED BY's.
+fn names_in(node: &pb::Node) -> Vec<String> {
+    match option(node).and_then(|option| option.arg.as_deref()).and_then(|arg| arg.node.as_ref()) {
         Some(NodeEnum::List(list)) => tree::strings(&list.items),
         _ => Vec::new(),
-    };
-    Ok(names)
+    }
 }
 
 /// Takes `public.` off the SEQUENCE NAME among the options.
@@ -68,11 +67,10 @@ pub(super) fn unqualify_name(options: &mut [pb::Node]) {
 pub(super) fn name_among(options: &mut Vec<pb::Node>) -> Verdict<Option<String>> {
     let at = options.iter().position(|node| option(node).is_some_and(|option| option.defname == "sequence_name"));
     let Some(named) = at.map(|at| options.remove(at)) else { return Ok(None) };
-    let names = option(&named).map_or_else(|| Ok(Vec::new()), names_in)?;
-    match names.as_slice() {
+    match names_in(&named).as_slice() {
         [name] => Ok(Some(name.clone())),
         [schema, name] if schema == "public" => Ok(Some(name.clone())),
-        names => Err(Fault::unsupported(format!("the name {}", names.join(".")), "leave the schema out")),
+        parts => Err(Fault::unsupported(format!("the name {}", parts.join(".")), "leave the schema out")),
     }
 }
 
@@ -111,7 +109,7 @@ pub(super) fn apply_create(statement: &pb::CreateSeqStmt, global: bool, schema: 
     if let Some(owner) = &owner {
         own.options.push(owned_by(owner, scope)?);
     }
-    schema.sequences_mut().push(Sequence { name: name.clone(), scope, owner: owner.flatten() });
+    schema.sequences_mut().push(Sequence { name: name.clone(), scope, owner: owner.and_then(Ownership::owner) });
     let mut rewrite = Rewrite::nothing(scope);
     rewrite.own.push(Sql::of(NodeEnum::CreateSeqStmt(own.clone())));
     if global {
@@ -147,9 +145,9 @@ pub(super) fn apply_alter(statement: &pb::AlterSeqStmt, schema: &mut Schema) -> 
     let tenant = alter(&name, own.options.clone())?;
     if let Some(owner) = owner {
         own.options.push(owned_by(&owner, scope)?);
-        schema.sequences_mut().iter_mut().filter(|known| known.name == name).for_each(|known| {
-            known.owner.clone_from(&owner);
-        });
+        for known in schema.sequences_mut().iter_mut().filter(|known| known.name == name) {
+            known.owner = owner.clone().owner();
+        }
     }
     let mut rewrite = Rewrite::nothing(scope);
     rewrite.own.push(Sql::of(NodeEnum::AlterSeqStmt(own.clone())));
@@ -163,28 +161,45 @@ pub(super) fn apply_alter(statement: &pb::AlterSeqStmt, schema: &mut Schema) -> 
 /// A column, by its table's name and its own.
 type Owner = (String, String);
 
-/// Takes OWNED BY out of the options: sequence and table are in different schemas where tables are shared. The inner
-/// `None` stands for OWNED BY NONE.
-fn take_owner(options: &mut Vec<pb::Node>, schema: &Schema) -> Verdict<Option<Option<Owner>>> {
-    let at = options.iter().position(|node| option(node).is_some_and(|option| option.defname == "owned_by"));
-    let Some(named) = at.map(|at| options.remove(at)) else { return Ok(None) };
-    let names = option(&named).map_or_else(|| Ok(Vec::new()), names_in)?;
-    let (table, column) = match names.as_slice() {
-        [none] if none == "none" => return Ok(Some(None)),
-        [table, column] => (table, column),
-        [schema, table, column] if schema == "public" => (table, column),
-        names => return Err(Fault::unsupported(format!("the name {}", names.join(".")), "leave the schema out")),
-    };
-    schema.table(table)?.column(column)?;
-    Ok(Some(Some((table.clone(), column.clone()))))
+/// What OWNED BY says.
+#[derive(Debug, Clone)]
+enum Ownership {
+    None,
+    Column(Owner),
 }
 
-fn owned_by(owner: &Option<Owner>, scope: Scope) -> Verdict<pb::Node> {
+impl Ownership {
+    fn owner(self) -> Option<Owner> {
+        match self {
+            Self::None => None,
+            Self::Column(owner) => Some(owner),
+        }
+    }
+}
+
+/// Takes OWNED BY out of the options: sequence and table are in different schemas where tables are shared.
+fn take_owner(options: &mut Vec<pb::Node>, schema: &Schema) -> Verdict<Option<Ownership>> {
+    let at = options.iter().position(|node| option(node).is_some_and(|option| option.defname == "owned_by"));
+    let Some(owned) = at.map(|at| options.remove(at)) else { return Ok(None) };
+    let parts = names_in(&owned);
+    let (table, column) = match parts.as_slice() {
+        [none] if none == "none" => return Ok(Some(Ownership::None)),
+        [table, column] => (table, column),
+        [schema, table, column] if schema == "public" => (table, column),
+        _ => return Err(Fault::unsupported(format!("the name {}", parts.join(".")), "leave the schema out")),
+    };
+    schema.table(table)?.column(column)?;
+    Ok(Some(Ownership::Column((table.clone(), column.clone()))))
+}
+
+fn owned_by(ownership: &Ownership, scope: Scope) -> Verdict<pb::Node> {
     let place = if scope == Scope::Global { "global." } else { "" };
-    let name = owner.as_ref().map_or_else(
-        || "NONE".to_owned(),
-        |(table, column)| format!("{place}{}.{}", domain::quote_ident(table), domain::quote_ident(column)),
-    );
+    let name = match ownership {
+        Ownership::None => "NONE".to_owned(),
+        Ownership::Column((table, column)) => {
+            format!("{place}{}.{}", domain::quote_ident(table), domain::quote_ident(column))
+        }
+    };
     match tree::own_words(&format!("ALTER SEQUENCE s OWNED BY {name}"))? {
         NodeEnum::AlterSeqStmt(mut alter) => alter.options.pop().ok_or_else(refused::nothing),
         _ => Err(refused::nothing()),

@@ -8,11 +8,11 @@ pub(crate) async fn describe(client: &Client, schemas: &[&str]) -> Vec<String> {
     const SQL: &str = "
         WITH tables AS (
             SELECT c.oid, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind = 'r' AND n.nspname = ANY ($1)
+            WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY ($1)
         )
         SELECT format('column %s.%s %s not null %s default %s identity %s generated %s', t.relname, a.attname,
                       format_type(a.atttypid, a.atttypmod), a.attnotnull,
-                      regexp_replace(regexp_replace(pg_get_expr(d.adbin, d.adrelid), '(public|global)\\.', '', 'g'),
+                      regexp_replace(regexp_replace(translate(pg_get_expr(d.adbin, d.adrelid), '\"', ''), '(public|global)\\.', '', 'g'),
                                      'sindico.next_value\\((.*?)::text\\)', 'nextval(\\1::regclass)'),
                       a.attidentity, a.attgenerated)
         FROM tables t
@@ -22,6 +22,10 @@ pub(crate) async fn describe(client: &Client, schemas: &[&str]) -> Vec<String> {
         UNION ALL
         SELECT format('constraint %s.%s %s', t.relname, k.conname, k.contype)
         FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid
+        -- PostgreSQL names the parts that a reference to a partitioned table has, and they cannot be renamed.
+        WHERE NOT (k.contype = 'f' AND k.conparentid <> 0)
+          -- What MATCH FULL says is a check of its own where tables are shared.
+          AND k.conname NOT LIKE '%\\_match\\_full'
         UNION ALL
         SELECT format('index %s.%s unique %s', t.relname, c.relname, i.indisunique)
         FROM tables t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid
@@ -29,7 +33,7 @@ pub(crate) async fn describe(client: &Client, schemas: &[&str]) -> Vec<String> {
             SELECT FROM pg_attribute a
             WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[0] AND a.attname = 'tenant_id'))
         UNION ALL
-        SELECT format('sequence %s of %s', c.relname, t.relname)
+        SELECT format('sequence of %s', t.relname)
         FROM tables t
         JOIN pg_depend d ON d.refobjid = t.oid AND d.deptype = 'i'
         JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S'
@@ -43,7 +47,7 @@ pub(crate) async fn describe(client: &Client, schemas: &[&str]) -> Vec<String> {
 pub(crate) async fn unprotected(client: &Client) -> Vec<String> {
     const SQL: &str = "
         SELECT c.relname::text FROM pg_class c
-        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
           AND NOT (c.relrowsecurity AND c.relforcerowsecurity
                    AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid))
         UNION ALL

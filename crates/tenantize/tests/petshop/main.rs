@@ -2,7 +2,10 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "clippy.toml spares test functions, not what they call")]
 
+mod alike;
 mod app;
+mod bench;
 mod catalog;
 mod plan;
 mod run;
+mod tables;
