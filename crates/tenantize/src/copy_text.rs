@@ -20,18 +20,6 @@ pub(crate) struct Format {
 impl Format {
     /// Reads COPY's options, each a name in lower case and its values.
     pub(crate) fn of(options: &[(String, Vec<String>)], columns: &[String]) -> Verdict<Self> {
-        let find = |name: &str| options.iter().find(|(known, _)| known == name).map(|(_, values)| values.as_slice());
-        let first = |name: &str| find(name).and_then(<[String]>::first).map(String::as_str);
-        let csv = match first("format") {
-            None | Some("text") => false,
-            Some("csv") => true,
-            Some(other) => {
-                return Err(Fault::unsupported(
-                    format!("COPY in format {other}"),
-                    "write the rows in format text or csv",
-                ));
-            }
-        };
         const KNOWN: [&str; 10] = [
             "format",
             "delimiter",
@@ -44,6 +32,18 @@ impl Format {
             "force_not_null",
             "force_null",
         ];
+        let find = |name: &str| options.iter().find(|(known, _)| known == name).map(|(_, values)| values.as_slice());
+        let first = |name: &str| find(name).and_then(<[String]>::first).map(String::as_str);
+        let csv = match first("format") {
+            None | Some("text") => false,
+            Some("csv") => true,
+            Some(other) => {
+                return Err(Fault::unsupported(
+                    format!("COPY in format {other}"),
+                    "write the rows in format text or csv",
+                ));
+            }
+        };
         if let Some((unknown, _)) = options.iter().find(|(name, _)| !KNOWN.contains(&name.as_str())) {
             return Err(Fault::unsupported(format!("the option {unknown} of COPY"), "leave it out"));
         }

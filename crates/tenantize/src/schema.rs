@@ -78,11 +78,18 @@ impl Schema {
         let mut found: Vec<String> = Vec::new();
         let mut open = vec![table.to_owned()];
         while let Some(next) = open.pop() {
-            let keys = self.find(&next).map(|table| table.foreign_keys.as_slice()).unwrap_or_default();
-            for key in keys {
-                if among.contains(&key.parent) && !found.contains(&key.parent) {
-                    found.push(key.parent.clone());
-                    open.push(key.parent.clone());
+            // A partition has the foreign keys of its table, and rows that refer to the table are in its partitions.
+            let of = self
+                .find(&next)
+                .into_iter()
+                .flat_map(|table| [Some(table), table.parent.as_deref().and_then(|name| self.find(name))]);
+            for key in of.flatten().flat_map(|table| &table.foreign_keys) {
+                let parts = self.tables.iter().filter(|table| table.parent.as_ref() == Some(&key.parent));
+                for name in parts.map(|table| &table.name).chain([&key.parent]) {
+                    if among.contains(name) && !found.contains(name) {
+                        found.push(name.clone());
+                        open.push(name.clone());
+                    }
                 }
             }
         }

@@ -137,9 +137,10 @@ impl<'a> Reader<'a> {
             match self.statement(&page, &piece, None, Stage::Seed) {
                 Ok(step) => steps.push(step),
                 Err((place, fault)) if fault.echo => self.refuse(&page, place, piece.text, fault),
-                Err((place, fault)) => match self.lasting(&page, &piece, &filled) {
-                    Some(step) => steps.push(step),
-                    None => {
+                Err((place, fault)) => {
+                    if let Some(step) = self.lasting(&page, &piece) {
+                        steps.push(step);
+                    } else {
                         let reason = format!(
                             "rows are written for each new tenant when all migrations have run, and then {}",
                             fault.reason
@@ -147,7 +148,7 @@ impl<'a> Reader<'a> {
                         let remedy = "move the statement to seed/ and write it for the tables as they are in the end";
                         self.refuse(&page, place, piece.text, Fault::new(reason, remedy));
                     }
-                },
+                }
             }
             match steps.last() {
                 Some((_, Some(Rows::Copied(table) | Rows::Inserted(table)))) => filled.tables.push(table.clone()),
@@ -159,9 +160,9 @@ impl<'a> Reader<'a> {
     }
 
     /// What lasts of a statement that does not fit the tables any more.
-    fn lasting(&self, page: &Page<'_>, piece: &Piece<'_>, filled: &Filled) -> Option<(Step, Option<Rows>)> {
+    fn lasting(&self, page: &Page<'_>, piece: &Piece<'_>) -> Option<(Step, Option<Rows>)> {
         let tree = tree::parse(piece.text).ok()?;
-        let rewrite = match rule::lasting(&tree, filled, &self.renamed, &self.schema)? {
+        let rewrite = match rule::lasting(&tree, &self.renamed, &self.schema)? {
             Lasting::Nothing(why) => {
                 return page.step(piece, &tree, Rewrite::dropped(why)).ok().map(|step| (step, None));
             }

@@ -13,7 +13,7 @@ pub(crate) enum Lasting {
     /// Nothing, and why.
     Nothing(String),
     /// A statement without what is gone.
-    Less(pb::Node),
+    Less(Box<pb::Node>),
 }
 
 /// Tables that rows have gone into, by the statements of migrations before.
@@ -37,7 +37,7 @@ pub(crate) fn changes_nothing(statement: &pb::Node, filled: &Filled) -> Option<S
 }
 
 /// `None` when the statement cannot be reduced without knowing what it meant.
-pub(crate) fn of(statement: &pb::Node, filled: &Filled, renamed: &[String], schema: &Schema) -> Option<Lasting> {
+pub(crate) fn of(statement: &pb::Node, renamed: &[String], schema: &Schema) -> Option<Lasting> {
     let relation = match statement.node.as_ref()? {
         NodeEnum::InsertStmt(insert) => insert.relation.as_ref()?,
         NodeEnum::UpdateStmt(update) => update.relation.as_ref()?,
@@ -93,7 +93,7 @@ fn without_columns(insert: &pb::InsertStmt, table: &Table) -> Option<Lasting> {
     if less.cols.is_empty() {
         return Some(Lasting::Nothing("later migrations drop all of its columns".to_owned()));
     }
-    Some(Lasting::Less(tree::node(NodeEnum::InsertStmt(Box::new(less)))))
+    Some(Lasting::Less(Box::new(tree::node(NodeEnum::InsertStmt(Box::new(less))))))
 }
 
 fn retain(nodes: &mut Vec<pb::Node>, kept: &[bool]) {

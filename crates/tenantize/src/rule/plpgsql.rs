@@ -74,11 +74,11 @@ fn pieces(function: &pb::CreateFunctionStmt, source: &str) -> Verdict<Vec<Piece>
 fn arguments(function: &pb::CreateFunctionStmt) -> String {
     use pb::FunctionParameterMode as Mode;
     let parameters = function.parameters.iter().filter_map(|node| match &node.node {
-        Some(NodeEnum::FunctionParameter(parameter)) => Some(parameter),
+        Some(NodeEnum::FunctionParameter(parameter)) => Some(parameter.as_ref()),
         _ => None,
     });
     // RETURN QUERY and RETURN NEXT are read for functions that give rows, which arguments that go out would narrow.
-    let argument = |parameter: &Box<pb::FunctionParameter>| {
+    let argument = |parameter: &pb::FunctionParameter| {
         let mode = match parameter.mode() {
             Mode::FuncParamOut | Mode::FuncParamTable => "OUT ",
             Mode::FuncParamInout => "INOUT ",

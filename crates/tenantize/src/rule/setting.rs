@@ -40,9 +40,8 @@ pub(super) fn set(statement: &pb::VariableSetStmt) -> Verdict<Rewrite> {
         }
         Kind::VarSetValue => check(&name, &statement.args.iter().filter_map(value).collect::<Vec<_>>()),
         Kind::VarReset | Kind::VarSetDefault if name == "role" || name == "session_authorization" => Err(role()),
-        Kind::VarReset | Kind::VarResetAll | Kind::VarSetDefault => Ok(()),
-        // SET TRANSACTION, SET SESSION CHARACTERISTICS.
-        Kind::VarSetMulti => Ok(()),
+        // The last is SET TRANSACTION and SET SESSION CHARACTERISTICS.
+        Kind::VarReset | Kind::VarResetAll | Kind::VarSetDefault | Kind::VarSetMulti => Ok(()),
         _ => Err(other(&name)),
     }?;
     Ok(dropped())

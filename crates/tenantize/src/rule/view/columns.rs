@@ -16,10 +16,13 @@ pub(super) struct Resolver<'a> {
     with: Vec<(String, Option<Vec<String>>)>,
 }
 
+/// A column, by the name to qualify it with, if it has one.
+type Column = (Option<String>, String);
+
 /// Rows in a FROM clause.
 struct Rows {
     /// Their columns, each by the name to qualify it with, if it has one; `None` if they are not known.
-    columns: Option<Vec<(Option<String>, String)>>,
+    columns: Option<Vec<Column>>,
     /// Whether `*` would give `tenant_id` with them.
     shared: bool,
     /// What they are made of, by name.
@@ -81,7 +84,9 @@ impl<'a> Resolver<'a> {
             let value = target.val.as_deref().ok_or_else(refused::nothing)?;
             if !tree::is_star(value) {
                 let name = if target.name.is_empty() { name::of_result(value) } else { target.name.clone() };
-                names.iter_mut().for_each(|names| names.push(name.clone()));
+                if let Some(names) = &mut names {
+                    names.push(name);
+                }
                 targets.push(node);
                 continue;
             }
@@ -168,7 +173,7 @@ impl<'a> Resolver<'a> {
         parts.extend(right.parts);
         let columns = left.columns.zip(right.columns).map(|(left, right)| {
             let merged: Vec<String> = if join.is_natural {
-                let common = |column: &&(Option<String>, String)| right.iter().any(|(_, other)| *other == column.1);
+                let common = |column: &&Column| right.iter().any(|(_, other)| *other == column.1);
                 left.iter().filter(common).map(|(_, column)| column.clone()).collect()
             } else {
                 tree::strings(&join.using_clause)
@@ -181,8 +186,7 @@ impl<'a> Resolver<'a> {
             None => Ok(Rows { columns, shared, parts }),
             Some(_) if shared => Err(Fault::unsupported("an alias of a whole join", "use its tables' own aliases")),
             Some(alias) => {
-                let names =
-                    columns.map(|columns: Vec<(Option<String>, String)>| columns.into_iter().map(|(_, c)| c).collect());
+                let names = columns.map(|columns: Vec<Column>| columns.into_iter().map(|(_, c)| c).collect());
                 Ok(aliased(names, Some(alias), None, false))
             }
         }
@@ -209,7 +213,7 @@ fn rename(columns: &mut Option<Vec<String>>, names: Vec<String>) {
 }
 
 /// The columns that a star means, and whether `tenant_id` would be one of them.
-fn meant(star: &pb::Node, sources: &[Rows]) -> (Option<Vec<(Option<String>, String)>>, bool) {
+fn meant(star: &pb::Node, sources: &[Rows]) -> (Option<Vec<Column>>, bool) {
     let Some(NodeEnum::ColumnRef(star)) = &star.node else { return (None, false) };
     let Some(of) = star.fields.iter().rev().nth(1).and_then(tree::string) else {
         let columns = sources.iter().map(|rows| rows.columns.clone()).collect::<Option<Vec<_>>>();
@@ -221,7 +225,7 @@ fn meant(star: &pb::Node, sources: &[Rows]) -> (Option<Vec<(Option<String>, Stri
     (columns.as_ref().map(qualified), *shared)
 }
 
-fn reference((table, column): &(Option<String>, String)) -> pb::Node {
+fn reference((table, column): &Column) -> pb::Node {
     let fields = table.iter().chain([column]).map(tree::name).collect();
     let column = pb::ColumnRef { fields, location: -1 };
     let val = Some(Box::new(tree::node(NodeEnum::ColumnRef(column))));
