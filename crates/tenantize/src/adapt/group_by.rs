@@ -34,13 +34,10 @@ impl<'a> Adapter<'a> {
             names.all(|column| column.is_some_and(|column| grouped.contains(&(name, column))))
                 && !mentions_tenant(&select.group_clause, name)
         };
-        let added: String = sources
-            .list
-            .iter()
-            .filter(whole_key)
-            .filter_map(|source| source.name)
-            .map(|name| format!("{}.{TENANT_ID}, ", quote_ident(name)))
-            .collect();
+        let mut added = String::new();
+        for name in sources.list.iter().filter(whole_key).filter_map(|source| source.name) {
+            added.push_str(&format!("{}.{TENANT_ID}, ", quote_ident(name)));
+        }
         if let (Some(at), false) = (first, added.is_empty()) {
             self.edits.push(Edit::insert(at, added));
         }
@@ -76,13 +73,13 @@ fn column<'a>(
     by_result: bool,
 ) -> Option<(&'a str, &'a str)> {
     match item.node.as_ref()? {
-        NodeEnum::ColumnRef(reference) => {
-            let names: Option<Vec<&str>> = reference.fields.iter().map(tree::string).collect();
+        NodeEnum::ColumnRef(column) => {
+            let names: Option<Vec<&str>> = column.fields.iter().map(tree::string).collect();
             match names?.as_slice() {
                 [column] => match sources.list.iter().find(|source| source.has(column)) {
                     Some(source) => Some((source.name?, column)),
                     None if by_result => {
-                        let named = targets(select).find(|target| target.name == *column)?;
+                        let named = targets(select).find(|result| result.name == *column)?;
                         self::column(named.val.as_deref()?, select, sources, false)
                     }
                     None => None,

@@ -58,34 +58,18 @@ impl<'a> Adapter<'a> {
         match (name, call.args.as_slice()) {
             ("pg_notify", _) if self.shares_channels() || in_routine => Some(Change::Name("sindico.notify")),
             ("nextval", [sequence]) if self.shared() && self.flavour.place != Place::Client => {
-                let name = self.relation_named(sequence)?;
+                let name = relation_named(sequence)?;
                 let own = self.model.relation_home(&name, Isolation::Shared) == Some(Home::Path);
                 own.then(|| Change::Call("sindico.next_value", quote_literal(&name)))
             }
             ("pg_get_serial_sequence", [table, column]) if self.shared() && !self.in_from => {
-                let table = self.relation_named(table)?;
+                let table = relation_named(table)?;
                 let sequence = self.model.sequence_behind(&table, constant(column)?.value)?;
                 let own = self.model.relation_home(sequence, Isolation::Shared) == Some(Home::Path);
                 own.then(|| Change::Whole(format!("{}::text", quote_literal(&quote_ident(sequence)))))
             }
             _ => None,
         }
-    }
-
-    /// The app's relation that a string names.
-    fn relation_named(&self, node: &'a pb::Node) -> Option<String> {
-        let value = match &node.node {
-            Some(NodeEnum::TypeCast(cast)) => constant(cast.arg.as_deref()?)?.value,
-            _ => constant(node)?.value,
-        };
-        let parts = lex::name_parts(value, 0);
-        let word = |token: &Token| value.get(token.start..token.end).unwrap_or_default();
-        let name = match parts.as_slice() {
-            [name] => name,
-            [schema, name] if lex::name_of(word(schema)) == "public" => name,
-            _ => return None,
-        };
-        value.get(name.end..)?.trim().is_empty().then(|| lex::name_of(word(name)))
     }
 
     /// A call's name, and the end of its closing parenthesis.
@@ -108,4 +92,20 @@ impl<'a> Adapter<'a> {
         }
         None
     }
+}
+
+/// The app's relation that a string names.
+fn relation_named(node: &pb::Node) -> Option<String> {
+    let value = match &node.node {
+        Some(NodeEnum::TypeCast(cast)) => constant(cast.arg.as_deref()?)?.value,
+        _ => constant(node)?.value,
+    };
+    let parts = lex::name_parts(value, 0);
+    let word = |token: &Token| value.get(token.start..token.end).unwrap_or_default();
+    let name = match parts.as_slice() {
+        [name] => name,
+        [schema, name] if lex::name_of(word(schema)) == "public" => name,
+        _ => return None,
+    };
+    value.get(name.end..)?.trim().is_empty().then(|| lex::name_of(word(name)))
 }

@@ -17,7 +17,9 @@ impl<'a> Adapter<'a> {
         });
         let (shared, other): (Vec<_>, Vec<_>) = relations.partition(|relation| self.target(relation).is_some());
         if shared.is_empty() {
-            other.into_iter().for_each(|relation| self.relation(relation));
+            for relation in other {
+                self.relation(relation);
+            }
             return Ok(());
         }
         if let Some(other) = other.first() {

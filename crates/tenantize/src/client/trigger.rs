@@ -66,6 +66,7 @@ const SHARED: [(&[u8], Meaning); 14] = [
 
 /// What has been seen of a text.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and together they are no state")]
 struct Seen<'a> {
     /// The last name after `public.` that was known: the next one is often the same.
     at_home: &'a [u8],
