@@ -111,9 +111,9 @@ impl Rules {
         let text = if standard_strings { sql.into() } else { strings::explicit(sql) };
         let parsed = match pg_query::parse(&text, ParserOptions::default()) {
             Ok(parsed) => parsed.protobuf,
-            // Valid for PostgreSQL, but nested too deeply for the tree's encoding.
-            Err(pg_query::Error::Decode(_)) => return strings::unread(sql, standard_strings, self.isolation),
-            Err(_) => return Verdict::Unchanged,
+            // It may still be valid: nested too deeply for the tree's encoding, or of another version's grammar, which has
+            // other reserved words.
+            Err(_) => return strings::unread(sql, standard_strings, self.isolation),
         };
         let flavour = Flavour { isolation: self.isolation, place: Place::Client };
         match adapt::statement(&text, &parsed.stmts, self.model.schema(), flavour) {

@@ -33,14 +33,15 @@ pub(super) fn ambiguous(sql: &str, isolation: Isolation) -> Option<Verdict> {
     })
 }
 
-/// What becomes of a text that cannot be read although PostgreSQL's grammar accepts it.
+/// What becomes of a text that cannot be read. The server may accept it all the same: versions differ in their reserved
+/// words, so `SELECT 1 FROM (VALUES (1)) system_user; LOCK t` is SQL for PostgreSQL 15 and not for 16.
 pub(super) fn unread(sql: &str, standard_strings: bool, isolation: Isolation) -> Verdict {
     match leading_words(sql, standard_strings).find(|word| is_guarded(word, isolation)) {
         None => Verdict::Unchanged,
         Some(word) => Verdict::Refused {
             sqlstate: UNSUPPORTED,
-            message: format!("{} stands beside an expression that is nested too deeply", word.to_uppercase()),
-            hint: "Send each statement on its own.".to_owned(),
+            message: format!("{} in a text that síndico cannot read as SQL", word.to_uppercase()),
+            hint: "Correct the text, send each statement on its own, and nest expressions less deeply.".to_owned(),
         },
     }
 }

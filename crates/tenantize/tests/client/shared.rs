@@ -152,6 +152,15 @@ fn depth_does_not_hide_a_statement() {
     assert!(matches!(rules.rewrite(&deep, true), Verdict::Refused { .. }));
 }
 
+/// PostgreSQL 15 takes `system_user` for a name and runs both statements; the grammar here is a later one's.
+#[test]
+fn the_grammar_of_another_version_does_not_hide_a_statement() {
+    let rules = shared();
+    let sql = "SELECT 1 FROM (VALUES (1)) system_user; LOCK clients";
+    assert!(refused(&rules, sql).contains("LOCK"));
+    assert_eq!(rules.rewrite("SELECT copy FROM (VALUES (1)) system_user GROUP BY 1", true), Verdict::Unchanged);
+}
+
 #[test]
 fn ordinary_statements_are_not_read() {
     let rules = shared();
