@@ -27,7 +27,7 @@ WHERE k.acronym = 'CCJ' AND c.slug IN ('ana-beatriz', 'bento-faria', 'celia-roch
 INSERT INTO sessions (legislature_id, kind, number, starts_at, ended_at)
 SELECT id, 'ordinaria', 1, '2026-02-03 18:00-03', '2026-02-03 20:40-03' FROM legislatures WHERE number = 20;
 
-SELECT check_in(s.id, c.id) FROM sessions s CROSS JOIN councillors c ORDER BY c.slug;
+INSERT INTO attendance (session_id, councillor_id) SELECT s.id, c.id FROM sessions s CROSS JOIN councillors c;
 
 INSERT INTO bills (kind, year, summary, author_id, filed_at)
 SELECT bill.kind, 2026, bill.summary, c.id, '2026-02-02 10:00-03'
@@ -42,11 +42,12 @@ ORDER BY bill.turn;
 INSERT INTO ballots (session_id, bill_id)
 SELECT s.id, b.id FROM sessions s CROSS JOIN bills b WHERE b.title = 'PL 1/2026';
 
-SELECT cast_vote(b.id, c.id, CASE c.slug WHEN 'dario-pinto' THEN 'nao' ELSE 'sim' END::choice)
-FROM ballots b CROSS JOIN councillors c
-ORDER BY c.slug;
+INSERT INTO votes (ballot_id, councillor_id, choice)
+SELECT b.id, c.id, CASE c.slug WHEN 'dario-pinto' THEN 'nao' ELSE 'sim' END::choice
+FROM ballots b CROSS JOIN councillors c;
 
-SELECT close_ballot(id) FROM ballots;
+UPDATE ballots SET closed_at = '2026-02-03 19:30-03', passed = true;
+UPDATE bills SET status = 'aprovada' WHERE id IN (SELECT bill_id FROM ballots);
 
 INSERT INTO news (slug, title, body, tags, bill_id, published_at)
 SELECT 'semana-da-leitura', 'Câmara aprova a Semana Municipal da Leitura',

@@ -41,7 +41,7 @@ SELECT r.id, r.started_at, 'Acidente na praça', tstzrange(r.started_at, r.start
 FROM recordings r, users u
 WHERE r.object_key = 'CAM-0003/2026/10/31/23' AND u.email = 'operador2@exemplo.mg.gov.br';
 
-SELECT watch('BRA2E19', 'Veículo furtado', 4::smallint);
+INSERT INTO watchlist (plate, reason, severity) VALUES ('BRA2E19', 'Veículo furtado', 4);
 INSERT INTO lpr_events (camera_id, plate, seen_at, confidence, direction)
 SELECT c.id, read.plate, read.seen_at, read.confidence, read.direction
 FROM cameras c

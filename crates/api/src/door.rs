@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use audit::Auditor;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use catalog::Catalog;
@@ -17,6 +18,8 @@ pub struct Door {
     pub lifecycle: Lifecycle,
     /// The way of tenants' own requests.
     pub threshold: Threshold,
+    /// Tests of the isolation.
+    pub auditor: Auditor,
     /// Who is an operator.
     pub admin: AdminToken,
     /// What connection strings point to.

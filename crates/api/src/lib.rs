@@ -4,6 +4,7 @@
 
 mod admin;
 mod apps;
+mod audits;
 mod body;
 mod clusters;
 mod door;

@@ -2,7 +2,8 @@
 //!
 //! Words stand apart by blanks: `00ff` are bytes in hexadecimal digits, `'text'` is text without a blank inside (`~` stands
 //! for one), `"text"` the same with a zero byte behind it, `Q{ … }` a message with its length, `{ … }` a length and what it
-//! counts, as at the start of a session. `#123` is a number of four bytes, `##5` one of two.
+//! counts, as at the start of a session. `#123` is a number of four bytes, `##5` one of two;
+//! `(text)` is a text with its length in four bytes before it.
 
 use bytes::{BufMut as _, BytesMut};
 
@@ -39,6 +40,10 @@ fn piece(word: &str, out: &mut BytesMut) -> Result<(), String> {
         if word.starts_with('"') {
             out.put_u8(0);
         }
+    } else if let Some(text) = word.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+        let text = text.replace('~', " ");
+        out.put_u32(u32::try_from(text.len()).map_err(|_| "a text is too long")?);
+        out.extend_from_slice(text.as_bytes());
     } else if let Some(number) = word.strip_prefix("##") {
         out.put_u16(number.parse().map_err(|_| format!("{word:?} is no number of two bytes"))?);
     } else if let Some(number) = word.strip_prefix('#') {

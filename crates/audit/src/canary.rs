@@ -76,7 +76,8 @@ pub(crate) async fn sweep(lifecycle: &Lifecycle, catalog: &Catalog) -> Result<us
 /// By slug and name both: a customer may be called audit-something, but nobody gives a tenant this name by chance.
 fn is_canary(catalog: &Catalog, tenant: &Tenant) -> bool {
     let has_slug = |slug: &Slug| {
-        let hex = slug.as_str().strip_prefix("audit-").and_then(|rest| rest.strip_suffix("-a").or(rest.strip_suffix("-b")));
+        let hex =
+            slug.as_str().strip_prefix("audit-").and_then(|rest| rest.strip_suffix("-a").or(rest.strip_suffix("-b")));
         hex.is_some_and(|hex| hex.len() == 12 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
     };
     has_slug(&tenant.slug) && tenant.name.as_str() == mark(catalog)

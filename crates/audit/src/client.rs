@@ -76,7 +76,12 @@ impl Client {
                     heard.messages.push(message);
                     return Ok(Err(heard));
                 }
-                _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "the server asks for another kind of login")),
+                _ => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "the server asks for another kind of login",
+                    ));
+                }
             }
             client.send(&out).await?;
         }
@@ -88,8 +93,8 @@ impl Client {
         let now = self.query("SELECT extract(epoch FROM clock_timestamp())::bigint").await?.rows();
         let now = now.parse().map_err(|_| io::Error::other("the server does not tell the time"))?;
         let token = key.issue(*tenant, pid, now).map_err(io::Error::other)?;
-        let heard = self.query(&format!("SELECT set_config('sindico.token', '{token}', false)")).await?;
-        Ok(heard.state().is_some().then_some(heard))
+        let heard = self.query(&format!("SELECT sindico.enter('{token}', false)")).await?;
+        Ok((heard.rows() != "t").then_some(heard))
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -146,7 +151,9 @@ impl Client {
     pub(crate) async fn overhear(&mut self, quiet: Duration) -> io::Result<Heard> {
         let mut heard = Heard::default();
         loop {
-            match timeout(quiet, self.hear()).await {
+            // A server that is ready has said what it had to say, unless more was asked behind it.
+            let ready = heard.messages.last().is_some_and(|message| message.tag == b'Z');
+            match timeout(if ready { quiet / 8 } else { quiet }, self.hear()).await {
                 Err(_quiet) => return Ok(heard),
                 Ok(Ok(Some(message))) => heard.messages.push(message),
                 Ok(Ok(None)) => {

@@ -4,7 +4,7 @@ use domain::Isolation;
 
 use crate::AuditError;
 use crate::attack::{Accept, Attack, Deed, Door};
-use crate::heard::{Heard, Message};
+use crate::heard::Heard;
 use crate::judge::{self, Fault};
 use crate::scene::Scene;
 use crate::trial::{Attacker, Manner, Outcome};
@@ -30,7 +30,8 @@ pub(crate) async fn watch(scene: &Scene, attacks: &[&Attack], door: Door) -> Res
         let moved = moved(scene, attack, door, &before.told, &after);
         let silent = !moved && after.iter().all(|heard| heard.state().is_none());
         if moved {
-            let [was, is] = [&before.told, &after].map(|told| told.iter().map(Heard::summary).collect::<Vec<_>>().join(" / "));
+            let [was, is] =
+                [&before.told, &after].map(|told| told.iter().map(Heard::summary).collect::<Vec<_>>().join(" / "));
             faults.push(Fault::escape(format!("the victim's work shows: {was}, then {is}")));
         } else if silent && shares_database(scene) && shown(scene, attack).await == before.shown {
             faults.push(Fault::astray("it proves nothing: the victim's work shows to nobody here".to_owned()));
@@ -62,7 +63,6 @@ async fn shown(scene: &Scene, attack: &Attack) -> Vec<Option<String>> {
 fn moved(scene: &Scene, attack: &Attack, door: Door, before: &[Heard], after: &[Heard]) -> bool {
     attack.steps.iter().zip(before.iter().zip(after)).any(|(step, (before, after))| {
         let judged = step.verdict(scene.isolation(), door).unwrap_or_default().contains(&Accept::Unmoved);
-        let [before, after]: [Vec<&Message>; 2] = [before.comparable(), after.comparable()];
-        judged && before != after
+        judged && before.comparable() != after.comparable()
     })
 }

@@ -32,6 +32,14 @@ pub enum AuditError {
     /// A name that síndico makes for a canary is not valid.
     #[error("name of a canary: {0}")]
     Name(#[from] domain::Invalid),
+    /// A catalog could not be read.
+    #[error("{part}: {reason}")]
+    Inspection {
+        /// Which part of the inspection.
+        part: String,
+        /// Why not.
+        reason: String,
+    },
     /// An attack file cannot be read.
     #[error("attack file {0}; this is a bug in síndico, please report it")]
     Script(#[from] ScriptError),

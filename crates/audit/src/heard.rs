@@ -30,13 +30,18 @@ impl Heard {
         let hex = HEXLOWER.encode(word.as_bytes());
         let all = self.messages.iter().map(|message| message.body.as_slice()).chain([self.raw.as_slice()]);
         all.map(<[u8]>::to_ascii_lowercase).any(|body| {
-            [word.as_bytes(), hex.as_bytes()].iter().any(|sought| body.windows(sought.len()).any(|part| part == *sought))
+            [word.as_bytes(), hex.as_bytes()]
+                .iter()
+                .any(|sought| body.windows(sought.len()).any(|part| part == *sought))
         })
     }
 
     /// The errors, with SQLSTATE and text.
     pub(crate) fn errors(&self) -> impl Iterator<Item = ServerError> {
-        self.messages.iter().filter(|message| message.tag == b'E').filter_map(|message| ServerError::parse(&message.body))
+        self.messages
+            .iter()
+            .filter(|message| message.tag == b'E')
+            .filter_map(|message| ServerError::parse(&message.body))
     }
 
     /// The first error's SQLSTATE: what follows it may only say that the transaction is over.
@@ -44,7 +49,7 @@ impl Heard {
         self.errors().next().map(|error| error.sqlstate)
     }
 
-    /// The rows of the last statement that had any, fields joined by commas and rows by bars.
+    /// All rows, fields joined by commas and rows by bars.
     pub(crate) fn rows(&self) -> String {
         let rows = self.messages.iter().filter(|message| message.tag == b'D').map(|message| fields(&message.body));
         rows.collect::<Vec<_>>().join("|")
@@ -65,9 +70,11 @@ impl Heard {
         str::from_utf8(line).ok()?.split(' ').nth(1)?.parse().ok()
     }
 
-    /// What can be compared with a later answer: rows and errors, without process ids and the like of other messages.
-    pub(crate) fn comparable(&self) -> Vec<&Message> {
-        self.messages.iter().filter(|message| matches!(message.tag, b'D' | b'd' | b'E' | b'C')).collect()
+    /// What can be compared with a later answer: rows, and errors without the numbers that their details may hold.
+    pub(crate) fn comparable(&self) -> Vec<Vec<u8>> {
+        let rows = self.messages.iter().filter(|message| matches!(message.tag, b'D' | b'd' | b'C'));
+        let errors = self.errors().map(|error| format!("{} {}", error.sqlstate, error.message).into_bytes());
+        rows.map(|message| message.body.clone()).chain(errors).collect()
     }
 
     /// In a few words, for reports.
@@ -109,7 +116,9 @@ fn touched(tag: &[u8]) -> usize {
     let tag = String::from_utf8_lossy(tag);
     let mut words = tag.trim_end_matches('\0').split(' ');
     match words.next() {
-        Some("INSERT" | "UPDATE" | "DELETE" | "MERGE" | "COPY") => words.last().and_then(|n| n.parse().ok()).unwrap_or(0),
+        Some("INSERT" | "UPDATE" | "DELETE" | "MERGE" | "COPY") => {
+            words.next_back().and_then(|n| n.parse().ok()).unwrap_or(0)
+        }
         _ => 0,
     }
 }

@@ -11,6 +11,7 @@ mod bytes;
 mod canary;
 mod client;
 mod compare;
+mod desk;
 mod error;
 mod family;
 mod heard;
@@ -28,6 +29,7 @@ mod suite;
 mod trial;
 
 pub use attack::{Accept, Attack, Deed, Door, Scope, Step, Verdict};
+pub use desk::Standing;
 pub use error::AuditError;
 pub use family::{FAMILIES, Family};
 pub use judge::Weight;

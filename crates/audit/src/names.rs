@@ -70,15 +70,12 @@ impl Names {
             let known = after.split_once('}').and_then(|(word, behind)| {
                 KNOWN.iter().find(|(known, _)| *known == word).map(|(known, _)| (*known, behind))
             });
-            match known {
-                Some((name, behind)) => {
-                    out.push_str(self.get(name).ok_or(Missing(name))?);
-                    rest = behind;
-                }
-                None => {
-                    out.push('{');
-                    rest = after;
-                }
+            if let Some((name, behind)) = known {
+                out.push_str(self.get(name).ok_or(Missing(name))?);
+                rest = behind;
+            } else {
+                out.push('{');
+                rest = after;
             }
         }
         out.push_str(rest);
@@ -94,7 +91,10 @@ mod tests {
     fn only_names_are_filled_in() {
         let mut names = Names::default();
         names.set("role", "t_1");
-        assert_eq!(names.fill("SET ROLE {role}; SELECT '{1,2}', '{}'::json").as_deref(), Ok("SET ROLE t_1; SELECT '{1,2}', '{}'::json"));
+        assert_eq!(
+            names.fill("SET ROLE {role}; SELECT '{1,2}', '{}'::json").as_deref(),
+            Ok("SET ROLE t_1; SELECT '{1,2}', '{}'::json")
+        );
         assert_eq!(names.fill("{child}"), Err(Missing("child")));
     }
 }

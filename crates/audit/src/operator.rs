@@ -12,8 +12,10 @@ use crate::AuditError;
 use crate::canary::Canary;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The audit waits for nobody's locks.
-const LIMITS: &str = "-c lock_timeout=5s -c statement_timeout=30s -c client_min_messages=error";
+/// The audit waits for nobody's locks. With nothing in the search path every name is written with its schema: a superuser
+/// called "sindico" would otherwise find itself in the schema of that name.
+const LIMITS: &str =
+    "-c lock_timeout=5s -c statement_timeout=30s -c client_min_messages=error -c search_path=pg_catalog";
 
 /// A superuser's session in one database; dropping it ends it.
 pub(crate) struct Operator {

@@ -2,13 +2,13 @@
 
 use domain::{Isolation, quote_ident};
 
+use crate::AuditError;
 use crate::canary::Canary;
 use crate::client::Client;
 use crate::heard::Heard;
 use crate::names::Names;
 use crate::operator::Operator;
 use crate::scene::qualified;
-use crate::AuditError;
 
 /// A table and a column of it that hold a word of each tenant's.
 #[derive(Debug, Clone)]

@@ -4,17 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use catalog::{Catalog, CatalogError, TenantRef};
+use catalog::{Catalog, ChangeLock, TenantRef};
 use domain::{AppName, ClusterName, Isolation};
 use lifecycle::Lifecycle;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::attack::{Attack, Deed, Door};
 use crate::canary::{Ground, make_pair, sweep};
+use crate::desk::Desk;
 use crate::judge::Weight;
 use crate::report::{Incident, NotRun, Report, Tally};
 use crate::scene::Scene;
@@ -24,7 +26,9 @@ use crate::{AuditError, compare, inspect, suite};
 /// Carries out audits. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Auditor {
-    ground: Ground,
+    pub(crate) ground: Ground,
+    pub(crate) desk: Desk,
+    pub(crate) tasks: TaskTracker,
     lifecycle: Lifecycle,
     shutdown: CancellationToken,
 }
@@ -34,6 +38,8 @@ pub struct Auditor {
 pub struct Target {
     /// Only the app, the isolation and the cluster of this tenant, which is itself left alone.
     pub tenant: Option<TenantRef>,
+    /// Only attacks of these families; all when empty.
+    pub families: Vec<u8>,
 }
 
 /// How far it is.
@@ -54,7 +60,8 @@ struct Pair {
 }
 
 impl Auditor {
-    /// Knows where attacks go: the gateway and the control API as this process reaches them.
+    /// Knows where attacks go: the gateway and the control API as this process reaches them. Audits in the background end
+    /// early when síndico is to stop, and `tasks` waits for them.
     #[must_use]
     pub fn new(
         catalog: Catalog,
@@ -62,30 +69,38 @@ impl Auditor {
         gateway: SocketAddr,
         api: Option<SocketAddr>,
         shutdown: CancellationToken,
+        tasks: TaskTracker,
     ) -> Self {
         let reach = |at: SocketAddr| (near(at).ip().to_string(), at.port());
-        Self { ground: Ground { catalog, gateway: reach(gateway), api: api.map(reach) }, lifecycle, shutdown }
+        let ground = Ground { catalog, gateway: reach(gateway), api: api.map(reach) };
+        Self { ground, desk: Desk::default(), tasks, lifecycle, shutdown }
     }
 
     /// Makes canaries, lets them attack each other, inspects the catalogs, and removes the canaries whatever happened.
-    pub async fn run(&self, target: &Target, progress: watch::Sender<Progress>) -> Result<Report, AuditError> {
+    pub(crate) async fn run_under(
+        &self,
+        lock: ChangeLock,
+        target: &Target,
+        progress: watch::Sender<Progress>,
+    ) -> Result<Report, AuditError> {
         let begun = Instant::now();
-        let catalog = &self.ground.catalog;
-        let lock = catalog.lock_audit().await.map_err(|error| match error {
-            CatalogError::Busy(_) => AuditError::Busy,
-            error => error.into(),
-        })?;
         let outcome = self.run_locked(target, progress).await;
+        let swept = sweep(&self.lifecycle, &self.ground.catalog).await;
         lock.release().await;
         let mut report = outcome?;
+        if let Err(error) = swept {
+            report.not_run.push(NotRun { part: "removal of the canaries".to_owned(), reason: error.to_string() });
+        }
         report.seconds = begun.elapsed().as_secs_f64();
-        info!(seconds = report.seconds, incidents = report.incidents.len(), findings = report.findings.len(), "audit ended");
+        let (incidents, findings) = (report.incidents.len(), report.findings.len());
+        info!(seconds = report.seconds, incidents, findings, "audit ended");
         Ok(report)
     }
 
     async fn run_locked(&self, target: &Target, progress: watch::Sender<Progress>) -> Result<Report, AuditError> {
         let catalog = &self.ground.catalog;
-        let attacks: Arc<[Attack]> = suite()?.into();
+        let wanted = |attack: &Attack| target.families.is_empty() || target.families.contains(&attack.family);
+        let attacks: Arc<[Attack]> = suite()?.into_iter().filter(wanted).collect();
         let left_over = sweep(&self.lifecycle, catalog).await?;
         if left_over > 0 {
             warn!(left_over, "canaries of an audit that was cut off were removed");
@@ -106,7 +121,9 @@ impl Auditor {
         let mut report = Report::default();
         while let Some(joined) = parts.join_next().await {
             let Ok((pair, done)) = joined else {
-                report.not_run.push(NotRun { part: "attacks".to_owned(), reason: "síndico failed; see its log".to_owned() });
+                report
+                    .not_run
+                    .push(NotRun { part: "attacks".to_owned(), reason: "síndico failed; see its log".to_owned() });
                 continue;
             };
             match done {
@@ -122,13 +139,17 @@ impl Auditor {
                 }
             }
         }
-        sweep(&self.lifecycle, catalog).await?;
         let apps: Vec<AppName> = pairs.iter().map(|pair| pair.app.clone()).collect();
-        let inspected = inspect::installation(catalog, &self.lifecycle, &apps).await?;
+        let inspected = inspect::installation(catalog, &apps).await?;
         report.findings = inspected.findings;
         report.not_run.extend(inspected.not_run);
         report.incidents.sort_by(|a, b| {
-            (a.family, a.isolation.as_str(), a.door, &a.attack).cmp(&(b.family, b.isolation.as_str(), b.door, &b.attack))
+            (a.family, a.isolation.as_str(), a.door, &a.attack).cmp(&(
+                b.family,
+                b.isolation.as_str(),
+                b.door,
+                &b.attack,
+            ))
         });
         report.tallies.sort_by_key(|tally| (tally.app.clone(), tally.family, tally.isolation.as_str(), tally.door));
         Ok(report)
@@ -149,9 +170,7 @@ impl Auditor {
         let apps = catalog.apps().await?;
         let ready = apps.into_iter().filter(|app| app.ready);
         Ok(ready
-            .flat_map(|app| {
-                Isolation::ALL.map(|isolation| Pair { app: app.name.clone(), isolation, cluster: None })
-            })
+            .flat_map(|app| Isolation::ALL.map(|isolation| Pair { app: app.name.clone(), isolation, cluster: None }))
             .collect())
     }
 
@@ -167,26 +186,37 @@ impl Auditor {
         let scene = Scene::set(self.ground.clone(), attacker, victim).await?;
         let mut report = Report::default();
         for door in Door::ALL.into_iter().filter(|door| has_door(*door, *isolation)) {
-            let mut attacker = Attacker::new(&scene, scene.attacker_entry(door), scene.names().clone());
-            let mut watching = Vec::new();
+            let mut fit = Vec::new();
             for attack in attacks {
+                match unfit(attack, &scene, door) {
+                    None => fit.push(attack),
+                    Some(reason) => {
+                        progress.send_modify(|progress| progress.done += 1);
+                        record(
+                            &mut report,
+                            pair,
+                            door,
+                            attack,
+                            Outcome { skipped: Some(reason), ..Outcome::default() },
+                        );
+                    }
+                }
+            }
+            // Those that watch come first: others leave traces that would be taken for the victim's.
+            let (watching, trying): (Vec<&Attack>, Vec<&Attack>) =
+                fit.into_iter().partition(|attack| attack.is_comparison());
+            let outcomes = compare::watch(&scene, &watching, door).await?;
+            for (attack, outcome) in watching.iter().zip(outcomes) {
+                progress.send_modify(|progress| progress.done += 1);
+                record(&mut report, pair, door, attack, outcome);
+            }
+            let mut attacker = Attacker::new(&scene, scene.attacker_entry(door), scene.names().clone());
+            for attack in trying {
                 if self.shutdown.is_cancelled() {
                     return Err(AuditError::Stopping);
                 }
+                let outcome = attempt(&scene, attack, door, &mut attacker).await;
                 progress.send_modify(|progress| progress.done += 1);
-                if let Some(reason) = unfit(attack, &scene, door) {
-                    let skipped = Outcome { skipped: Some(reason), ..Outcome::default() };
-                    record(&mut report, pair, door, attack, skipped);
-                } else if attack.is_comparison() {
-                    watching.push(attack);
-                } else {
-                    let outcome = attempt(&scene, attack, door, &mut attacker).await;
-                    record(&mut report, pair, door, attack, outcome);
-                }
-            }
-            drop(attacker);
-            let outcomes = compare::watch(&scene, &watching, door).await?;
-            for (attack, outcome) in watching.iter().zip(outcomes) {
                 record(&mut report, pair, door, attack, outcome);
             }
         }
@@ -205,8 +235,13 @@ fn unfit(attack: &Attack, scene: &Scene, door: Door) -> Option<String> {
         return Some("another isolation or door".to_owned());
     }
     attack.steps.iter().find_map(|step| {
-        let (Deed::Sql(text) | Deed::Second(text) | Deed::SecondUnanswered(text) | Deed::Victim(text)
-        | Deed::Operator(text) | Deed::Bytes(text) | Deed::Http(text)) = &step.deed
+        let (Deed::Sql(text)
+        | Deed::Second(text)
+        | Deed::SecondUnanswered(text)
+        | Deed::Victim(text)
+        | Deed::Operator(text)
+        | Deed::Bytes(text)
+        | Deed::Http(text)) = &step.deed
         else {
             return None;
         };
@@ -219,7 +254,8 @@ fn record(report: &mut Report, pair: &Pair, door: Door, attack: &Attack, outcome
     let known = report.tallies.iter_mut().position(|tally| tally.family == attack.family && tally.door == door);
     let index = known.unwrap_or_else(|| {
         let (family, app, isolation) = (attack.family, app.clone(), *isolation);
-        let tally = Tally { family, app, isolation, door, attacks: 0, attempts: 0, escapes: 0, astray: 0, not_applicable: 0 };
+        let tally =
+            Tally { family, app, isolation, door, attacks: 0, attempts: 0, escapes: 0, astray: 0, not_applicable: 0 };
         report.tallies.push(tally);
         report.tallies.len() - 1
     });

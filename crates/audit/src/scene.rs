@@ -162,7 +162,8 @@ impl Scene {
                 }
                 Ok(Ok(heard)) => {
                     if heard.rows() != self.baseline {
-                        let what = format!("the victim is not as it was: {}; before: {}", heard.summary(), self.baseline);
+                        let what =
+                            format!("the victim is not as it was: {}; before: {}", heard.summary(), self.baseline);
                         faults.push(Fault::escape(what));
                     }
                     if heard.tells(&self.mine) {
@@ -236,7 +237,8 @@ fn gateway_entry(ground: &Ground, canary: &Canary) -> Entry {
 fn entry(ground: &Ground, canary: &Canary, door: Door) -> Entry {
     let tenant = &canary.tenant;
     let placement = &tenant.placement;
-    let (host, port) = ground.catalog.routes().cluster(placement.cluster).map(|at| (at.host, at.port)).unwrap_or_default();
+    let (host, port) =
+        ground.catalog.routes().cluster(placement.cluster).map(|at| (at.host, at.port)).unwrap_or_default();
     match door {
         Door::Gateway => Entry {
             host: ground.gateway.0.clone(),

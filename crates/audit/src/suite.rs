@@ -4,7 +4,7 @@ use crate::attack::Attack;
 use crate::script::{ScriptError, read};
 
 /// The files, by what they are after.
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 14] = [
     ("attacks/settings.attacks", include_str!("../attacks/settings.attacks")),
     ("attacks/strings.attacks", include_str!("../attacks/strings.attacks")),
     ("attacks/identity.attacks", include_str!("../attacks/identity.attacks")),
@@ -18,6 +18,7 @@ const FILES: [(&str, &str); 13] = [
     ("attacks/statistics.attacks", include_str!("../attacks/statistics.attacks")),
     ("attacks/keys.attacks", include_str!("../attacks/keys.attacks")),
     ("attacks/doors.attacks", include_str!("../attacks/doors.attacks")),
+    ("attacks/afterwards.attacks", include_str!("../attacks/afterwards.attacks")),
 ];
 
 /// All attacks, in the order of the files.

@@ -234,5 +234,8 @@ async fn control(scene: &Scene, attack: &Attack, door: Door, told: &[Heard]) -> 
         return None;
     }
     let said: Vec<String> = heard.iter().map(Heard::summary).collect();
-    Some(Fault::astray(format!("it proves nothing: it tells the victim nothing of itself either ({})", said.join(" / "))))
+    Some(Fault::astray(format!(
+        "it proves nothing: it tells the victim nothing of itself either ({})",
+        said.join(" / ")
+    )))
 }

@@ -1,4 +1,5 @@
-//! Keys that a database checks proofs with: who is served on a connection that serves many, and which channels are whose.
+//! Keys that a database checks proofs with: who is served on a connection that serves many, and which channels are
+//! whose.
 
 use std::fmt;
 
@@ -41,7 +42,7 @@ impl fmt::Debug for HmacBlocks {
 pub struct TokenKey([u8; 32]);
 
 impl TokenKey {
-    /// How long a transaction may begin after its token was issued, in seconds.
+    /// How old a token may be when it is presented, in seconds.
     pub const LIFE: u64 = 900;
 
     pub(crate) const fn new(key: [u8; 32]) -> Self {
@@ -54,8 +55,8 @@ impl TokenKey {
         HmacBlocks::of(&self.0)
     }
 
-    /// A token for one server process, `tenant.pid.nonce.mac`. `now` is the server's time in seconds since 1970, which the
-    /// nonce begins with: PostgreSQL's `sindico.token_tenant()` reads it.
+    /// A token for one server process, `tenant.pid.nonce.mac`. `now` is the server's time in seconds since 1970,
+    /// which the nonce begins with: `sindico.enter` in the database reads it.
     pub fn issue(&self, tenant: TenantId, pid: u32, now: u64) -> Result<String, SealError> {
         let mut random = [0; 12];
         aws_lc_rs::rand::fill(&mut random).map_err(|Unspecified| SealError::Random)?;
@@ -86,7 +87,8 @@ impl ChannelKey {
         HmacBlocks::of(&self.0)
     }
 
-    /// What stands before the names of a tenant's channels: `n_`, 21 hexadecimal digits that nobody else can work out, `_`.
+    /// What stands before the names of a tenant's channels: `n_`, 21 hexadecimal digits that nobody else can work
+    /// out, `_`.
     #[must_use]
     pub fn prefix(&self, tenant: TenantId) -> String {
         let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.0), tenant.hex().as_bytes());

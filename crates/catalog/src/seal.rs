@@ -50,18 +50,18 @@ impl MasterKey {
         HEXLOWER.encode(&self.0)
     }
 
-    /// The password of a tenant's role on a cluster. Derived, so that there is nothing to store, to leak or to lose, and
-    /// a role whose password a tenant changed can be given its own again.
+    /// The password of a tenant's role on a cluster. Derived, so that there is nothing to store, to leak or to lose,
+    /// and a role whose password a tenant changed can be given its own again.
     #[must_use]
     pub fn role_password(&self, cluster: Uuid, role: Role) -> String {
         let label = format!("role-password:{cluster}:{role}");
         HEXLOWER.encode(self.derive(&label).as_ref())
     }
 
-    /// The password of an app's dense login on a cluster, derived like those of tenants' roles. SQL that runs on the login
-    /// can change it (`ALTER ROLE … PASSWORD`), which stops new connections until it is given its own again and lets nobody
-    /// in: without a token the login sees no rows. A cluster whose `pg_hba.conf` has the login authenticate by certificate
-    /// or peer does not ask for it at all.
+    /// The password of an app's dense login on a cluster, derived like those of tenants' roles. SQL that runs on the
+    /// login can change it (`ALTER ROLE … PASSWORD`), which stops new connections until it is given its own again and
+    /// lets nobody in: without a token the login sees no rows. A cluster whose `pg_hba.conf` has the login
+    /// authenticate by certificate or peer does not ask for it at all.
     #[must_use]
     pub fn dense_password(&self, cluster: Uuid, login: &str) -> String {
         HEXLOWER.encode(self.derive(&format!("dense-password:{cluster}:{login}")).as_ref())
@@ -96,8 +96,8 @@ impl MasterKey {
         HEXLOWER.encode(&self.derive("installation").as_ref()[..8])
     }
 
-    /// What a cluster keeps of [`MasterKey::role_password`]. Handing PostgreSQL the verifier instead of the password keeps
-    /// the password out of its logs.
+    /// What a cluster keeps of [`MasterKey::role_password`]. Handing PostgreSQL the verifier instead of the password
+    /// keeps the password out of its logs.
     pub fn role_verifier(&self, cluster: Uuid, role: Role) -> Result<Verifier, SealError> {
         verifier(&self.role_password(cluster, role))
     }

@@ -72,11 +72,11 @@ pub struct SharedNames {
     pub own_rw: String,
     /// Grant group of `r_` roles in `database` and `cluster`.
     pub own_ro: String,
-    /// Grant group of both roles in `shared`, and not of the dense login: reach the app's database, and what is harmless
-    /// only for a login that serves one tenant.
+    /// Grant group of both roles in `shared`, and not of the dense login: reach the app's database, and what is
+    /// harmless only for a login that serves one tenant.
     pub shared_login: String,
-    /// Owner of the functions that may do more than their caller, of what they alone may read, and of tenants' sequences
-    /// in `shared`. Has no other right and no member.
+    /// Owner of the functions that may do more than their caller, of what they alone may read, and of tenants'
+    /// sequences in `shared`. Has no other right and no member.
     pub definer: String,
     /// The login that serves many tenants of `shared`, one after the other, each proven by a token.
     pub dense: String,

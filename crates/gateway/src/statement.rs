@@ -133,7 +133,6 @@ impl Clerk {
         if !self.desk.rules.concerns(statement.text) {
             return None;
         }
-        let mut out = BytesMut::new();
         let refuse = |sqlstate: &str, message: &str, hint: &str| {
             refusal(sqlstate, message, hint, dialect.is_utf8(settled)).into_bytes()
         };
@@ -155,6 +154,7 @@ impl Clerk {
                 "SET client_encoding TO 'UTF8' and await the answer, or pass the value as a parameter.",
             ),
         };
+        let mut out = BytesMut::with_capacity(HEADER_LEN + body.len() + text.len());
         statement.write_with(&mut out, &text);
         Some(out)
     }
@@ -175,22 +175,40 @@ impl Clerk {
     ) -> Pending<Result<BytesMut, Fault>> {
         let clerk = Arc::clone(self);
         Box::pin(async move {
+            // Most long texts are no rule's concern, and need not wait for those that are.
+            let scanned = clerk.apart(message, Clerk::is_concerned).await?;
+            let (message, true) = scanned else { return Ok(scanned.0) };
             let turns = (clerk.share.turn().await, Arc::clone(&clerk.long).acquire_owned().await);
-            let read = spawn_blocking(move || {
+            let read = clerk.apart(message, move |clerk, tag, body| {
                 let _until_read = (turns, room);
-                let tag = message.first().copied().unwrap_or_default();
-                let body = message.get(HEADER_LEN..).unwrap_or_default();
-                clerk.answer(tag, body, dialect, settled).unwrap_or(message)
+                clerk.answer(tag, body, dialect, settled)
             });
-            read.await.map_err(|error| {
-                tracing::error!(%error, "a statement could not be read");
-                Fault::new(
-                    "XX000",
-                    "the gateway failed to read a statement",
-                    "Reconnect; report it if it happens again.",
-                )
-            })
+            let (message, answer) = read.await?;
+            Ok(answer.unwrap_or(message))
         })
+    }
+
+    /// Does something with a message on a thread where it holds up nobody, and gives the message back.
+    async fn apart<T: Send + 'static>(
+        self: &Arc<Self>,
+        message: BytesMut,
+        work: impl FnOnce(&Self, u8, &[u8]) -> T + Send + 'static,
+    ) -> Result<(BytesMut, T), Fault> {
+        let clerk = Arc::clone(self);
+        let done = spawn_blocking(move || {
+            let tag = message.first().copied().unwrap_or_default();
+            let done = work(&clerk, tag, message.get(HEADER_LEN..).unwrap_or_default());
+            (message, done)
+        });
+        done.await.map_err(|error| {
+            tracing::error!(%error, "a statement could not be read");
+            let hint = "Reconnect; report it if it happens again.";
+            Fault::new("XX000", "the gateway failed to read a statement", hint)
+        })
+    }
+
+    fn is_concerned(&self, tag: u8, body: &[u8]) -> bool {
+        Statement::parse(tag, body).is_some_and(|statement| self.desk.rules.concerns(statement.text))
     }
 
     /// What goes to the server in place of a message that is too long to be read.
@@ -201,9 +219,9 @@ impl Clerk {
         let mut out = BytesMut::new();
         // A Parse that fails leaves no statement behind, whatever its name.
         if tag == b'P' {
-            frontend::parse(&mut out, &text)
+            frontend::parse(&mut out, &text);
         } else {
-            frontend::query(&mut out, &text)
+            frontend::query(&mut out, &text);
         }
         out
     }

@@ -75,8 +75,7 @@ impl Lifecycle {
         let left_over = server.ask(LEFT_OVER, &[&names.database, &names.template]).await?;
         if !left_over {
             self.drop_rehearsed(&server, app, cluster.id).await?;
-            let list = names.roles().map(quote_ident).collect::<Vec<_>>().join(", ");
-            server.run(&format!("DROP ROLE IF EXISTS {list}")).await?;
+            roles::drop_all(&server, &names).await?;
         }
         Ok(())
     }

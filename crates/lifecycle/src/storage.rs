@@ -15,8 +15,8 @@ impl Lifecycle {
         }
     }
 
-    /// One transaction, so that the schema is there whole or not at all. Whatever an interrupted drop left of an earlier
-    /// one goes first.
+    /// One transaction, so that the schema is there whole or not at all. Whatever an interrupted drop left of an
+    /// earlier one goes first.
     pub(crate) async fn create_schema_of(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
         let Site { tenant, app, plan, placement } = *site;
         let inside = self.builder(tenant, placement.cluster, Some(&placement.database)).await?;

@@ -19,11 +19,11 @@ pub struct CancelTarget {
 }
 
 impl CancelTarget {
-    /// Asks the server, and returns once it has closed the connection on which it was asked: by then the signal is on its
-    /// way, so a caller that reuses the target's connection only afterwards cannot have it hit something else.
+    /// Asks the server, and returns once it has closed the connection on which it was asked: by then the signal is on
+    /// its way, so a caller that reuses the target's connection only afterwards cannot have it hit something else.
     ///
-    /// Errors when the server cannot be reached or does not close in the time that a login may take; then the signal may
-    /// still come, and the target's connection must not be reused.
+    /// Errors when the server cannot be reached or does not close in the time that a login may take; then the signal
+    /// may still come, and the target's connection must not be reused.
     pub async fn send(&self) -> io::Result<()> {
         timeout(self.within, async {
             let mut stream = TcpStream::connect((self.host.as_str(), self.port)).await?;

@@ -90,8 +90,8 @@ impl Cluster {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that has rested, else a unit of the budget, else the unit of the longest rested of the others, else a
-    /// place in the queue; and in any case a place on the list.
+    /// A connection that has rested, else a unit of the budget, else the unit of the longest rested of the others,
+    /// else a place in the queue; and in any case a place on the list.
     pub(crate) fn ask(self: &Arc<Self>, purpose: &Arc<Purpose>) -> (Enlisted, Answer) {
         let mut state = self.state();
         let condemned = Condemned::default();
@@ -119,8 +119,8 @@ impl Cluster {
         Answer::Later(granted)
     }
 
-    /// Puts a clean connection to rest, or gives it to the longest waiting if that one has the same purpose. If not, or if
-    /// the use was condemned, closes it and passes its permit on.
+    /// Puts a clean connection to rest, or gives it to the longest waiting if that one has the same purpose. If not,
+    /// or if the use was condemned, closes it and passes its permit on.
     pub(crate) fn rest(&self, mut connection: Connection, purpose: Arc<Purpose>, user: &Enlisted, mut permit: Permit) {
         loop {
             let waiter = {

@@ -34,8 +34,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Whether the server has neither closed the connection nor said anything of its own accord. Asks the kernel and not
-    /// the runtime, whose knowledge is as old as its last turn of the event loop.
+    /// Whether the server has neither closed the connection nor said anything of its own accord. Asks the kernel and
+    /// not the runtime, whose knowledge is as old as its last turn of the event loop.
     ///
     /// A server speaks up unasked to say goodbye, or that a setting has changed; either way the connection is no longer
     /// what it was when it was put by.
@@ -59,8 +59,8 @@ pub(crate) struct Message {
     pub(crate) body: BytesMut,
 }
 
-/// Reads whole messages where síndico is the client itself. Bounded, since the server may be hostile: messages in length,
-/// and by whoever calls in number and time.
+/// Reads whole messages where síndico is the client itself. Bounded, since the server may be hostile: messages in
+/// length, and by whoever calls in number and time.
 #[derive(Debug)]
 pub(crate) struct Reader {
     held: BytesMut,

@@ -1,7 +1,8 @@
 //! A leased connection for síndico's own SQL, spoken through `tokio-postgres`.
 //!
-//! The driver wants to open its connections itself, and ours are logged in already. So it is given a stream that answers its
-//! startup message on the server's behalf, keeps its goodbye from the server, and gives the connection back at the end.
+//! The driver wants to open its connections itself, and ours are logged in already. So it is given a stream that
+//! answers its startup message on the server's behalf, keeps its goodbye from the server, and gives the connection
+//! back at the end.
 
 use std::fmt;
 use std::io;
@@ -17,12 +18,12 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use crate::{Lease, PoolError};
 
-/// `AuthenticationOk`, a `BackendKeyData` that cancels nothing, and `ReadyForQuery` outside of a transaction (PostgreSQL
-/// manual, 55.7).
+/// `AuthenticationOk`, a `BackendKeyData` that cancels nothing, and `ReadyForQuery` outside of a transaction
+/// (PostgreSQL manual, 55.7).
 const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0K\0\0\0\x0c\0\0\0\0\0\0\0\0Z\0\0\0\x05I";
 
-/// A connection on loan, with a driver. A guard: dropping it closes the connection, and with it ends whatever it was doing;
-/// [`Dialogue::finish`] returns it to the pool.
+/// A connection on loan, with a driver. A guard: dropping it closes the connection, and with it ends whatever it was
+/// doing; [`Dialogue::finish`] returns it to the pool.
 pub struct Dialogue {
     client: Client,
     driver: Driver,
@@ -72,7 +73,8 @@ impl Dialogue {
         &self.client
     }
 
-    /// Returns the connection to the pool, outside of a transaction and with every answer read. See [`Lease::give_back`].
+    /// Returns the connection to the pool, outside of a transaction and with every answer read. See
+    /// [`Lease::give_back`].
     pub async fn finish(self) {
         let Self { client, driver, over, lease } = self;
         over.store(true, Ordering::Release);

@@ -51,8 +51,8 @@ impl From<ServerError> for PoolError {
 }
 
 impl PoolError {
-    /// SQLSTATE for the client (PostgreSQL manual, appendix A). A server that refuses the role's password (class 28) is the
-    /// platform's fault; the client, whose own password was right, must not be told that it was wrong.
+    /// SQLSTATE for the client (PostgreSQL manual, appendix A). A server that refuses the role's password (class 28)
+    /// is the platform's fault; the client, whose own password was right, must not be told that it was wrong.
     #[must_use]
     pub fn sqlstate(&self) -> &str {
         match self {
@@ -94,8 +94,9 @@ impl PoolError {
 const MAX_SHOWN: usize = 200;
 
 /// What a client may know of a server's refusal. The server's own words only where they are about something that the
-/// client can see or wait for: it is starting or stopping (57P03), short of something (class 53), or has no such database
-/// (3D000). Others name síndico's address, as a missing line in `pg_hba.conf` does, or are whatever a hostile server likes.
+/// client can see or wait for: it is starting or stopping (57P03), short of something (class 53), or has no such
+/// database (3D000). Others name síndico's address, as a missing line in `pg_hba.conf` does, or are whatever a
+/// hostile server likes.
 fn rejection(sqlstate: &str, message: &str) -> String {
     if !is_sqlstate(sqlstate) || !(matches!(sqlstate, "57P03" | "3D000") || sqlstate.starts_with("53")) {
         return "the database server did not accept the connection".to_owned();

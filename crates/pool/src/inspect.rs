@@ -7,20 +7,21 @@ use wire::frontend;
 use crate::PoolError;
 use crate::connection::{Connection, Message, Reader, parameter_status};
 
-/// Most messages that the answer may take: row description, row, completion, readiness, and settings reported meanwhile.
+/// Most messages that the answer may take: row description, row, completion, readiness, and settings reported
+/// meanwhile.
 const MAX_MESSAGES: usize = 64;
 
-/// Whether anybody has stored settings on the login, or made somebody a member of it, which up to PostgreSQL 15 a role may do
-/// itself; and the server's time, which tokens are dated by. Settings take effect at login only, so a connection that
-/// finds none has none.
+/// Whether anybody has stored settings on the login, or made somebody a member of it, which up to PostgreSQL 15 a
+/// role may do itself; and the server's time, which tokens are dated by. Settings take effect at login only, so a
+/// connection that finds none has none.
 const LOOK: &str = "
     SELECT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = r.oid)
         OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid),
         pg_catalog.trunc(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()))::pg_catalog.int8
     FROM pg_catalog.pg_roles r WHERE r.rolname = session_user";
 
-/// Notes the server's time. Fails if the login is no longer as síndico made it: [`PoolError::Spoilt`], also when the server
-/// refuses to say, since a stored `statement_timeout` is as good a way to spoil a login as any.
+/// Notes the server's time. Fails if the login is no longer as síndico made it: [`PoolError::Spoilt`], also when the
+/// server refuses to say, since a stored `statement_timeout` is as good a way to spoil a login as any.
 pub(crate) async fn inspect(connection: &mut Connection) -> Result<(), PoolError> {
     let mut out = BytesMut::new();
     frontend::query(&mut out, LOOK);

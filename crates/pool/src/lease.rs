@@ -11,8 +11,8 @@ use crate::reset::reset;
 use crate::route::Purpose;
 use crate::{CancelTarget, PoolError};
 
-/// A server connection, logged in and ready, for as long as this is held. A guard: dropping it closes the connection, and
-/// with it ends whatever the session was doing, and passes its place in the budget on.
+/// A server connection, logged in and ready, for as long as this is held. A guard: dropping it closes the connection,
+/// and with it ends whatever the session was doing, and passes its place in the budget on.
 #[derive(Debug)]
 pub struct Lease {
     pub(crate) connection: Connection,
@@ -40,16 +40,16 @@ impl Lease {
         self.connection.cancel_key.pid
     }
 
-    /// The server's time in seconds since 1970, where the login serves many: asked for when the connection was opened, and
-    /// counted on since.
+    /// The server's time in seconds since 1970, where the login serves many: asked for when the connection was
+    /// opened, and counted on since.
     #[must_use]
     pub fn server_time(&self) -> u64 {
         self.connection.opened_at + self.connection.opened.elapsed().as_secs()
     }
 
-    /// Sets whom a connection of a login that serves many serves from here on: brings it back to what it was after login,
-    /// makes sure of that, and only then lets the token stand, all in one exchange of messages. On any error the lease is
-    /// of no more use.
+    /// Sets whom a connection of a login that serves many serves from here on: brings it back to what it was after
+    /// login, makes sure of that, and only then lets the token stand, all in one exchange of messages. On any error
+    /// the lease is of no more use.
     ///
     /// The token must be of digits, letters and dots; whoever issues tokens makes no others.
     pub async fn present(&mut self, token: &str) -> Result<(), PoolError> {
@@ -59,8 +59,8 @@ impl Lease {
         reset(&mut self.connection, Some(token), self.within).await
     }
 
-    /// Whom to ask to interrupt this connection. Good for this loan only: whoever sends it must be done before the lease is
-    /// given back, or it may hit the next one's statement.
+    /// Whom to ask to interrupt this connection. Good for this loan only: whoever sends it must be done before the
+    /// lease is given back, or it may hit the next one's statement.
     #[must_use]
     pub fn cancel_target(&self) -> CancelTarget {
         let route = &self.purpose.route;
@@ -72,11 +72,11 @@ impl Lease {
         }
     }
 
-    /// Returns a connection that is clean as far as its user knows: the server's last word was `ReadyForQuery` outside of a
-    /// transaction, and nothing has been sent since. When that is not so, drop the lease instead.
+    /// Returns a connection that is clean as far as its user knows: the server's last word was `ReadyForQuery`
+    /// outside of a transaction, and nothing has been sent since. When that is not so, drop the lease instead.
     ///
-    /// The session's state is discarded first and the server's confirmation read, and a connection that does not confirm is
-    /// closed; so a wrong belief costs a connection, not its next user.
+    /// The session's state is discarded first and the server's confirmation read, and a connection that does not
+    /// confirm is closed; so a wrong belief costs a connection, not its next user.
     pub async fn give_back(mut self) {
         if self.user.is_condemned() || !self.connection.is_quiet() {
             return;

@@ -2,13 +2,13 @@
 //!
 //! A connection belongs to one login role for life, and a role to one tenant: what a tenant's SQL leaves behind on a
 //! connection can only ever meet the same tenant again, and is discarded even then. A role that serves many
-//! ([`Serves::Many`]) is the exception: there the connection is brought back to what it was after login, and that is made
-//! sure of, before it carries another tenant. The pool keeps the number of
-//! connections to each cluster within a budget, closes those of tenants that have gone quiet in favour of those that
-//! ask, and lets the rest queue in order of arrival.
+//! ([`Serves::Many`]) is the exception: there the connection is brought back to what it was after login, and that is
+//! made sure of, before it carries another tenant. The pool keeps the number of connections to each cluster within a
+//! budget, closes those of tenants that have gone quiet in favour of those that ask, and lets the rest queue in order
+//! of arrival.
 //!
-//! [`Pool::checkout`] lends a [`Lease`]; [`Lease::give_back`] returns a connection that is known to be clean, and dropping
-//! a lease closes it, which is the right end for every connection that anything can be said against.
+//! [`Pool::checkout`] lends a [`Lease`]; [`Lease::give_back`] returns a connection that is known to be clean, and
+//! dropping a lease closes it, which is the right end for every connection that anything can be said against.
 
 mod cancel;
 mod cluster;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cluster::Cluster;
 
-/// One unit of a cluster's budget. A guard: dropping it hands the unit to whoever waits longest, or back to the cluster.
-/// Wherever it stands next to a connection it stands after it, so that the connection is closed first.
+/// One unit of a cluster's budget. A guard: dropping it hands the unit to whoever waits longest, or back to the
+/// cluster. Wherever it stands next to a connection it stands after it, so that the connection is closed first.
 #[derive(Debug)]
 pub(crate) struct Permit {
     cluster: Option<Arc<Cluster>>,
@@ -46,9 +46,9 @@ impl Condemned {
     }
 }
 
-/// A place in the cluster's list of those who use a connection, open one or wait for one. A guard: dropping it strikes it
-/// off. It begins before the connection is taken and ends after it is put back, so that closing a role finds every
-/// connection of it either here or at rest.
+/// A place in the cluster's list of those who use a connection, open one or wait for one. A guard: dropping it
+/// strikes it off. It begins before the connection is taken and ends after it is put back, so that closing a role
+/// finds every connection of it either here or at rest.
 #[derive(Debug)]
 pub(crate) struct Enlisted {
     cluster: Arc<Cluster>,

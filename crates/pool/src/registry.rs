@@ -53,8 +53,8 @@ struct Shared {
     clusters: Mutex<HashMap<Uuid, Arc<Cluster>>>,
 }
 
-/// With the last handle to the pool go the connections at rest; without this they would keep their cluster alive, and it
-/// them.
+/// With the last handle to the pool go the connections at rest; without this they would keep their cluster alive, and
+/// it them.
 impl Drop for Shared {
     fn drop(&mut self) {
         for cluster in self.clusters.get_mut().unwrap_or_else(PoisonError::into_inner).values() {
@@ -70,8 +70,9 @@ impl Pool {
         Self { shared: Arc::new(Shared { settings, clusters: Mutex::default() }) }
     }
 
-    /// Borrows a connection: one that has rested since the last client of the same route and settings, else a new one, for
-    /// which the longest rested of any other route makes room, else whichever is given back when its turn has come.
+    /// Borrows a connection: one that has rested since the last client of the same route and settings, else a new
+    /// one, for which the longest rested of any other route makes room, else whichever is given back when its turn
+    /// has come.
     ///
     /// May be abandoned at any point without losing a connection.
     pub async fn checkout(&self, route: &Route, params: &SessionParams) -> Result<Lease, PoolError> {

@@ -17,15 +17,16 @@ use crate::connection::{Connection, Message, Reader, parameter_status};
 /// still waiting.
 const MAX_MESSAGES: usize = 1024;
 
-/// Runs `DISCARD ALL`, which ends everything that belongs to a session except the session (PostgreSQL manual, DISCARD), and
-/// reads its success back. On any error the connection is of no more use.
+/// Runs `DISCARD ALL`, which ends everything that belongs to a session except the session (PostgreSQL manual,
+/// DISCARD), and reads its success back. On any error the connection is of no more use.
 ///
 /// With a token, the next tenant's identity is set right behind, in the same flush, and its success read back as well.
 ///
-/// That answer could be to a `DISCARD ALL` that the last client left behind on purpose, with a statement of its own choice
-/// to follow. So a random value is asked for as well: whatever comes before it has been answered once it is read back. It
-/// is a second Query because `DISCARD ALL` refuses to run together with other statements. It also tells whether an identity
-/// is still set, and sows the random numbers anew, which `DISCARD ALL` leaves to whoever knows how they were sown.
+/// That answer could be to a `DISCARD ALL` that the last client left behind on purpose, with a statement of its own
+/// choice to follow. So a random value is asked for as well: whatever comes before it has been answered once it is
+/// read back. It is a second Query because `DISCARD ALL` refuses to run together with other statements. It also tells
+/// whether the login of many still serves somebody (lifecycle's `enter.sql` says where that is kept), and sows the
+/// random numbers anew, which `DISCARD ALL` leaves to whoever knows how they were sown.
 pub(crate) async fn reset(connection: &mut Connection, token: Option<&str>, within: Duration) -> Result<(), PoolError> {
     timeout(within, discard_all(connection, token))
         .await
@@ -40,7 +41,8 @@ async fn discard_all(connection: &mut Connection, token: Option<&str>) -> Result
     frontend::query(
         &mut out,
         &format!(
-            "SELECT pg_catalog.concat('{nonce}', pg_catalog.current_setting('sindico.token', true), \
+            "SELECT pg_catalog.concat('{nonce}', \
+             pg_catalog.substring(pg_catalog.current_setting('backtrace_functions'), '^t_'), \
              pg_catalog.setseed({})) AS discarded",
             seed()?
         ),
@@ -54,11 +56,11 @@ async fn discard_all(connection: &mut Connection, token: Option<&str>) -> Result
         (b'C', Some(b"SELECT 1\0")),
         (b'Z', Some(b"I")),
     ]);
-    let said = token.map(one_value);
-    if let (Some(token), Some(said)) = (token, &said) {
+    let accepted = one_value("t");
+    if let Some(token) = token {
         // Tokens are digits, letters and dots.
-        frontend::query(&mut out, &format!("SELECT pg_catalog.set_config('sindico.token', '{token}', false)"));
-        awaited.extend([(b'T', None), (b'D', Some(&said[..])), (b'C', Some(b"SELECT 1\0")), (b'Z', Some(b"I"))]);
+        frontend::query(&mut out, &format!("SELECT sindico.enter('{token}', false)"));
+        awaited.extend([(b'T', None), (b'D', Some(&accepted[..])), (b'C', Some(b"SELECT 1\0")), (b'Z', Some(b"I"))]);
     }
     connection.stream.write_all(&out).await?;
 

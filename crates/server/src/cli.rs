@@ -41,6 +41,13 @@ pub enum Command {
     /// Customers of an app.
     #[command(subcommand)]
     Tenant(TenantCommand),
+    /// Prove on this installation that no known attack leaves a tenant: make tenants that attack each other, inspect the
+    /// clusters, and remove the tenants again.
+    Audit {
+        /// Only the app, the isolation and the cluster of this tenant, which is itself left alone.
+        #[arg(long, value_name = "SLUG")]
+        tenant: Option<String>,
+    },
 }
 
 /// How `sindico up` listens.

@@ -1,6 +1,7 @@
 //! The commands. Those that talk to a running síndico use nothing but its control API.
 
 mod app;
+mod audit;
 mod cluster;
 mod key;
 mod psql;
@@ -20,6 +21,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::Up(args) => Box::pin(up::up(dir, &args, console)).await,
         Command::Serve { config } => serve::serve(&config).await,
         Command::App(command) => app::run(command, dir, console).await,
+        Command::Audit { tenant } => audit::run(tenant, &Client::find(dir)?, console).await,
         Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Schema(command)) => schema::run(command, &Client::find(dir)?, console).await,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::{AdminToken, Door, GatewayAddress};
+use audit::Auditor;
 use catalog::{Catalog, MasterKey};
 use gateway::GatewaySettings;
 use lifecycle::{Lifecycle, Probe};
@@ -62,7 +63,7 @@ impl House {
         Ok(house)
     }
 
-    /// Opens gateway and control API.
+    /// Opens gateway and control API; fails only if a listener does not know its address.
     pub fn open_doors(
         &self,
         gateway: TcpListener,
@@ -70,7 +71,15 @@ impl House {
         api: TcpListener,
         admin: AdminToken,
         public: GatewayAddress,
-    ) {
+    ) -> std::io::Result<()> {
+        let auditor = Auditor::new(
+            self.catalog.clone(),
+            self.lifecycle.clone(),
+            gateway.local_addr()?,
+            Some(api.local_addr()?),
+            self.shutdown.clone(),
+            self.tasks.clone(),
+        );
         let (lifecycle, shutdown) = (self.lifecycle.clone(), self.shutdown.clone());
         self.tasks.spawn(async move { lifecycle.recover_forever(shutdown).await });
         self.tasks.spawn(gateway::serve(gateway, self.threshold.clone(), gateway_settings, self.shutdown.clone()));
@@ -78,6 +87,7 @@ impl House {
             catalog: self.catalog.clone(),
             lifecycle: self.lifecycle.clone(),
             threshold: self.threshold.clone(),
+            auditor,
             admin,
             gateway: public,
         };
@@ -87,6 +97,7 @@ impl House {
                 error!(%error, "the control API stopped");
             }
         });
+        Ok(())
     }
 
     /// Closes the doors, lets what is under way finish, and leaves the control database.

@@ -41,7 +41,7 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
         api,
         AdminToken::new(&config.admin_token),
         GatewayAddress { host, port: port.unwrap_or(gateway_at.port()) },
-    );
+    )?;
     info!(gateway = %gateway_at, api = %api_at, "ready");
     stop.await;
     house.leave().await;

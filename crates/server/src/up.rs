@@ -114,7 +114,7 @@ async fn open(
     // Fresh at each start, like a one-time password: whoever reads the file may do everything.
     let admin_token = MasterKey::generate()?.to_hex();
     let public = GatewayAddress { host: host.clone(), port: gateway_port };
-    house.open_doors(gateway, GatewaySettings::default(), api, AdminToken::new(&admin_token), public);
+    house.open_doors(gateway, GatewaySettings::default(), api, AdminToken::new(&admin_token), public)?;
     let endpoints = Endpoints {
         api: format!("http://{host}:{api_port}"),
         admin_token,

@@ -24,7 +24,8 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    /// Guards the way to `pool`. `connections_per_tenant` is how many handles a tenant may hold at once, in this process.
+    /// Guards the way to `pool`. `connections_per_tenant` is how many handles a tenant may hold at once, in this
+    /// process.
     #[must_use]
     pub fn new(catalog: Catalog, pool: Pool, connections_per_tenant: usize) -> Self {
         Self {

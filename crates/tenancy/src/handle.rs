@@ -54,14 +54,14 @@ impl TenantHandle {
 
     /// A server connection logged in as the tenant's role, at the tenant's placement.
     ///
-    /// A tenant may change its role's password and settings with raw SQL until nobody can log in. Síndico then gives the
-    /// role its own again, and tries once more.
+    /// A tenant may change its role's password and settings with raw SQL until nobody can log in. Síndico then gives
+    /// the role its own again, and tries once more.
     pub async fn connect(&self, params: &SessionParams) -> Result<Lease, PoolError> {
         self.log_in(Login::Own(Role::new(self.route.id, self.access)), params).await
     }
 
-    /// A server connection of the login that serves all tenants of the app where they share tables, brought back to what it
-    /// was after login and then given this tenant's identity, for SQL of the tenant's own.
+    /// A server connection of the login that serves all tenants of the app where they share tables, brought back to
+    /// what it was after login and then given this tenant's identity, for SQL of the tenant's own.
     ///
     /// For keys that may write, since nothing there tells a reading key from a writing one; and for what a login that
     /// others use as well may do (docs/isolation.md). What else a tenant asks for needs [`TenantHandle::connect`].
@@ -81,8 +81,8 @@ impl TenantHandle {
         Ok(key.issue(self.route.id, lease.pid(), lease.server_time())?)
     }
 
-    /// Resolves when the tenant or the key may no longer be served, with the reason. Wakes only when something about this
-    /// very tenant changes.
+    /// Resolves when the tenant or the key may no longer be served, with the reason. Wakes only when something about
+    /// this very tenant changes.
     pub async fn revoked(&self) -> Refusal {
         let mut seen = Arc::clone(&self.route);
         loop {

@@ -5,9 +5,9 @@
 //! words of a client ──claim──▶ Claim ──proof of a key──▶ Identity ──admit──▶ TenantHandle ──connect──▶ Lease
 //! ```
 //!
-//! Nobody is let in by a query: tenants come from the routing snapshot in memory. Only the repair of a role that its tenant
-//! has spoilt asks the control database, for the cluster's DSN, and the first session of an app for the app's files, which
-//! its rules for statements follow from.
+//! Nobody is let in by a query: tenants come from the routing snapshot in memory. Only the repair of a role that its
+//! tenant has spoilt asks the control database, for the cluster's DSN, and the first session of an app for the app's
+//! files, which its rules for statements follow from.
 
 mod admit;
 mod claim;

@@ -34,8 +34,8 @@ impl Threshold {
     }
 }
 
-/// Gives a role the password that follows from the master key, and forgets settings stored on it, those for the tenant's
-/// database included. Settings for other databases stay; the role never goes there.
+/// Gives a role the password that follows from the master key, and forgets settings stored on it, those for the
+/// tenant's database included. Settings for other databases stay; the role never goes there.
 pub(crate) async fn restore_role(catalog: &Catalog, placement: &Placement, role: Role) -> Result<(), RepairError> {
     let verifier = catalog.master().role_verifier(placement.cluster, role).map_err(CatalogError::from)?;
     let verifier = quote_literal(&verifier.to_string());
@@ -62,7 +62,8 @@ const STORED: &str = "
     FROM pg_auth_members am JOIN pg_roles r ON r.oid = am.roleid JOIN pg_roles m ON m.oid = am.member
     WHERE r.rolname = $1::text";
 
-/// Gives the login of many the password that follows from the master key, and takes from it whatever SQL has stored on it.
+/// Gives the login of many the password that follows from the master key, and takes from it whatever SQL has stored
+/// on it.
 pub(crate) async fn restore_dense(catalog: &Catalog, cluster: Uuid, app: &AppName) -> Result<(), RepairError> {
     let dense = app.names().dense;
     let verifier = catalog.master().dense_verifier(cluster, &dense).map_err(CatalogError::from)?;

@@ -27,7 +27,8 @@ pub struct ClientRules {
     pub rules: Arc<Rules>,
     /// The schema of the tenant's own tables.
     pub schema: String,
-    /// What the names of the tenant's channels begin with on the server. A secret: whoever knows it can notify the tenant.
+    /// What the names of the tenant's channels begin with on the server. A secret: whoever knows it can notify the
+    /// tenant.
     pub channel_prefix: String,
 }
 
@@ -39,8 +40,8 @@ impl fmt::Debug for ClientRules {
 }
 
 impl TenantHandle {
-    /// The rules for this tenant's statements; `None` where they run as they are. Reads the app's files once per process,
-    /// since a registered app's never change.
+    /// The rules for this tenant's statements; `None` where they run as they are. Reads the app's files once per
+    /// process, since a registered app's never change.
     pub async fn client_rules(&self) -> Result<Option<ClientRules>, Refusal> {
         let route = self.route();
         let placement = &route.placement;

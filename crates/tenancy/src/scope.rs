@@ -32,8 +32,8 @@ pub enum ScopeError {
     NotDense,
 }
 
-/// One tenant's data, for SQL that síndico writes itself. There is nothing to get from it but statements and transactions
-/// in this tenant's name; it comes from an admitted [`TenantHandle`] and ends before it.
+/// One tenant's data, for SQL that síndico writes itself. There is nothing to get from it but statements and
+/// transactions in this tenant's name; it comes from an admitted [`TenantHandle`] and ends before it.
 ///
 /// A bare id makes none:
 /// ```compile_fail
@@ -67,8 +67,8 @@ impl TenantHandle {
 }
 
 impl<'h> TenantScope<'h> {
-    /// Runs one statement in a transaction of its own and returns its rows. Where tenants share tables, identity, statement
-    /// and commit go out together.
+    /// Runs one statement in a transaction of its own and returns its rows. Where tenants share tables, identity,
+    /// statement and commit go out together.
     pub async fn query(&self, sql: &str, params: &[Parameter<'_>]) -> Result<Vec<Row>, ScopeError> {
         let Bound { dialogue, opening } = self.bind().await?;
         let client = dialogue.client();
@@ -108,7 +108,7 @@ impl<'h> TenantScope<'h> {
             let lease = self.handle.log_in(Login::Dense, &params).await?;
             // Digits, letters and dots.
             let token = self.handle.token(&lease)?;
-            opening.push_str(&format!("; SELECT pg_catalog.set_config('sindico.token', '{token}', true)"));
+            opening.push_str(&format!("; SELECT sindico.enter('{token}', true)"));
             lease
         } else {
             let role = Role::new(self.handle.tenant(), self.handle.access());

@@ -215,3 +215,68 @@ impl Pump {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+    use wire::frame::Beyond;
+
+    use super::*;
+
+    const WHOLE: &[Demand] = &[Demand { tag: b'Q', limit: 1 << 20, beyond: Beyond::Stream }];
+
+    fn query(len: usize) -> Vec<u8> {
+        let length = u32::try_from(len + 4).expect("a short message");
+        [&b"Q"[..], &length.to_be_bytes(), &vec![b'x'; len]].concat()
+    }
+
+    /// Reads until a piece is there to be judged.
+    async fn piece(
+        pump: &mut Pump,
+        source: &mut (impl AsyncRead + Unpin),
+        sink: &mut (impl AsyncWrite + Unpin),
+    ) -> usize {
+        loop {
+            if let Some(piece) = pump.peek().expect("sound") {
+                return piece.bytes.len();
+            }
+            assert_eq!(pump.step(source, sink).await, Step::Moved);
+        }
+    }
+
+    #[tokio::test]
+    async fn room_that_a_long_message_took_is_given_back() {
+        let ((mut client, mut source), (mut sink, mut server)) = (duplex(1 << 20), duplex(1 << 20));
+        let mut pump = Pump::new(Direction::ToServer, WHOLE, &[]);
+        let (long, short) = (query(300_000), query(100));
+        for way in 0..3 {
+            client.write_all(&[&long[..], &short, &short[..50]].concat()).await.expect("sent");
+            let len = piece(&mut pump, &mut source, &mut sink).await;
+            assert_eq!(len, long.len(), "in one piece");
+            match way {
+                0 => pump.pass(len),
+                1 => pump.replace(len, &long),
+                _ => {
+                    let taken = pump.take(len);
+                    pump.put(taken);
+                }
+            }
+            while pump.has_passed() {
+                assert_eq!(pump.step(&mut source, &mut sink).await, Step::Moved);
+            }
+            let len = piece(&mut pump, &mut source, &mut sink).await;
+            pump.pass(len);
+            pump.step(&mut source, &mut sink).await;
+            assert!(pump.held.capacity() <= 2 * (BUFFER + SPARE), "{way}: {}", pump.held.capacity());
+            assert_eq!(pump.ahead.capacity(), 0, "{way}");
+            client.write_all(&short[50..]).await.expect("sent");
+            let len = piece(&mut pump, &mut source, &mut sink).await;
+            pump.replace(len, &short);
+            pump.step(&mut source, &mut sink).await;
+            assert!(pump.is_drained());
+            let mut heard = vec![0; long.len() + 2 * short.len()];
+            server.read_exact(&mut heard).await.expect("everything");
+            assert!(heard == [&long[..], &short, &short].concat(), "{way}: other bytes");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
-use wire::frame::{Beyond, Demand, Direction};
+use wire::frame::{Beyond, Demand, Direction, Header, Piece};
 
 use super::ledger::Ledger;
 use super::pump::{Pump, Step};
@@ -30,9 +30,12 @@ pub(super) struct Upstream {
 /// What becomes of a piece.
 enum Fate {
     Pass,
+    /// Something else goes out.
     Replace(BytesMut),
-    ReadApart { settled: bool },
-    Drop,
+    /// Something else goes out, or nothing, and nothing of what is left of the message either.
+    Decline(BytesMut),
+    /// What goes out will be known later.
+    ReadApart,
 }
 
 /// What a long statement waits for.
@@ -69,44 +72,35 @@ impl Upstream {
             && let Some(piece) = self.pump.peek()?
         {
             let room = self.room.take();
-            let len = piece.bytes.len();
-            let fate = match piece.begins {
+            let (len, ends) = (piece.bytes.len(), piece.ends);
+            let (mut fate, mut settled) = (Fate::Pass, false);
+            match (piece.begins, &self.clerk) {
                 // Ours to act on: the server connection stays.
-                Some(header) if header.tag == b'X' => {
+                (Some(header), _) if header.tag == b'X' => {
                     self.leave();
                     return Ok(());
                 }
-                Some(header) if header.tag == b'p' => {
+                (Some(header), _) if header.tag == b'p' => {
                     return Err(Fault::protocol("the client sent a password that nobody asked for"));
                 }
-                Some(header) => {
-                    let settled = !ledger.may_be_working();
+                (Some(header), clerk) => {
+                    settled = !ledger.may_be_working();
                     ledger.sent(header.tag);
-                    match (&self.clerk, header.tag) {
-                        (Some(clerk), tag @ (b'Q' | b'P')) => {
-                            if header.body_len > clerk.limit() {
-                                self.declined = !piece.ends;
-                                Fate::Replace(clerk.decline(tag, header.body_len))
-                            } else if len > LONG {
-                                Fate::ReadApart { settled }
-                            } else {
-                                clerk.answer(tag, piece.body(), dialect, settled).map_or(Fate::Pass, Fate::Replace)
-                            }
-                        }
-                        _ => Fate::Pass,
+                    if let Some(clerk) = clerk {
+                        fate = judge(clerk, header, piece, dialect, settled);
                     }
                 }
-                None if self.declined => {
-                    self.declined = !piece.ends;
-                    Fate::Drop
-                }
-                None => Fate::Pass,
-            };
+                (None, _) if self.declined => fate = Fate::Decline(BytesMut::new()),
+                (None, _) => {}
+            }
             match fate {
                 Fate::Pass => self.pump.pass(len),
                 Fate::Replace(message) => self.pump.replace(len, &message),
-                Fate::Drop => self.pump.replace(len, &[]),
-                Fate::ReadApart { settled } => {
+                Fate::Decline(message) => {
+                    self.declined = !ends;
+                    self.pump.replace(len, &message);
+                }
+                Fate::ReadApart => {
                     let message = self.pump.take(len);
                     let reading = |clerk: &Arc<Clerk>| clerk.answer_apart(message, room, dialect, settled);
                     self.wait = self.clerk.as_ref().map(reading).map(Wait::Reading);
@@ -171,6 +165,20 @@ impl Upstream {
     pub(super) fn is_drained(&self) -> bool {
         self.pump.is_drained()
     }
+}
+
+/// What becomes of a message that begins, in the eyes of a clerk.
+fn judge(clerk: &Clerk, header: Header, piece: Piece<'_>, dialect: Dialect, settled: bool) -> Fate {
+    if !matches!(header.tag, b'Q' | b'P') {
+        return Fate::Pass;
+    }
+    if header.body_len > clerk.limit() {
+        return Fate::Decline(clerk.decline(header.tag, header.body_len));
+    }
+    if header.body_len > LONG {
+        return Fate::ReadApart;
+    }
+    clerk.answer(header.tag, piece.body(), dialect, settled).map_or(Fate::Pass, Fate::Replace)
 }
 
 impl fmt::Debug for Upstream {

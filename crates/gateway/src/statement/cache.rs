@@ -4,7 +4,7 @@
 //! All that one can learn of another by it is that a text took some 50 µs less, and so had been sent by somebody.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tenantize::client::Verdict;
@@ -14,14 +14,15 @@ use super::reading::Reading;
 /// Locks among which texts are spread.
 const SHARDS: usize = 16;
 
-/// Bytes that an entry takes besides its text, the text's parts in a template and the text in the queue: a bound from above
-/// for maps, counters and the pieces of a rewritten text.
+/// Bytes that an entry takes besides its text and the text's parts in a template: a bound from above for the map, the queue
+/// and the pieces of a rewritten text.
 const OVERHEAD: usize = 1024;
 
 /// Verdicts on texts, the least recently used of which make room for others.
 #[derive(Debug)]
 pub(crate) struct Cache {
     shards: Vec<Mutex<Shard>>,
+    /// Keyed at random, so that nobody can look for texts that meet in one place.
     hasher: RandomState,
     shard_bytes: usize,
     longest: usize,
@@ -29,19 +30,38 @@ pub(crate) struct Cache {
 
 #[derive(Debug, Default)]
 struct Shard {
-    /// By text, and for each the readings that have occurred, of which there is hardly ever more than one.
-    entries: HashMap<Arc<[u8]>, Vec<Entry>>,
-    /// Texts in the order in which they came, or were last spared.
-    queue: VecDeque<Arc<[u8]>>,
+    /// By the hash of text and reading. Of two that have the same hash, the later is kept.
+    entries: HashMap<u64, Entry, BuildHasherDefault<AsItIs>>,
+    /// Hashes in the order in which their texts came, or were last spared.
+    queue: VecDeque<u64>,
     bytes: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
+    text: Box<[u8]>,
     reading: Reading,
     verdict: Arc<Verdict>,
     /// Asked for since the text was last considered for removal.
     used: bool,
+}
+
+/// Hashes what is a hash already.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 impl Cache {
@@ -56,16 +76,19 @@ impl Cache {
         if text.len() > self.longest {
             return Arc::new(judge());
         }
-        if let Some(known) = self.shard(text).get(text, reading) {
+        let hash = self.hasher.hash_one((text, reading));
+        if let Some(known) = self.shard(hash).get(hash, text, reading) {
             return known;
         }
         let verdict = Arc::new(judge());
-        self.shard(text).insert(text, reading, &verdict, self.shard_bytes);
+        let entry = Entry { text: text.into(), reading, verdict: Arc::clone(&verdict), used: false };
+        self.shard(hash).insert(hash, entry, self.shard_bytes);
         verdict
     }
 
-    fn shard(&self, text: &[u8]) -> MutexGuard<'_, Shard> {
-        let index = usize::try_from(self.hasher.hash_one(text) % SHARDS as u64).unwrap_or_default();
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        // By other bits than those by which the map spreads its entries.
+        let index = usize::try_from((hash >> 32) % SHARDS as u64).unwrap_or_default();
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -76,24 +99,18 @@ impl Cache {
 }
 
 impl Shard {
-    fn get(&mut self, text: &[u8], reading: Reading) -> Option<Arc<Verdict>> {
-        let entry = self.entries.get_mut(text)?.iter_mut().find(|entry| entry.reading == reading)?;
+    fn get(&mut self, hash: u64, text: &[u8], reading: Reading) -> Option<Arc<Verdict>> {
+        let entry = self.entries.get_mut(&hash).filter(|entry| *entry.text == *text && entry.reading == reading)?;
         entry.used = true;
         Some(Arc::clone(&entry.verdict))
     }
 
-    fn insert(&mut self, text: &[u8], reading: Reading, verdict: &Arc<Verdict>, limit: usize) {
-        let entry = Entry { reading, verdict: Arc::clone(verdict), used: false };
-        if let Some(entries) = self.entries.get_mut(text) {
-            if entries.iter().all(|known| known.reading != reading) {
-                entries.push(entry);
-                self.bytes += weight(text);
-            }
-        } else {
-            let key: Arc<[u8]> = text.into();
-            self.queue.push_back(Arc::clone(&key));
-            self.entries.insert(key, vec![entry]);
-            self.bytes += weight(text);
+    fn insert(&mut self, hash: u64, entry: Entry, limit: usize) {
+        self.bytes += entry.weight();
+        match self.entries.insert(hash, entry) {
+            // Its place in the queue is the new one's.
+            Some(old) => self.bytes -= old.weight(),
+            None => self.queue.push_back(hash),
         }
         while self.bytes > limit && self.make_room() {}
     }
@@ -101,24 +118,22 @@ impl Shard {
     /// Considers the text that has waited longest, and spares it once if somebody has asked for it. Says whether there was
     /// one.
     fn make_room(&mut self) -> bool {
-        let Some(text) = self.queue.pop_front() else { return false };
-        let Some(entries) = self.entries.get_mut(&text) else { return true };
-        if entries.iter().any(|entry| entry.used) {
-            for entry in entries {
-                entry.used = false;
-            }
-            self.queue.push_back(text);
-        } else {
-            self.bytes -= weight(&text) * entries.len();
-            self.entries.remove(&text);
+        let Some(hash) = self.queue.pop_front() else { return false };
+        let spared = self.entries.get_mut(&hash).is_some_and(|entry| std::mem::take(&mut entry.used));
+        if spared {
+            self.queue.push_back(hash);
+        } else if let Some(gone) = self.entries.remove(&hash) {
+            self.bytes -= gone.weight();
         }
         true
     }
 }
 
-/// Bytes that a text and what is known of it take: a template has the text's parts once more, and what is put in between.
-fn weight(text: &[u8]) -> usize {
-    OVERHEAD + 3 * text.len()
+impl Entry {
+    /// Bytes that it takes: a template has the text's parts once more, and what is put in between.
+    fn weight(&self) -> usize {
+        OVERHEAD + 3 * self.text.len()
+    }
 }
 
 #[cfg(test)]

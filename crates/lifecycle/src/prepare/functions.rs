@@ -1,8 +1,8 @@
 //! The functions in schema `sindico`: what tenants' sessions and the app's own DDL call in every database of an app.
 //!
-//! Their texts stand in `sql/`. Each names whatever it uses with its schema, so that no caller's `search_path` bends it, and
-//! may be called by the app's groups alone. Those that may do more than their caller (SECURITY DEFINER) belong to a role
-//! that can do nothing else.
+//! Their texts stand in `sql/`. Each names whatever it uses with its schema, so that no caller's `search_path` bends
+//! it, and may be called by the app's groups alone. Those that may do more than their caller (SECURITY DEFINER)
+//! belong to a role that can do nothing else.
 
 use catalog::TokenKey;
 use domain::{SharedNames, quote_ident, quote_literal};
@@ -34,8 +34,8 @@ struct Function {
 
 const SHARED: [Function; 7] = [
     Function {
-        signature: "FUNCTION sindico.token_tenant()",
-        text: include_str!("sql/token_tenant.sql"),
+        signature: "FUNCTION sindico.enter(text, boolean)",
+        text: include_str!("sql/enter.sql"),
         definer: true,
         callers: Callers::Dense,
     },
@@ -97,15 +97,13 @@ const REFUSE: Function = Function {
 
 /// Makes the functions, as a superuser, in schema `sindico`.
 pub(super) fn create(names: &SharedNames, kind: Kind) -> String {
-    let (functions, dense_branch) = match kind {
-        Kind::Shared => (SHARED.as_slice(), dense_branch(names)),
-        Kind::Template => (OWN.as_slice(), String::new()),
+    let (functions, name) = match kind {
+        Kind::Shared => (SHARED.as_slice(), name_of_many(names)),
+        Kind::Template => (OWN.as_slice(), "session_user".to_owned()),
     };
     let mut sql = String::new();
     for Function { signature, text, definer, callers } in functions {
-        sql.push_str(
-            &text.replace("{dense_branch}", &dense_branch).replace("{token_life}", &TokenKey::LIFE.to_string()),
-        );
+        sql.push_str(&text.replace("{name}", &name).replace("{token_life}", &TokenKey::LIFE.to_string()));
         if *definer {
             sql.push_str(&format!("ALTER {signature} OWNER TO {};", quote_ident(&names.definer)));
         }
@@ -118,13 +116,13 @@ pub(super) fn create(names: &SharedNames, kind: Kind) -> String {
     sql
 }
 
-/// What [`sql/current_tenant.sql`](../sql/current_tenant.sql) does for the dense login.
-fn dense_branch(names: &SharedNames) -> String {
+/// The name that [`sql/current_tenant.sql`](../sql/current_tenant.sql) reads the tenant from: the login's own, or the
+/// one that the login of many has been given.
+fn name_of_many(names: &SharedNames) -> String {
     let dense = quote_literal(&names.dense);
     format!(
-        "IF session_user OPERATOR(pg_catalog.=) {dense} THEN
-        RETURN sindico.token_tenant();
-    END IF;"
+        "CASE session_user WHEN {dense} THEN pg_catalog.current_setting('backtrace_functions')
+        ELSE session_user::pg_catalog.text END"
     )
 }
 

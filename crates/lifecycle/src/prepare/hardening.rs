@@ -1,9 +1,9 @@
 //! What PostgreSQL allows everybody in a database and several tenants in one must not have.
 //!
-//! One list, each entry with its reason. Functions are found by name in the catalog of the server at hand, since versions
-//! differ in what they have. Databases of tenants of their own are copied from a template with the same list applied and get
-//! back what is harmless there. Revoking from PUBLIC in the catalog is copied with a template; the database's own
-//! privileges are not, see `storage.rs`.
+//! One list, each entry with its reason. Functions are found by name in the catalog of the server at hand, since
+//! versions differ in what they have. Databases of tenants of their own are copied from a template with the same list
+//! applied and get back what is harmless there. Revoking from PUBLIC in the catalog is copied with a template; the
+//! database's own privileges are not, see `storage.rs`.
 
 use domain::{SharedNames, quote_ident};
 
@@ -105,8 +105,8 @@ pub(super) async fn apply(inside: &Session, names: &SharedNames, kind: Kind) -> 
     inside.run(&text(inside, CLASS, &[]).await?).await?;
     let (owner, definer) = (quote_ident(&names.owner), quote_ident(&names.definer));
     match kind {
-        // Without a language there is no DO and no function of a session's own, so no LOCK from within one. What the app's
-        // migrations made runs all the same.
+        // Without a language there is no DO and no function of a session's own, so no LOCK from within one. What the
+        // app's migrations made runs all the same.
         Kind::Shared => {
             let schema_group = quote_ident(&names.schema_group);
             inside

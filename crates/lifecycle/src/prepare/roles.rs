@@ -36,7 +36,8 @@ pub(super) async fn create_groups(server: &Session, names: &SharedNames) -> Resu
 }
 
 impl Lifecycle {
-    /// Makes the login that serves many tenants, or brings what an interrupted registration left to the same state.
+    /// Makes the login that serves many tenants, and lets the definer say whom it serves (`sql/enter.sql`); or brings
+    /// what an interrupted registration left to the same state.
     pub(super) async fn create_dense_login(
         &self,
         server: &Session,
@@ -46,7 +47,7 @@ impl Lifecycle {
         let verifier = self.catalog.master().dense_verifier(cluster.id, &names.dense).map_err(CatalogError::from)?;
         let verifier = quote_literal(&verifier.to_string());
         let verb = if server.ask(EXISTS, &[&names.dense]).await? { "ALTER" } else { "CREATE" };
-        let (dense, group) = (quote_ident(&names.dense), quote_ident(&names.shared_rw));
+        let [dense, group, definer] = [&names.dense, &names.shared_rw, &names.definer].map(|role| quote_ident(role));
         let options = membership(server).await?;
         server
             .run(&format!(
@@ -55,8 +56,19 @@ impl Lifecycle {
                      PASSWORD {verifier};
                  ALTER ROLE {dense} RESET ALL;
                  GRANT {group} TO {dense}{options};
+                 GRANT SET ON PARAMETER backtrace_functions TO {definer};
                  COMMIT"
             ))
             .await
     }
+}
+
+/// Takes every role of the app from a server that has nothing else of it left.
+pub(super) async fn drop_all(server: &Session, names: &SharedNames) -> Result<(), LifecycleError> {
+    if server.ask(EXISTS, &[&names.definer]).await? {
+        let definer = quote_ident(&names.definer);
+        server.run(&format!("REVOKE SET ON PARAMETER backtrace_functions FROM {definer}")).await?;
+    }
+    let list = names.roles().map(quote_ident).collect::<Vec<_>>().join(", ");
+    server.run(&format!("DROP ROLE IF EXISTS {list}")).await
 }

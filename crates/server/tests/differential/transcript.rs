@@ -1,5 +1,7 @@
 //! What a server said, as lines that can be compared (PostgreSQL manual, section 55.7).
 
+use data_encoding::HEXLOWER;
+
 use crate::door::Types;
 use crate::socket::Message;
 
@@ -132,6 +134,6 @@ fn copying(tag: u8, body: &[u8]) -> String {
 fn data(body: &[u8]) -> String {
     match std::str::from_utf8(body) {
         Ok(text) if !text.contains('\0') => format!("data    {}", text.trim_end_matches('\n')),
-        _ => format!("data    {}", body.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        _ => format!("data    {}", HEXLOWER.encode(body)),
     }
 }

@@ -1,5 +1,6 @@
 //! Registering apps and clusters.
 
+mod check;
 mod clusters;
 mod crash;
 mod registration;

@@ -122,7 +122,7 @@ impl Bed {
         self.gateway_port = gateway.local_addr().expect("bound").port();
         self.api = format!("http://{}", api.local_addr().expect("bound"));
         let public = GatewayAddress { host: "127.0.0.1".to_owned(), port: self.gateway_port };
-        house.open_doors(gateway, GatewaySettings::default(), api, AdminToken::new(TOKEN), public);
+        house.open_doors(gateway, GatewaySettings::default(), api, AdminToken::new(TOKEN), public).expect("open doors");
         self.house = Some(house);
     }
 
@@ -140,7 +140,14 @@ impl Bed {
         let [gateway, api] = [format!("127.0.0.1:{}", self.gateway_port), self.api.replace("http://", "")]
             .map(|address| address.parse().expect("an address"));
         let shutdown = tokio_util::sync::CancellationToken::new();
-        audit::Auditor::new(house.catalog.clone(), house.lifecycle.clone(), gateway, Some(api), shutdown)
+        audit::Auditor::new(
+            house.catalog.clone(),
+            house.lifecycle.clone(),
+            gateway,
+            Some(api),
+            shutdown,
+            tokio_util::task::TaskTracker::new(),
+        )
     }
 
     /// Closes everything and removes the test's databases.

@@ -1,5 +1,5 @@
--- The next value of the current tenant's own sequence, named as the app named it. A definer's, because columns' defaults
--- draw for every login, and the login of many tenants must not reach any tenant's sequences by itself.
+-- The next value of the current tenant's own sequence, named as the app named it. A definer's, because columns'
+-- defaults draw for every login, and the login of many tenants must not reach any tenant's sequences by itself.
 CREATE FUNCTION sindico.next_value(sequence pg_catalog.text) RETURNS pg_catalog.int8
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 AS $function$

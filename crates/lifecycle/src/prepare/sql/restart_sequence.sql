@@ -1,5 +1,5 @@
--- ALTER SEQUENCE … RESTART for a sequence of the current tenant's own: takes part in the transaction, as TRUNCATE … RESTART
--- IDENTITY does and setval does not.
+-- ALTER SEQUENCE … RESTART for a sequence of the current tenant's own: takes part in the transaction, as TRUNCATE …
+-- RESTART IDENTITY does and setval does not.
 CREATE FUNCTION sindico.restart_sequence(sequence pg_catalog.text) RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 AS $function$

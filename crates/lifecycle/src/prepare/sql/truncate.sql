@@ -2,8 +2,8 @@
 -- among them are content, and those of other tables object with the words of TRUNCATE. Tables are named without quotes
 -- and found as the caller's search_path finds them.
 --
--- A client that calls this itself is told so by a message of SQLSTATE SN001, which síndico's gateway takes away together
--- with the tag CALL.
+-- A client that calls this itself is told so by a message of SQLSTATE SN001, which síndico's gateway takes away
+-- together with the tag CALL.
 CREATE PROCEDURE sindico.truncate(
     tables pg_catalog.text[], restart_identity pg_catalog.bool, cascade pg_catalog.bool)
 LANGUAGE plpgsql SECURITY INVOKER

@@ -36,6 +36,7 @@ pub(super) enum Key {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "a column's constraints come in every combination")]
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) kind: Kind,
@@ -227,8 +228,7 @@ impl Kind {
             Self::Mood => "'ok'",
             Self::Boolean => "false",
             Self::Numeric => "1.5",
-            Self::Numbers => "'{}'",
-            Self::Json => "'{}'",
+            Self::Numbers | Self::Json => "'{}'",
         }
     }
 

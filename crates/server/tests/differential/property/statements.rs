@@ -73,13 +73,13 @@ fn insert(schema: &Schema, at: usize) -> BoxedStrategy<String> {
                 let many = 1 + keep.iter().filter(|keep| **keep).count().min(values.len() - 1);
                 sql.push_str(&format!("{insists} VALUES ({})", values[..many].join(", ")));
             } else {
-                let named = columns.iter().zip(&values).zip(&keep).filter(|(_, keep)| **keep).map(|(pair, _)| pair);
-                let named: Vec<_> = named.collect();
-                if named.is_empty() {
+                let pairs = columns.iter().zip(&values).zip(&keep).filter(|(_, keep)| **keep).map(|(pair, _)| pair);
+                let pairs: Vec<_> = pairs.collect();
+                if pairs.is_empty() {
                     sql.push_str(" DEFAULT VALUES");
                 } else {
-                    let names = named.iter().map(|((name, _), _)| name.as_str()).collect::<Vec<_>>().join(", ");
-                    let values = named.iter().map(|(_, value)| **value).collect::<Vec<_>>().join(", ");
+                    let names = pairs.iter().map(|((name, _), _)| name.as_str()).collect::<Vec<_>>().join(", ");
+                    let values = pairs.iter().map(|(_, value)| **value).collect::<Vec<_>>().join(", ");
                     sql.push_str(&format!(" ({names}){insists} VALUES ({values})"));
                 }
             }
@@ -161,6 +161,7 @@ fn sequence(at: usize) -> BoxedStrategy<String> {
 
 fn truncate(schema: &Schema) -> BoxedStrategy<String> {
     let names: Vec<String> = schema.tables.iter().map(|table| table.name.clone()).collect();
-    let options = vec!["", " CASCADE", " RESTART IDENTITY", " RESTART IDENTITY CASCADE"];
+    // RESTART IDENTITY takes the owner of the sequences, which a tenant is nowhere.
+    let options = vec!["", " CASCADE", " CONTINUE IDENTITY"];
     (select(names), select(options)).prop_map(|(name, options)| format!("TRUNCATE {name}{options}")).boxed()
 }

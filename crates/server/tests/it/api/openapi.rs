@@ -22,6 +22,7 @@ impl Operation {
     /// The path of this tenant, and of a key that nobody has.
     pub(crate) fn path_with(&self, tenant: &str) -> String {
         let path = self.path.replace("{tenant}", tenant).replace("{key}", "0192f0c1-2345-7abc-8def-0123456789ab");
+        let path = path.replace("{audit}", "0192f0c1-2345-7abc-8def-0123456789ab");
         assert!(!path.contains('{'), "a parameter that this test does not know: {path}");
         path
     }

@@ -38,6 +38,13 @@ async fn what_would_outlast_a_tenant_or_reach_another_is_refused() {
     // Nor does it reach another database, or any tenant's sequences.
     assert_eq!(rows(&session, "SELECT datname FROM pg_database WHERE has_database_privilege(datname, 'CONNECT') AND datname ~ '^app_' ORDER BY 1").await,
         [bed.app.names().database]);
-    assert_eq!(rows(&session, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 's\\_%' AND has_schema_privilege(oid, 'USAGE')").await, [""; 0]);
+    assert_eq!(
+        rows(
+            &session,
+            "SELECT nspname FROM pg_namespace WHERE nspname LIKE 's\\_%' AND has_schema_privilege(oid, 'USAGE')"
+        )
+        .await,
+        [""; 0]
+    );
     bed.close().await;
 }

@@ -41,7 +41,8 @@ pub(super) async fn settled(bed: &Bed, backend: &str) {
 #[tokio::test]
 async fn nothing_of_a_session_meets_the_tenants_next_one() {
     let bed = Bed::make().await;
-    let made = bed.tenant("paws", "shared").await;
+    // Where a session may do the most.
+    let made = bed.tenant("paws", "database").await;
     let first = enter(&made).await;
     let pid = backend(&first).await;
     first
@@ -66,7 +67,7 @@ async fn nothing_of_a_session_meets_the_tenants_next_one() {
     let settings = "SELECT current_setting('statement_timeout'), current_setting('client_encoding'),
         current_setting('standard_conforming_strings'), current_setting('DateStyle'),
         current_setting('default_transaction_read_only'), current_setting('search_path')";
-    assert_eq!(rows(&next, settings).await, ["0,UTF8,on,ISO, MDY,off,\"public\", global"]);
+    assert_eq!(rows(&next, settings).await, ["0,UTF8,on,ISO, MDY,off,\"public\", global, extensions"]);
     assert_eq!(sqlstate(&next, "EXECUTE left_over").await, "26000");
     assert_eq!(sqlstate(&next, "FETCH held").await, "34000");
     assert_eq!(sqlstate(&next, "SELECT lastval()").await, "55000");

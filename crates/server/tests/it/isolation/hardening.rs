@@ -23,7 +23,8 @@ const TELLING: &[&str] = &[
     "SELECT pg_advisory_lock(1)",
     "SELECT pg_try_advisory_lock(1)",
     "SELECT pg_advisory_unlock_all()",
-    "SELECT pg_notify('a', 'b')",
+    // In a string, which nothing in front of the database reads.
+    "SELECT query_to_xml('SELECT pg_notify(''a'', ''b'')', true, false, '')",
     "SELECT lo_creat(-1)",
     "SELECT lo_get(1)",
 ];
@@ -96,12 +97,30 @@ async fn psql_finds_its_way() {
         let tenant = bed.tenant(&format!("{isolation}-t"), isolation).await;
         let mut psql = Command::new("psql");
         psql.arg("--no-psqlrc").args(["--set", "ON_ERROR_STOP=1", "--dbname", dsn(&tenant)]);
-        for command in ["\\d", "\\d clients", "\\d+ animals", "\\dt", "\\di", "\\ds", "\\dv", "\\df", "\\dn", "\\dT", "\\du", "\\dp", "\\l", "\\dx", "\\dd", "\\conninfo"] {
+        for command in [
+            "\\d",
+            "\\d clients",
+            "\\d+ animals",
+            "\\dt",
+            "\\di",
+            "\\ds",
+            "\\dv",
+            "\\df",
+            "\\dn",
+            "\\dT",
+            "\\du",
+            "\\dp",
+            "\\l",
+            "\\dx",
+            "\\dd",
+            "\\conninfo",
+        ] {
             psql.args(["--command", command]);
         }
         let out = tokio::task::spawn_blocking(move || psql.output()).await.expect("a task").expect("psql is installed");
         let (said, complained) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-        assert!(out.status.success() && complained.is_empty(), "{isolation}: {complained}");
+        let errors: Vec<_> = complained.lines().filter(|line| !line.starts_with("Did not find any")).collect();
+        assert!(out.status.success() && errors.is_empty(), "{isolation}: {errors:?}");
         assert!(said.contains("clients_by_name") && said.contains("animals"), "{isolation}: {said}");
     }
     bed.close().await;

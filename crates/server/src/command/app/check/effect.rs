@@ -5,12 +5,23 @@ pub(super) fn describe(source: &str, runs: &[String]) -> String {
     // A foreign key that is checked now has the policies out of its way for a moment.
     let about = |sql: &&String| kind(sql).is_none_or(|kind| kind != SECURITY && !kind.is_empty());
     let Some(main) = runs.iter().find(about).or(runs.first()) else { return "nothing to run".to_owned() };
-    let mut words = vec![if source.contains(main.as_str()) { "as written" } else { adapted(source, main) }.to_owned()];
-    words.extend(beside(runs.iter().filter(|sql| !std::ptr::eq(*sql, main))));
+    let mut words = vec![if is_in(source, main) { "as written" } else { adapted(source, main) }.to_owned()];
+    // What is made for the table's COPY follows every change of its columns.
+    let renewed = runs.iter().any(|sql| sql.starts_with("DROP VIEW sindico_copy."));
+    let rest = runs.iter().filter(|sql| !std::ptr::eq(*sql, main)).map(|sql| kind(sql).unwrap_or("more statement"));
+    words.extend(beside(rest.filter(|kind| !(renewed && [COPY, "trigger"].contains(kind)))));
+    words.extend(renewed.then(|| format!("{COPY} renewed")));
     words.join(", ")
 }
 
 const SECURITY: &str = "row-level security";
+const COPY: &str = "view for COPY";
+
+/// Whether the file says just this, from here on. What stands around a function's body may be spelt otherwise.
+fn is_in(source: &str, sql: &str) -> bool {
+    let body = || sql.split_once(" AS $").filter(|_| sql.starts_with("CREATE ")).map(|(_, body)| body);
+    source.contains(sql) || body().is_some_and(|body| source.contains(body))
+}
 
 /// Why the text is another one than the app's.
 fn adapted(source: &str, sql: &str) -> &'static str {
@@ -35,9 +46,9 @@ fn adapted(source: &str, sql: &str) -> &'static str {
 }
 
 /// What comes with the statement, each kind once.
-fn beside<'a>(rest: impl Iterator<Item = &'a String>) -> Vec<String> {
+fn beside(rest: impl Iterator<Item = &'static str>) -> Vec<String> {
     let mut kinds: Vec<(&str, usize)> = Vec::new();
-    for kind in rest.map(|sql| kind(sql).unwrap_or("more statement")).filter(|kind| !kind.is_empty()) {
+    for kind in rest.filter(|kind| !kind.is_empty()) {
         match kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
             None => kinds.push((kind, 1)),
@@ -52,7 +63,7 @@ fn beside<'a>(rest: impl Iterator<Item = &'a String>) -> Vec<String> {
     kinds.into_iter().map(plural).collect()
 }
 
-/// What a statement of síndico's own makes; empty for what leaves nothing behind, `None` for the app's own.
+/// What a statement of síndico's own makes; empty for what only serves the rest, `None` for the app's own.
 fn kind(sql: &str) -> Option<&'static str> {
     let upper = sql.trim_start().to_ascii_uppercase();
     let is = |words: &str| upper.starts_with(words);
@@ -64,11 +75,11 @@ fn kind(sql: &str) -> Option<&'static str> {
         Some("privileges")
     } else if is("CREATE INDEX \"") {
         Some("index")
-    } else if is("CREATE VIEW SINDICO_COPY") || is("CREATE OR REPLACE VIEW SINDICO_COPY") || is("CREATE VIEW \"SINDICO_COPY") {
-        Some("view for COPY")
-    } else if is("CREATE TRIGGER") && upper.contains("SINDICO") {
+    } else if is("CREATE VIEW SINDICO_COPY.") {
+        Some(COPY)
+    } else if is("CREATE TRIGGER SINDICO_COPY ") || is("CREATE TRIGGER \"!SINDICO") {
         Some("trigger")
-    } else if upper.contains("SINDICO_COPY") {
+    } else if upper.contains("SINDICO_COPY.") || is("DROP TRIGGER \"!SINDICO") || is("ALTER INDEX") {
         Some("")
     } else {
         None

@@ -107,20 +107,12 @@ fn texts(outcomes: &[Outcome], ink: Ink) -> String {
 }
 
 fn refusals(refused: &[Refusal], ink: Ink) -> String {
-    let mut out = String::new();
-    let mut file = None;
-    for refusal in refused {
-        if file != Some(&refusal.file) {
-            let gap = if file.is_some() { "\n" } else { "" };
-            let _infallible = writeln!(out, "{gap}{}", ink.bold(&refusal.file));
-            file = Some(&refusal.file);
-        }
-        let place = format!("{}:{}", refusal.file, refusal.line);
-        let _infallible = writeln!(out, "{}  {}", ink.faint(&place), refusal.statement);
-        let _infallible = writeln!(out, "    {} {}", ink.red("refused:"), refusal.reason);
-        let _infallible = writeln!(out, "    {} {}", ink.yellow("instead:"), refusal.remedy);
-    }
-    out
+    let one = |refusal: &Refusal| {
+        let place = ink.bold(&format!("{}:{}", refusal.file, refusal.line));
+        let (refused, instead) = (ink.red("refused:"), ink.yellow("instead:"));
+        format!("{place}  {}\n    {refused} {}\n    {instead} {}\n", refusal.statement, refusal.reason, refusal.remedy)
+    };
+    refused.iter().map(one).collect()
 }
 
 fn summary(summary: &Summary, ink: Ink) -> String {
