@@ -33,7 +33,8 @@ async fn bare(bed: &Bed) -> Client {
     let cluster = bed.catalog().clusters().await.expect("clusters").into_iter().find(|cluster| !cluster.dedicated);
     let cluster = cluster.expect("the main cluster");
     let password = bed.catalog().master().dense_password(cluster.id, &names.dense);
-    let (_, address) = bed.server_dsn(0, &names.database).split_once('@').map(|(_, it)| ((), it.to_owned())).expect("a DSN");
+    let dsn = bed.server_dsn(0, &names.database);
+    let (_, address) = dsn.split_once('@').expect("a DSN");
     connect(&format!("postgresql://{}:{password}@{address}", names.dense)).await.expect("the dense login")
 }
 

@@ -73,14 +73,14 @@ fn column<'a>(
     by_result: bool,
 ) -> Option<(&'a str, &'a str)> {
     match item.node.as_ref()? {
-        NodeEnum::ColumnRef(column) => {
-            let names: Option<Vec<&str>> = column.fields.iter().map(tree::string).collect();
+        NodeEnum::ColumnRef(reference) => {
+            let names: Option<Vec<&str>> = reference.fields.iter().map(tree::string).collect();
             match names?.as_slice() {
-                [column] => match sources.list.iter().find(|source| source.has(column)) {
-                    Some(source) => Some((source.name?, column)),
+                [word] => match sources.list.iter().find(|source| source.has(word)) {
+                    Some(source) => Some((source.name?, word)),
                     None if by_result => {
-                        let named = targets(select).find(|result| result.name == *column)?;
-                        self::column(named.val.as_deref()?, select, sources, false)
+                        let result_named = targets(select).find(|result| result.name == *word)?;
+                        self::column(result_named.val.as_deref()?, select, sources, false)
                     }
                     None => None,
                 },

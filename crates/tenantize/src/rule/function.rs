@@ -70,13 +70,19 @@ fn adapt(text: &str, own: &mut pb::CreateFunctionStmt, schema: &Schema) -> Verdi
             let written = bare::text(source(own)?);
             set_source(own, &written);
             set_source(&mut shared, &sql_body(&written, gives_rows_of(own, schema), schema)?);
+            let statements = body::parse(&written)?;
+            set_source(own, &body::edited(&written, &statements, Isolation::Schema, Place::Sql, schema)?);
             None
         }
         "plpgsql" => {
             let written = bare::text(source(own)?);
             set_source(own, &written);
-            let (body, note) = plpgsql::adapted(own, &written, gives_rows_of(own, schema), schema)?;
+            let rows = gives_rows_of(own, schema);
+            let (body, note) = plpgsql::adapted(own, &written, rows, Isolation::Shared, schema)?;
             set_source(&mut shared, &body);
+            // Channels are one space for a whole database, which tenants with schemas of their own share, too.
+            let (body, _) = plpgsql::adapted(own, &written, rows, Isolation::Schema, schema)?;
+            set_source(own, &body);
             note
         }
         other => {

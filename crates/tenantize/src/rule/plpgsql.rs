@@ -40,12 +40,13 @@ pub(super) fn adapted(
     function: &pb::CreateFunctionStmt,
     source: &str,
     rows: bool,
+    isolation: Isolation,
     schema: &Schema,
 ) -> Verdict<(String, Option<String>)> {
     let mut edits: Vec<Edit> = Vec::new();
     for piece in pieces(function, source)? {
         let place = if piece.counted && !rows { Place::View } else { Place::PlPgSql };
-        for edit in of_piece(&piece, place, schema)? {
+        for edit in of_piece(&piece, place, isolation, schema)? {
             for at in places(source, &piece.text) {
                 let moved = Edit { range: edit.range.start + at..edit.range.end + at, parts: edit.parts.clone() };
                 if !edits.contains(&moved) {
@@ -55,7 +56,7 @@ pub(super) fn adapted(
         }
     }
     let body = edit::written(source, edits, "public");
-    Ok(whole_row::without_tenant(&body))
+    Ok(if isolation == Isolation::Shared { whole_row::without_tenant(&body) } else { (body, None) })
 }
 
 fn pieces(function: &pb::CreateFunctionStmt, source: &str) -> Verdict<Vec<Piece>> {
@@ -145,7 +146,7 @@ fn collect(value: &Value, under: &str, found: &mut Vec<Piece>) {
 }
 
 /// The changes of one piece, in its own bytes.
-fn of_piece(piece: &Piece, place: Place, schema: &Schema) -> Verdict<Vec<Edit>> {
+fn of_piece(piece: &Piece, place: Place, isolation: Isolation, schema: &Schema) -> Verdict<Vec<Edit>> {
     // An expression is read as what SELECT would give.
     const SELECT: &str = "SELECT ";
     let skipped = match piece.kind {
@@ -161,7 +162,7 @@ fn of_piece(piece: &Piece, place: Place, schema: &Schema) -> Verdict<Vec<Edit>> 
                 dynamic: false,
             };
             let moved = |edit: Edit| Edit { range: edit.range.start + value..edit.range.end + value, ..edit };
-            return Ok(of_piece(&shorter, place, schema)?.into_iter().map(moved).collect());
+            return Ok(of_piece(&shorter, place, isolation, schema)?.into_iter().map(moved).collect());
         }
     };
     let text = if skipped > 0 { format!("{SELECT}{}", piece.text) } else { piece.text.clone() };
@@ -173,7 +174,7 @@ fn of_piece(piece: &Piece, place: Place, schema: &Schema) -> Verdict<Vec<Edit>> 
             check_dynamic(node)?;
         }
     }
-    let flavour = Flavour { isolation: Isolation::Shared, place };
+    let flavour = Flavour { isolation, place };
     let edits = adapt::statement(&text, &statements, schema, flavour)?;
     let moved = |edit: Edit| Edit {
         range: edit.range.start.saturating_sub(skipped)..edit.range.end.saturating_sub(skipped),
@@ -184,18 +185,25 @@ fn of_piece(piece: &Piece, place: Place, schema: &Schema) -> Verdict<Vec<Edit>> 
 
 /// Where in the body a piece stands: its blanks may stand for other words.
 fn places(source: &str, piece: &str) -> Vec<usize> {
-    // PERFORM is read as SELECT, a blank before it.
-    let (piece, wild) = if piece.starts_with(" SELECT") { (piece.as_bytes(), 7) } else { (piece.as_bytes(), 0) };
-    let source = source.as_bytes();
+    // PERFORM is read as SELECT, which is one letter shorter and stands over its end.
+    const PERFORM: &[u8] = b"perform";
+    let (source, piece) = (source.as_bytes(), piece.as_bytes());
+    let select = piece.get(..6).is_some_and(|word| word.eq_ignore_ascii_case(b"select"));
     let word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let same = |have: &[u8], want: &[u8], from: usize| {
+        let pairs = have.iter().zip(want).enumerate().skip(from);
+        pairs.into_iter().all(|(nth, (have, want))| have == want || (*want == b' ' && nth > 0))
+    };
     let fits = |at: &usize| {
         let Some(window) = source.get(*at..at + piece.len()) else { return false };
-        let same = window
-            .iter()
-            .zip(piece)
-            .enumerate()
-            .all(|(nth, (have, want))| nth < wild || have == want || (*want == b' ' && nth > 0));
-        same && !(word(piece.first()) && at.checked_sub(1).is_some_and(|before| word(source.get(before))))
+        let performed = select
+            && at
+                .checked_sub(1)
+                .and_then(|before| source.get(before..at + 6))
+                .is_some_and(|word| word.eq_ignore_ascii_case(PERFORM));
+        let (first, from) = if performed { (at - 1, 6) } else { (*at, 0) };
+        same(window, piece, from)
+            && !(word(piece.first()) && first.checked_sub(1).is_some_and(|before| word(source.get(before))))
             && !(word(piece.last()) && word(source.get(at + piece.len())))
     };
     (0..source.len()).filter(fits).collect()

@@ -23,7 +23,7 @@ fn public_is_the_tenants_schema() {
             r#"SELECT "t_1"."User"."id", 'public.posts' FROM "t_1"."User" WHERE ("t_1"."User"."id" = $1 AND 1=1) LIMIT $2 OFFSET $3"#,
         ),
         (
-            r#"INSERT INTO Public . posts AS p (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = p.id RETURNING public.posts.*"#,
+            "INSERT INTO Public . posts AS p (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = p.id RETURNING public.posts.*",
             r#"INSERT INTO "t_1" . posts AS p (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET id = p.id RETURNING "t_1".posts.*"#,
         ),
         (

@@ -18,7 +18,7 @@ use crate::catalog;
 pub(crate) async fn alike(migrations: &str, session: &[&str]) {
     let file = SqlFile { name: "migrations/1.sql".to_owned(), text: migrations.to_owned() };
     let sources = Sources { migrations: vec![file], seed: Vec::new() };
-    let plan = plan_of(&sources);
+    let planned = plan_of(&sources);
     let mut bench = Bench::new().await;
 
     let plain = bench.database("plain").await;
@@ -28,13 +28,13 @@ pub(crate) async fn alike(migrations: &str, session: &[&str]) {
     let expected = play(&plain, session, "").await;
 
     let shared = bench.database("sh").await;
-    run(&shared, &plan.shared_ddl(&bench.names)).await;
+    run(&shared, &planned.shared_ddl(&bench.names)).await;
     assert_eq!(catalog::describe(&shared, &["public", "global"]).await, tables, "shared");
     assert_eq!(catalog::unprotected(&shared).await, Vec::<String>::new());
     let (rw, ro) = (bench.names.shared_rw.clone(), bench.names.shared_ro.clone());
     for _ in 0..2 {
         let tenant = bench.tenant(&rw, &ro).await;
-        bench.sequences(&shared, tenant, &plan).await;
+        bench.sequences(&shared, tenant, &planned).await;
         let client = bench.login("sh", tenant, Access::ReadWrite).await;
         assert_eq!(play(&client, session, "sindico_copy.").await, expected, "shared");
     }
@@ -42,14 +42,14 @@ pub(crate) async fn alike(migrations: &str, session: &[&str]) {
     let (rw, ro) = (bench.names.own_rw.clone(), bench.names.own_ro.clone());
     let tenant = bench.tenant(&rw, &ro).await;
     own_schema(&bench, &shared, tenant).await;
-    run(&shared, &plan.own_schema_ddl(tenant)).await;
+    run(&shared, &planned.own_schema_ddl(tenant)).await;
     let client = bench.login("sh", tenant, Access::ReadWrite).await;
     let path = format!("SET search_path = \"t_{}\", global, extensions", tenant.hex());
     client.batch_execute(&path).await.expect("search_path");
     assert_eq!(play(&client, session, "").await, expected, "schema");
 
     let own = bench.database("own").await;
-    run(&own, &plan.own_database_ddl(&bench.names)).await;
+    run(&own, &planned.own_database_ddl(&bench.names)).await;
     assert_eq!(catalog::describe(&own, &["public", "global"]).await, tables, "database");
     let client = bench.login("own", tenant, Access::ReadWrite).await;
     assert_eq!(play(&client, session, "").await, expected, "database");

@@ -14,6 +14,7 @@ DECLARE
     found pg_catalog.oid;
     kind pg_catalog."char";
     wanted pg_catalog.oid[] := '{}';
+    grown pg_catalog.bool;
     referring pg_catalog.record;
     statement pg_catalog.text;
     sequence pg_catalog.text;
@@ -39,24 +40,32 @@ BEGIN
             SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN family f ON i.inhparent OPERATOR(pg_catalog.=) f.member
         )
         SELECT pg_catalog.array_agg(f.member) INTO wanted FROM family f;
+        grown := false;
 
-        SELECT k.conrelid AS child, child.relname AS child_name, parent.relname AS parent_name INTO referring
-        FROM pg_catalog.pg_constraint k
-        JOIN pg_catalog.pg_class child ON child.oid OPERATOR(pg_catalog.=) k.conrelid
-        JOIN pg_catalog.pg_class parent ON parent.oid OPERATOR(pg_catalog.=) k.confrelid
-        WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.confrelid OPERATOR(pg_catalog.=) ANY (wanted)
-            AND k.conrelid OPERATOR(pg_catalog.<>) ALL (wanted)
-        ORDER BY k.oid LIMIT 1;
-        EXIT WHEN referring.child IS NULL;
-        IF NOT cascade THEN
-            RAISE EXCEPTION USING ERRCODE = '0A000',
-                MESSAGE = 'cannot truncate a table referenced in a foreign key constraint',
-                DETAIL = pg_catalog.format('Table "%s" references "%s".', referring.child_name, referring.parent_name),
-                HINT = pg_catalog.format('Truncate table "%s" at the same time, or use TRUNCATE ... CASCADE.',
-                    referring.child_name);
-        END IF;
-        RAISE NOTICE USING MESSAGE = pg_catalog.format('truncate cascades to table "%s"', referring.child_name);
-        wanted := pg_catalog.array_append(wanted, referring.child);
+        -- As PostgreSQL does: all that refer to these, in the order of their making, before what refers to them in turn.
+        FOR referring IN
+            SELECT k.conrelid AS child, child.relname AS child_name,
+                pg_catalog.min(parent.relname::pg_catalog.text) AS parent_name
+            FROM pg_catalog.pg_constraint k
+            JOIN pg_catalog.pg_class child ON child.oid OPERATOR(pg_catalog.=) k.conrelid
+            JOIN pg_catalog.pg_class parent ON parent.oid OPERATOR(pg_catalog.=) k.confrelid
+            WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.confrelid OPERATOR(pg_catalog.=) ANY (wanted)
+                AND k.conrelid OPERATOR(pg_catalog.<>) ALL (wanted)
+            GROUP BY k.conrelid, child.relname
+            ORDER BY k.conrelid
+        LOOP
+            IF NOT cascade THEN
+                RAISE EXCEPTION USING ERRCODE = '0A000',
+                    MESSAGE = 'cannot truncate a table referenced in a foreign key constraint',
+                    DETAIL = pg_catalog.format('Table "%s" references "%s".', referring.child_name, referring.parent_name),
+                    HINT = pg_catalog.format('Truncate table "%s" at the same time, or use TRUNCATE ... CASCADE.',
+                        referring.child_name);
+            END IF;
+            RAISE NOTICE USING MESSAGE = pg_catalog.format('truncate cascades to table "%s"', referring.child_name);
+            wanted := pg_catalog.array_append(wanted, referring.child);
+            grown := true;
+        END LOOP;
+        EXIT WHEN NOT grown;
     END LOOP;
 
     -- A partition's rows go with those of its table.
