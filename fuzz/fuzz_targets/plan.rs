@@ -56,7 +56,7 @@ fn inspect(plan: &Plan) {
 }
 
 fn inspect_statement(statement: &Statement, shared: bool) {
-    let parsed = pg_query::parse(&statement.sql)
+    let parsed = pg_query::parse(&statement.sql, pg_query::ParserOptions::default())
         .unwrap_or_else(|error| panic!("{}:{}: {error}: {}", statement.file, statement.line, statement.sql));
     // Some statements belong together, such as a foreign key and the policies around it.
     for raw in &parsed.protobuf.stmts {
@@ -82,6 +82,8 @@ fn is_dangerous(node: &NodeEnum, shared: bool) -> bool {
                     matches!(&option.node, Some(NodeEnum::DefElem(option)) if option.defname == "security_invoker" && flag(option))
                 })
         }
+        // Dumps create functions before the tables that they name.
+        NodeEnum::VariableSetStmt(set) => set.name != "check_function_bodies",
         NodeEnum::CreateTableAsStmt(_)
         | NodeEnum::CreateRoleStmt(_)
         | NodeEnum::AlterRoleStmt(_)
@@ -100,7 +102,6 @@ fn is_dangerous(node: &NodeEnum, shared: bool) -> bool {
         | NodeEnum::AlterSystemStmt(_)
         | NodeEnum::LoadStmt(_)
         | NodeEnum::CopyStmt(_)
-        | NodeEnum::VariableSetStmt(_)
         | NodeEnum::TransactionStmt(_)
         | NodeEnum::RuleStmt(_)
         | NodeEnum::AlterOwnerStmt(_)

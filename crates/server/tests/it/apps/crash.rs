@@ -59,8 +59,8 @@ async fn a_cut_off_rehearsal_leaves_no_login() {
     let files = [("migrations/1.sql", "CREATE TABLE notes (id int PRIMARY KEY);")];
     operator(&bed, Method::POST, "/apps", Some(body(&bed.app, &files))).await.is_problem(500, "INTERNAL");
     let members = format!(
-        "SELECT m.member::regrole::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
-         WHERE g.rolname LIKE 'app\\_{}\\_%'",
+        "SELECT DISTINCT m.member::regrole::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+         WHERE g.rolname LIKE 'app\\_{}\\_%' AND m.member::regrole::text ~ '^[tr]_'",
         bed.app
     );
     let server = bed.superuser(0, "postgres").await;

@@ -55,7 +55,16 @@ async fn thirty_tenants_take_turns_on_five_connections() {
     // One after the other, twice: whoever comes evicts who has rested longest.
     for made in tenants.iter().chain(&tenants) {
         assert_eq!(rows(&enter(made).await, "SELECT name FROM clients").await, ["Ana Souza"]);
-        assert_eq!(rows(&operator, &mine).await, ["t"], "more connections than the budget has");
+        // A server takes its time to end a process whose connection is closed.
+        let mut within = false;
+        for _ in 0..100 {
+            within = rows(&operator, &mine).await == ["t"];
+            if within {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(within, "more connections than the budget has");
     }
     // All in use: the next waits in vain, and is served as soon as one is given back.
     let mut holding = Vec::new();
