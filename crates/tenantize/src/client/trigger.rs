@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use domain::Isolation;
 
 use crate::adapt::model::{Home, has_late_columns};
-use crate::lex::{Kind, Lexer, is_name, is_name_start};
+use crate::lex::{Kind, Lexer, Token, is_name, is_name_start};
 use crate::plan::Scope;
 use crate::schema::Schema;
 
@@ -253,13 +253,19 @@ fn lists_columns(rest: &[u8]) -> bool {
     let text = std::str::from_utf8(rest).unwrap_or_else(|error| {
         rest.get(..error.valid_up_to()).and_then(|valid| std::str::from_utf8(valid).ok()).unwrap_or_default()
     });
+    let named = |word: &Token| text.get(word.start..word.end).unwrap_or_default();
+    let begins_source = |word: &Token| {
+        let sources = ["select", "values", "with", "table", "default", "overriding"];
+        word.kind == Kind::Word && sources.iter().any(|source| source.eq_ignore_ascii_case(named(word)))
+    };
     let mut words = Lexer::new(text, true);
-    let opened = words.by_ref().find(|word| !matches!(word.kind, Kind::Word | Kind::Quoted | Kind::Dot));
-    let column = words.next();
-    let named = column.and_then(|word| text.get(word.start..word.end));
-    opened.is_some_and(|word| word.kind == Kind::Open)
-        && column.is_some_and(|word| matches!(word.kind, Kind::Word | Kind::Quoted))
-        && !named.is_some_and(|word| {
-            ["select", "values", "with", "table"].iter().any(|query| query.eq_ignore_ascii_case(word))
-        })
+    for word in words.by_ref() {
+        match word.kind {
+            Kind::Word if begins_source(&word) => return false,
+            Kind::Word | Kind::Quoted | Kind::Dot => {}
+            Kind::Open => break,
+            _ => return false,
+        }
+    }
+    words.next().is_some_and(|column| matches!(column.kind, Kind::Word | Kind::Quoted) && !begins_source(&column))
 }

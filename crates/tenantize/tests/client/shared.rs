@@ -201,6 +201,9 @@ fn values_are_for_the_columns_that_the_app_sees_in_order() {
     ] {
         assert_eq!(rules.rewrite(sql, true), Verdict::Unchanged, "{sql}");
     }
+    for sql in ["INSERT INTO t VALUES (now(), 1)", "insert into t as x values (DEFAULT)", "INSERT INTO t SELECT (a)"] {
+        assert!(rules.concerns(sql.as_bytes()), "{sql}: the first word in the parentheses is no column");
+    }
     assert!(!rules.concerns(b"INSERT INTO t (a, b) VALUES (1, 2)"));
     assert!(!rules.concerns(b"insert into \"t\" as x (\"a\") select 1"));
 }
