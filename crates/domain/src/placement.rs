@@ -30,14 +30,15 @@ impl Placement {
         Self { cluster, isolation, database, schema }
     }
 
-    /// The `search_path` under which the app's own names work: the tenant's sequences where tables are shared, its tables,
-    /// the `global` ones, and what extensions bring.
+    /// The `search_path` under which the app's own names work: the tenant's tables, its sequences where tables are shared,
+    /// the `global` tables, and what extensions bring. The tables come first, since `current_schema()` is where
+    /// object-relational mappers look for them.
     #[must_use]
     pub fn search_path(&self, tenant: TenantId) -> String {
         let schema = crate::quote_ident(&self.schema);
         match self.isolation {
             Isolation::Shared => {
-                format!("{}, {schema}, global, extensions", crate::quote_ident(&tenant.sequence_schema()))
+                format!("{schema}, {}, global, extensions", crate::quote_ident(&tenant.sequence_schema()))
             }
             Isolation::Schema | Isolation::Database | Isolation::Cluster => format!("{schema}, global, extensions"),
         }
@@ -49,12 +50,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_lead_to_the_tenants_own_things_first() {
+    fn the_current_schema_is_that_of_the_tables() {
         let tenant: TenantId = "0192f0c1-2345-7abc-8def-0123456789ab".parse().expect("an id");
         let app: AppName = "petshop".parse().expect("a name");
         let path = |isolation| Placement::of(tenant, &app, isolation, Uuid::nil()).search_path(tenant);
         let hex = tenant.hex();
-        assert_eq!(path(Isolation::Shared), format!("\"s_{hex}\", \"public\", global, extensions"));
+        assert_eq!(path(Isolation::Shared), format!("\"public\", \"s_{hex}\", global, extensions"));
         assert_eq!(path(Isolation::Schema), format!("\"t_{hex}\", global, extensions"));
         assert_eq!(path(Isolation::Cluster), "\"public\", global, extensions");
     }

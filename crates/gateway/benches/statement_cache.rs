@@ -35,6 +35,7 @@ fn clerk(cache_bytes: usize) -> Clerk {
         isolation: Isolation::Shared,
         rules: Arc::new(Rules::new(&plan, Isolation::Shared).expect("shared tables have rules")),
         schema: "public".to_owned(),
+        sequences: "s_0192f0c123457abc8def0123456789ab".to_owned(),
         channel_prefix: "n_0123456789abcdef01234_".to_owned(),
     };
     Clerks::new(cache_bytes, 1 << 20, 1 << 20).serve(client, [])

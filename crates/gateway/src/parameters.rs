@@ -53,8 +53,7 @@ pub(crate) fn understand(startup: &Startup) -> Result<Request, Fault> {
     let mut params = BTreeMap::new();
     if let Some(options) = given("options") {
         for (name, value) in switches(options)? {
-            let (name, value) = setting(&name, &value)?;
-            params.insert(name, value);
+            params.extend(setting(&name, &value)?);
         }
     }
     // After the switches, because PostgreSQL has settings of their own prevail over them.
@@ -62,17 +61,20 @@ pub(crate) fn understand(startup: &Startup) -> Result<Request, Fault> {
         if matches!(name.as_str(), "user" | "database" | "options") || name.starts_with("_pq_.") {
             continue;
         }
-        let (name, value) = setting(name, value)?;
-        params.insert(name, value);
+        params.extend(setting(name, value)?);
     }
     Ok(Request { user: user.clone(), database: database.clone(), params: params.into_iter().collect() })
 }
 
-/// One setting in PostgreSQL's spelling, if it may be chosen.
-fn setting(name: &str, value: &str) -> Result<(&'static str, String), Fault> {
+/// One setting in PostgreSQL's spelling, if it may be chosen; `None` for one that changes nothing.
+fn setting(name: &str, value: &str) -> Result<Option<(&'static str, String)>, Fault> {
     if let Some(allowed) = ALLOWED.into_iter().find(|allowed| allowed.eq_ignore_ascii_case(name)) {
         let value = if allowed == "client_encoding" { encoding(value)?.to_owned() } else { value.to_owned() };
-        return Ok((allowed, value));
+        return Ok(Some((allowed, value)));
+    }
+    // JDBC's currentSchema arrives so, and what a client means by it is on the path already.
+    if name.eq_ignore_ascii_case("search_path") && matches!(value.trim(), "public" | "\"public\"") {
+        return Ok(None);
     }
     let shown: String = name.chars().take(63).collect();
     if let Some((_, hint)) = REFUSED.into_iter().find(|(refused, _)| refused.eq_ignore_ascii_case(name)) {
@@ -198,6 +200,14 @@ mod tests {
         ] {
             assert_eq!(request.params.get(name), Some(value), "{name}");
         }
+    }
+
+    #[test]
+    fn the_apps_own_schema_may_be_named() {
+        for value in ["public", " \"public\""] {
+            assert!(ask(&[("user", "a"), ("search_path", value)]).is_ok(), "{value}");
+        }
+        refusal(&[("user", "a"), ("search_path", "public, pg_temp")]);
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub struct Clerk {
     long: Arc<Semaphore>,
     limit: usize,
     schema: String,
+    sequences: String,
     channel_prefix: String,
     dialect: Dialect,
 }
@@ -88,7 +89,7 @@ impl Clerks {
     /// A clerk for a session, which starts with the settings that its server has `reported`.
     #[must_use]
     pub fn serve<'s>(&self, client: ClientRules, reported: impl IntoIterator<Item = (&'s str, &'s str)>) -> Clerk {
-        let ClientRules { tenant, app, isolation, rules, schema, channel_prefix } = client;
+        let ClientRules { tenant, app, isolation, rules, schema, sequences, channel_prefix } = client;
         let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Arc::new(Desk { rules: Arc::clone(&rules), cache: Cache::new(self.cache_bytes, LONGEST_KEPT) });
         let desk = desks.entry((app, isolation)).or_insert_with(fresh);
@@ -102,6 +103,7 @@ impl Clerks {
             long: Arc::clone(&self.long),
             limit: self.limit,
             schema,
+            sequences,
             channel_prefix,
             dialect: Dialect::of(reported),
         }
@@ -142,7 +144,8 @@ impl Clerk {
                 match &*self.desk.cache.get_or(statement.text, reading, judge) {
                     Verdict::Unchanged => return None,
                     Verdict::Rewritten(template) => {
-                        let slots = Slots { schema: &self.schema, channel_prefix: &self.channel_prefix };
+                        let Self { schema, sequences, channel_prefix, .. } = self;
+                        let slots = Slots { schema, sequences, channel_prefix };
                         reading.letters.write(template.render(&slots))
                     }
                     Verdict::Refused { sqlstate, message, hint } => refuse(sqlstate, message, hint),

@@ -27,6 +27,8 @@ pub struct ClientRules {
     pub rules: Arc<Rules>,
     /// The schema of the tenant's own tables.
     pub schema: String,
+    /// The schema of the tenant's own sequences where it shares tables.
+    pub sequences: String,
     /// What the names of the tenant's channels begin with on the server. A secret: whoever knows it can notify the
     /// tenant.
     pub channel_prefix: String,
@@ -60,6 +62,7 @@ impl TenantHandle {
             isolation: placement.isolation,
             rules,
             schema: placement.schema.clone(),
+            sequences: route.id.sequence_schema(),
             channel_prefix: threshold.catalog.master().channel_prefix(placement.cluster, &route.app, route.id),
         }))
     }

@@ -63,7 +63,11 @@ const STATEMENTS: [(&str, Isolation, &str); 8] = [
 fn main() -> Outcome<()> {
     let file = SqlFile { name: "migrations/1.sql".to_owned(), text: TABLES.to_owned() };
     let plan = tenantize::plan(&Sources { migrations: vec![file], seed: Vec::new() })?;
-    let slots = Slots { schema: "t_0123456789abcdef0123456789abcdef", channel_prefix: "n_012345678901234567890_" };
+    let slots = Slots {
+        schema: "t_0123456789abcdef0123456789abcdef",
+        sequences: "s_0123456789abcdef0123456789abcdef",
+        channel_prefix: "n_012345678901234567890_",
+    };
     let mut out = std::io::stdout().lock();
     writeln!(
         out,

@@ -30,6 +30,7 @@ mod qualifier;
 mod query;
 mod refused;
 mod sequence;
+mod setting;
 mod source;
 mod star;
 mod truncate;
@@ -112,6 +113,10 @@ impl<'a> Adapter<'a> {
             NodeEnum::ListenStmt(_) | NodeEnum::UnlistenStmt(_) | NodeEnum::NotifyStmt(_) => self.channel(kind, &span),
             NodeEnum::LockStmt(_) | NodeEnum::ExplainStmt(_) if self.shared() => Err(refused::shared(kind)),
             NodeEnum::CopyStmt(copy) => self.copy(copy),
+            NodeEnum::VariableSetStmt(set) => {
+                self.set(set, span);
+                Ok(())
+            }
             NodeEnum::PrepareStmt(prepare) => {
                 self.names_in(&prepare.argtypes);
                 self.within(prepare.query.as_deref())

@@ -60,6 +60,9 @@ pub struct Template(Vec<Part>);
 pub struct Slots<'a> {
     /// The schema of the tenant's own tables, not quoted, as [`domain::Placement`] has it.
     pub schema: &'a str,
+    /// The schema of the tenant's own sequences where tables are shared, not quoted
+    /// ([`domain::TenantId::sequence_schema`]); nothing asks for it in other isolations.
+    pub sequences: &'a str,
     /// What the names of the tenant's channels begin with: at most 24 bytes.
     pub channel_prefix: &'a str,
 }
@@ -72,7 +75,7 @@ impl Template {
         for part in &self.0 {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Slot(slot) => slot.write(slots.schema, slots.channel_prefix, &mut out),
+                Part::Slot(slot) => slot.write(slots, &mut out),
             }
         }
         out

@@ -29,6 +29,9 @@ pub(crate) struct Sequence {
     pub(crate) scope: Scope,
     /// The table and column that it goes with.
     pub(crate) owner: Option<(String, String)>,
+    /// The sequence that an identity column has in its place where tables are shared. It keeps its name whatever the
+    /// table and column are renamed to.
+    pub(crate) carrier: Option<String>,
 }
 
 impl Schema {
@@ -121,6 +124,10 @@ impl Schema {
         gone.into_iter().map(|sequence| sequence.name).collect()
     }
 
+    pub(crate) fn sequences(&self) -> &[Sequence] {
+        &self.sequences
+    }
+
     pub(crate) fn sequences_mut(&mut self) -> &mut Vec<Sequence> {
         &mut self.sequences
     }
@@ -133,6 +140,13 @@ impl Schema {
     pub(crate) fn sequence_of(&self, table: &str, column: &str) -> Option<&Sequence> {
         let owns = |owner: &(String, String)| owner.0 == table && owner.1 == column;
         self.sequences.iter().find(|sequence| sequence.owner.as_ref().is_some_and(owns))
+    }
+
+    /// What the sequence behind a shared table's identity column is called.
+    pub(crate) fn carrier_of(&self, table: &str, column: &str) -> Option<&str> {
+        let owns = |owner: &(String, String)| owner.0 == table && owner.1 == column;
+        let mut owned = self.sequences.iter().filter(|sequence| sequence.owner.as_ref().is_some_and(owns));
+        owned.find_map(|sequence| sequence.carrier.as_deref())
     }
 
     /// Notes an extension that the DDL relies on.
@@ -223,7 +237,7 @@ impl Schema {
         if self.objects.find_view(name).is_some() {
             return Err(Fault::new(format!("the name {name} is already taken by a view"), "choose another name"));
         }
-        self.must_not_meet_tenant_index(name)
+        self.must_not_meet_additions(name)
     }
 
     /// Fails if a type of this name exists: tables and views have one too, of their rows.
@@ -241,12 +255,19 @@ impl Schema {
         Ok(())
     }
 
-    /// A plain database has no index on `tenant_id`, so its name cannot make PostgreSQL choose another one there.
-    fn must_not_meet_tenant_index(&self, name: &str) -> Verdict<()> {
+    /// A plain database has neither an index on `tenant_id` nor sequences that only carry, so their names cannot make
+    /// PostgreSQL choose another one there.
+    fn must_not_meet_additions(&self, name: &str) -> Verdict<()> {
         if self.tables.iter().any(|table| table.tenant_index.as_deref() == Some(name)) {
             return Err(Fault::new(
                 format!("the name {name} is that of an index which síndico adds where tenants share tables"),
                 "name the index or constraint explicitly, and otherwise",
+            ));
+        }
+        if self.sequences.iter().any(|sequence| sequence.carrier.as_deref() == Some(name)) {
+            return Err(Fault::new(
+                format!("the name {name} is that of a sequence which síndico adds where tenants share tables"),
+                "choose another name",
             ));
         }
         Ok(())
@@ -273,7 +294,7 @@ impl Schema {
                 "name the index or constraint explicitly, or rename the table or column",
             ));
         }
-        self.must_not_meet_tenant_index(&name)?;
+        self.must_not_meet_additions(&name)?;
         Ok(name)
     }
 
@@ -285,8 +306,14 @@ impl Schema {
     /// A name for the index that only shared tables have.
     pub(crate) fn choose_tenant_index(&self, table: &str) -> String {
         first_free(table, Some(crate::tree::TENANT_ID), "idx", |name| {
-            self.relation_taken(name) || self.must_not_meet_tenant_index(name).is_err()
+            self.relation_taken(name) || self.must_not_meet_additions(name).is_err()
         })
+    }
+
+    /// A name for the sequence that an identity column of shared tables has. Not the one that the app knows: found in
+    /// `public` it would hide the tenant's own sequence.
+    pub(crate) fn choose_carrier(&self, table: &str, column: &str) -> String {
+        first_free(&format!("sindico_carrier_{table}"), Some(column), "seq", |name| self.must_be_free(name).is_err())
     }
 }
 

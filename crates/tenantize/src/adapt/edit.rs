@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use domain::quote_ident;
 
+use crate::client::Slots;
+
 /// What takes the place of some bytes of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Edit {
@@ -26,6 +28,10 @@ pub(crate) enum Slot {
     Schema,
     /// The same inside a string in plain quotes.
     SchemaInString,
+    /// The schema of the tenant's own sequences where tables are shared, as a quoted name.
+    Sequences,
+    /// The same inside a string in plain quotes.
+    SequencesInString,
     /// What the tenant's channels begin with, inside a quoted name.
     ChannelPrefix,
 }
@@ -52,11 +58,13 @@ impl Part {
 
 impl Slot {
     /// What is written where the slot stands, in SQL's quotes.
-    pub(crate) fn write(self, schema: &str, channel_prefix: &str, out: &mut String) {
+    pub(crate) fn write(self, slots: &Slots<'_>, out: &mut String) {
         match self {
-            Self::Schema => out.push_str(&quote_ident(schema)),
-            Self::SchemaInString => out.push_str(&quote_ident(schema).replace('\'', "''")),
-            Self::ChannelPrefix => out.push_str(&channel_prefix.replace('"', "\"\"")),
+            Self::Schema => out.push_str(&quote_ident(slots.schema)),
+            Self::SchemaInString => out.push_str(&quote_ident(slots.schema).replace('\'', "''")),
+            Self::Sequences => out.push_str(&quote_ident(slots.sequences)),
+            Self::SequencesInString => out.push_str(&quote_ident(slots.sequences).replace('\'', "''")),
+            Self::ChannelPrefix => out.push_str(&slots.channel_prefix.replace('"', "\"\"")),
         }
     }
 }
@@ -89,11 +97,13 @@ fn push(parts: &mut Vec<Part>, part: Part) {
 
 /// [`apply`] for texts whose tenant is known, or stood in for by a name that is replaced later.
 pub(crate) fn written(text: &str, edits: Vec<Edit>, schema: &str) -> String {
+    // The other gaps are in clients' texts only.
+    let slots = Slots { schema, sequences: "", channel_prefix: "" };
     let mut out = String::with_capacity(text.len() + 64);
     for part in apply(text, edits) {
         match part {
             Part::Text(text) => out.push_str(&text),
-            Part::Slot(slot) => slot.write(schema, "", &mut out),
+            Part::Slot(slot) => slot.write(&slots, &mut out),
         }
     }
     out

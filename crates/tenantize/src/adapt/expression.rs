@@ -75,6 +75,7 @@ impl<'a> Adapter<'a> {
 
     pub(super) fn call(&mut self, call: &'a pb::FuncCall) -> Verdict<()> {
         self.routine(call);
+        self.set_config(call);
         if !self.sequence_call(call) {
             self.named_relation(call);
             let in_from = std::mem::replace(&mut self.in_from, false);

@@ -35,7 +35,9 @@ pub(crate) enum Home {
     Own,
     /// Schema `global`.
     Global,
-    /// Wherever the `search_path` finds it: an extension's schema, or that of a tenant's own sequences.
+    /// The schema of the tenant's own sequences.
+    Sequences,
+    /// Wherever the `search_path` finds it: an extension's schema.
     Path,
 }
 
@@ -48,7 +50,7 @@ impl Schema {
     /// Where a sequence of the app's is; `None` if it has none of this name.
     fn sequence_home(&self, name: &str, isolation: Isolation) -> Option<Home> {
         let scope = self.sequence(name)?.scope;
-        Some(if scope == Scope::Tenant && isolation == Isolation::Shared { Home::Path } else { home_of(scope) })
+        Some(if scope == Scope::Tenant && isolation == Isolation::Shared { Home::Sequences } else { home_of(scope) })
     }
 
     /// Where a table, view, index or sequence is that the app calls `public.name`; `None` if it has none of this name.
@@ -97,12 +99,14 @@ impl Schema {
         homes.all(|home| home == first).then_some(first)
     }
 
-    /// Whether something that the app calls `public.name` is elsewhere even where it has a database of its own.
-    pub(crate) fn has_strangers(&self) -> bool {
+    /// Whether something that the app calls `public.name` is elsewhere, though its tables are there.
+    pub(crate) fn has_strangers(&self, isolation: Isolation) -> bool {
         let objects = &self.objects;
         let tables = self.tables().iter().map(|table| table.scope);
         let scopes = tables.chain(objects.types.iter().map(|known| known.scope));
+        let own_sequences = || self.sequences().iter().any(|sequence| sequence.scope == Scope::Tenant);
         !objects.extensions.is_empty()
+            || (isolation == Isolation::Shared && own_sequences())
             || scopes.chain(objects.routines.iter().map(|routine| routine.scope)).any(|scope| scope == Scope::Global)
     }
 }

@@ -5,7 +5,7 @@ use pg_query::{NodeEnum, protobuf as pb};
 
 use super::edit::{Part, Slot};
 use super::model::Home;
-use super::{Adapter, Edit, place};
+use super::{Adapter, Edit, Place, place};
 use crate::lex::{self, Kind, Lexer};
 use crate::tree;
 
@@ -83,7 +83,11 @@ impl<'a> Adapter<'a> {
                 self.edits.push(Edit { range: schema.start..schema.end, parts });
             }
             Some(Home::Global) => self.edits.push(Edit::replace(schema.start..schema.end, GLOBAL)),
-            Some(Home::Path) => self.edits.push(Edit::replace(schema.start..name.start, "")),
+            Some(Home::Sequences) if self.flavour.place == Place::Client => {
+                let parts = vec![Part::Slot(Slot::Sequences)];
+                self.edits.push(Edit { range: schema.start..schema.end, parts });
+            }
+            Some(Home::Sequences | Home::Path) => self.edits.push(Edit::replace(schema.start..name.start, "")),
             Some(Home::Own) | None => {}
         }
     }
@@ -127,7 +131,10 @@ impl<'a> Adapter<'a> {
                 vec![Part::Slot(Slot::SchemaInString), Part::Text(".".to_owned())]
             }
             Some(Home::Global) => vec![Part::Text(format!("{GLOBAL}."))],
-            Some(Home::Path) => vec![],
+            Some(Home::Sequences) if self.flavour.place == Place::Client => {
+                vec![Part::Slot(Slot::SequencesInString), Part::Text(".".to_owned())]
+            }
+            Some(Home::Sequences | Home::Path) => vec![],
             Some(Home::Own) | None => return,
         };
         // A backslash means something else in each kind of string.

@@ -3,6 +3,7 @@
 use domain::{Isolation, quote_ident, quote_literal};
 use pg_query::{NodeEnum, protobuf as pb};
 
+use super::edit::{Part, Slot};
 use super::model::Home;
 use super::qualifier::constant;
 use super::{Adapter, Edit, Place, place};
@@ -16,7 +17,7 @@ enum Change {
     /// A call of this function with this one argument.
     Call(&'static str, String),
     /// This expression.
-    Whole(String),
+    Whole(Vec<Part>),
 }
 
 impl<'a> Adapter<'a> {
@@ -29,7 +30,7 @@ impl<'a> Adapter<'a> {
             Change::Call(function, argument) => {
                 (Edit::replace(name.start..end, format!("{function}({argument})")), true)
             }
-            Change::Whole(expression) => (Edit::replace(name.start..end, expression), true),
+            Change::Whole(parts) => (Edit { range: name.start..end, parts }, true),
         };
         self.edits.push(edit);
         done
@@ -59,17 +60,28 @@ impl<'a> Adapter<'a> {
             ("pg_notify", _) if self.shares_channels() || in_routine => Some(Change::Name("sindico.notify")),
             ("nextval", [sequence]) if self.shared() && self.flavour.place != Place::Client => {
                 let name = relation_named(sequence)?;
-                let own = self.model.relation_home(&name, Isolation::Shared) == Some(Home::Path);
+                let own = self.model.relation_home(&name, Isolation::Shared) == Some(Home::Sequences);
                 own.then(|| Change::Call("sindico.next_value", quote_literal(&name)))
             }
             ("pg_get_serial_sequence", [table, column]) if self.shared() && !self.in_from => {
                 let table = relation_named(table)?;
                 let sequence = self.model.sequence_behind(&table, constant(column)?.value)?;
-                let own = self.model.relation_home(sequence, Isolation::Shared) == Some(Home::Path);
-                own.then(|| Change::Whole(format!("{}::text", quote_literal(&quote_ident(sequence)))))
+                let own = self.model.relation_home(sequence, Isolation::Shared) == Some(Home::Sequences);
+                own.then(|| Change::Whole(self.qualified(sequence)))
             }
             _ => None,
         }
+    }
+
+    /// The text by which a sequence of the tenant's is found, under whichever `search_path` where it is a client that asks.
+    fn qualified(&self, sequence: &str) -> Vec<Part> {
+        let quoted = quote_ident(sequence);
+        if self.flavour.place != Place::Client {
+            return vec![Part::Text(format!("{}::text", quote_literal(&quoted)))];
+        }
+        let escaped = quoted.replace('\\', "\\\\").replace('\'', "''");
+        let (open, close) = ("E'".to_owned(), format!(".{escaped}'::text"));
+        vec![Part::Text(open), Part::Slot(Slot::SequencesInString), Part::Text(close)]
     }
 
     /// A call's name, and the end of its closing parenthesis.

@@ -32,6 +32,8 @@ enum Meaning {
     Group,
     /// Only before the name of something that is elsewhere.
     Public,
+    /// Only before a string.
+    Schema,
     Insert,
     Select,
     /// Like SELECT, RETURNING may have a star behind it.
@@ -47,13 +49,16 @@ const CHANNELS: [(&[u8], Meaning); 4] = [
     (b"pg_notify", Meaning::Always),
 ];
 
-const SHARED: [(&[u8], Meaning); 14] = [
+const SETTINGS: [(&[u8], Meaning); 2] = [(b"search_path", Meaning::Always), (b"schema", Meaning::Schema)];
+
+const SHARED: [(&[u8], Meaning); 15] = [
     (b"copy", Meaning::First),
     (b"truncate", Meaning::First),
     (b"lock", Meaning::First),
     (b"explain", Meaning::First),
     (b"conflict", Meaning::Always),
     (b"pg_get_serial_sequence", Meaning::Always),
+    (b"row_security", Meaning::Always),
     (b"group", Meaning::Group),
     (b"insert", Meaning::Insert),
     (b"select", Meaning::Select),
@@ -105,12 +110,13 @@ impl Triggers {
         if isolation == Isolation::Shared {
             words.extend(SHARED);
         }
-        if isolation == Isolation::Schema || model.has_strangers() {
+        if isolation == Isolation::Schema || model.has_strangers(isolation) {
             words.push((b"public", Meaning::Public));
         }
         if words.is_empty() {
             return None;
         }
+        words.extend(SETTINGS);
         let mut lengths = [0; 26];
         for (word, _) in &words {
             if let Some(known) = word.first().and_then(|first| lengths.get_mut(nth_letter(*first))) {
@@ -182,6 +188,7 @@ impl Triggers {
             Meaning::First => return first,
             Meaning::Group => return is_before_by(rest),
             Meaning::Public => return self.is_elsewhere(rest, seen),
+            Meaning::Schema => return is_before_string(rest),
             Meaning::Insert => {
                 seen.insert = true;
                 if self.late_columns && !lists_columns(rest) {
@@ -243,6 +250,12 @@ fn is_before_by(rest: &[u8]) -> bool {
     let rest = rest.trim_ascii_start();
     rest.first().is_none_or(|byte| matches!(byte, b'/' | b'-'))
         || rest.get(..2).is_some_and(|by| by.eq_ignore_ascii_case(b"by"))
+}
+
+/// Whether a string of whichever kind may be next.
+fn is_before_string(rest: &[u8]) -> bool {
+    let rest = rest.trim_ascii_start();
+    rest.first().is_none_or(|byte| matches!(byte, b'\'' | b'$' | b'/' | b'-' | b'e' | b'E' | b'u' | b'U'))
 }
 
 /// Whether what follows INSERT is `INTO name [AS alias] (` and then something else than a query.

@@ -186,7 +186,8 @@ impl Change<'_> {
         self.shared.push(command);
         let after = self.model()?.column(&column)?.clone();
         let integer = identity::integer(&after)?;
-        let add = self.adding_identity(&after, integer)?;
+        let carrier = self.schema.carrier_of(&table, &column).ok_or_else(refused::nothing)?;
+        let add = self.adding_identity(&after, carrier, integer)?;
         self.last.push(add);
         if let Some(sequence) = self.schema.sequence_of(&table, &column) {
             let sql = format!("ALTER SEQUENCE {} AS {}", domain::quote_ident(&sequence.name), integer.sql());
@@ -196,7 +197,7 @@ impl Change<'_> {
     }
 
     /// Makes a column an identity column again where tables are shared.
-    fn adding_identity(&self, column: &Column, integer: Integer) -> Verdict<Sql> {
+    fn adding_identity(&self, column: &Column, carrier: &str, integer: Integer) -> Verdict<Sql> {
         let when = if column.filled == Filled::AlwaysSequence { "ALWAYS" } else { "BY DEFAULT" };
         let words = format!(
             "ALTER TABLE {} ALTER COLUMN {} ADD GENERATED {when} AS IDENTITY",
@@ -207,7 +208,7 @@ impl Change<'_> {
         if let Some(NodeEnum::AlterTableCmd(command)) = alter.cmds.first_mut().and_then(|node| node.node.as_mut())
             && let Some(NodeEnum::Constraint(constraint)) = command.def.as_mut().and_then(|def| def.node.as_mut())
         {
-            constraint.options = identity::carrier_options(integer)?;
+            constraint.options = identity::carrier_options(carrier, integer)?;
         }
         Ok(Sql::of(NodeEnum::AlterTableStmt(alter)))
     }
@@ -255,13 +256,14 @@ impl Change<'_> {
         model.filled = if always { Filled::AlwaysSequence } else { Filled::Sequence };
         let model = model.clone();
         let integer = identity::integer(&model)?;
-        let owner = Some((self.table.to_owned(), column));
-        self.schema.sequences_mut().push(Sequence { name: name.clone(), scope: self.scope, owner });
-        if self.scope == Scope::Tenant {
+        let carrier = (self.scope == Scope::Tenant).then(|| self.schema.choose_carrier(self.table, &column));
+        if let Some(carrier) = &carrier {
             self.tenant.push(sequence::create(&name, integer, options)?);
-            let add = self.adding_identity(&model, integer)?;
+            let add = self.adding_identity(&model, carrier, integer)?;
             self.last.push(add);
         }
+        let owner = Some((self.table.to_owned(), column));
+        self.schema.sequences_mut().push(Sequence { name, scope: self.scope, owner, carrier });
         self.reframe = true;
         Ok(())
     }

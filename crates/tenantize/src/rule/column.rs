@@ -71,7 +71,7 @@ pub(super) fn share(
     let mut shared = scope == Scope::Tenant;
     let serial = Integer::of_serial(&model.type_name);
     let mut place = TablePlace::shared(schema, table, columns);
-    let mut options = Vec::new();
+    let (mut options, mut carrier) = (Vec::new(), None);
     for node in &mut definition.constraints {
         let Some(NodeEnum::Constraint(constraint)) = &mut node.node else { continue };
         match constraint.contype() {
@@ -80,7 +80,9 @@ pub(super) fn share(
                 model.filled = if constraint.generated_when == "a" { Filled::AlwaysSequence } else { Filled::Sequence };
                 options = std::mem::take(&mut constraint.options);
                 if shared {
-                    constraint.options = identity::carrier_options(identity::integer(&model)?)?;
+                    let name = schema.choose_carrier(table, &column.colname);
+                    constraint.options = identity::carrier_options(&name, identity::integer(&model)?)?;
+                    carrier = Some(name);
                 }
             }
             pb::ConstrType::ConstrGenerated => {
@@ -123,7 +125,7 @@ pub(super) fn share(
                 model.draws.push(name.clone());
             }
         }
-        made = Some(Sequence { name, scope, owner: Some((table.to_owned(), column.colname.clone())) });
+        made = Some(Sequence { name, scope, owner: Some((table.to_owned(), column.colname.clone())), carrier });
     }
     Ok(Shared { model, definition, sequence: made, tenant })
 }

@@ -25,10 +25,14 @@ fn carried(integer: Integer) -> (i64, i64) {
     (least, least + how_many)
 }
 
-/// The options of the sequence behind the column where tables are shared.
-pub(super) fn carrier_options(integer: Integer) -> Verdict<Vec<pb::Node>> {
+/// The options of the sequence behind the column where tables are shared, which is given this name.
+pub(super) fn carrier_options(name: &str, integer: Integer) -> Verdict<Vec<pb::Node>> {
     let (least, end) = carried(integer);
-    let words = format!("CREATE SEQUENCE s MINVALUE {least} MAXVALUE {} START WITH {least} CYCLE", end - 1);
+    let words = format!(
+        "CREATE SEQUENCE s SEQUENCE NAME {} MINVALUE {least} MAXVALUE {} START WITH {least} CYCLE",
+        quote_ident(name),
+        end - 1
+    );
     match tree::own_words(&words)? {
         NodeEnum::CreateSeqStmt(sequence) => Ok(sequence.options),
         _ => Err(refused::nothing()),

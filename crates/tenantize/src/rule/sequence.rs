@@ -109,7 +109,8 @@ pub(super) fn apply_create(statement: &pb::CreateSeqStmt, global: bool, schema: 
     if let Some(owner) = &owner {
         own.options.push(owned_by(owner, scope)?);
     }
-    schema.sequences_mut().push(Sequence { name: name.clone(), scope, owner: owner.and_then(Ownership::owner) });
+    let owner = owner.and_then(Ownership::owner);
+    schema.sequences_mut().push(Sequence { name: name.clone(), scope, owner, carrier: None });
     let mut rewrite = Rewrite::nothing(scope);
     rewrite.own.push(Sql::of(NodeEnum::CreateSeqStmt(own.clone())));
     if global {

@@ -8,6 +8,7 @@ use tenantize::{Plan, Sources, SqlFile};
 
 mod any_text;
 mod grouping;
+mod paths;
 mod places;
 mod run;
 
@@ -15,7 +16,7 @@ mod schema;
 mod shared;
 mod stars;
 
-const SLOTS: Slots<'_> = Slots { schema: "t_1", channel_prefix: "n_0_" };
+const SLOTS: Slots<'_> = Slots { schema: "t_1", sequences: "s_1", channel_prefix: "n_0_" };
 
 fn plan(migrations: &str) -> Plan {
     let file = SqlFile { name: "migrations/1.sql".to_owned(), text: migrations.to_owned() };

@@ -50,6 +50,7 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     rules: Option<Rules>,
     schema: String,
+    sequences: String,
     prefix: String,
 }
 
@@ -110,7 +111,7 @@ impl Places {
         let client = self.database("plain").await;
         client.batch_execute("SET search_path = public").await.expect("search_path");
         client.batch_execute(ddl).await.expect("the app's own SQL");
-        Session { client, rules: None, schema: String::new(), prefix: String::new() }
+        Session { client, rules: None, schema: String::new(), sequences: String::new(), prefix: String::new() }
     }
 
     /// The database that tenants share, made as the owner of the app's tables.
@@ -135,8 +136,9 @@ impl Places {
                 if isolation == Isolation::Shared { format!("IN ROLE {}", quote_ident(&group)) } else { String::new() };
             self.role(&role.to_string(), &format!("LOGIN PASSWORD 'secret' {group}")).await;
         }
-        let initial = if isolation == Isolation::Shared { 's' } else { 't' };
-        let (schema, owner) = (format!("{initial}_{}", tenant.hex()), quote_ident(&self.names.owner));
+        let sequences = tenant.sequence_schema();
+        let schema = if isolation == Isolation::Shared { sequences.clone() } else { format!("t_{}", tenant.hex()) };
+        let owner = quote_ident(&self.names.owner);
         let setup = format!(
             "RESET ROLE; CREATE SCHEMA {schema} AUTHORIZATION {owner}; GRANT USAGE ON SCHEMA {schema} TO {role}, {reader};
              SET ROLE {owner}; SET search_path = {schema}, global, extensions"
@@ -149,10 +151,10 @@ impl Places {
         run(shared, &ddl).await;
         let client = self.open("shared", Some(&role.to_string())).await;
         let path = if isolation == Isolation::Shared { "public, " } else { "" };
-        let path = format!("SET search_path = {schema}, {path}global, extensions");
+        let path = format!("SET search_path = {path}{schema}, global, extensions");
         client.batch_execute(&path).await.expect("search_path");
         let prefix = format!("n_{}_", &tenant.hex()[..21]);
-        Session { client, rules: Rules::new(&self.plan, isolation), schema, prefix }
+        Session { client, rules: Rules::new(&self.plan, isolation), schema, sequences, prefix }
     }
 
     pub(crate) async fn clear(self) {
@@ -175,7 +177,8 @@ impl Session {
         match rules.rewrite(sql, true) {
             Verdict::Unchanged => sql.to_owned(),
             Verdict::Rewritten(template) => {
-                template.render(&Slots { schema: &self.schema, channel_prefix: &self.prefix })
+                let Self { schema, sequences, prefix, .. } = self;
+                template.render(&Slots { schema, sequences, channel_prefix: prefix })
             }
             Verdict::Refused { message, .. } => panic!("{sql}: {message}"),
         }

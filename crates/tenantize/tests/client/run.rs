@@ -55,7 +55,7 @@ const SESSION: [&str; 36] = [
 ];
 
 /// Loads rows by COPY, and gives what COPY says afterwards.
-async fn load(session: &Session, copy: &str, data: &'static str) -> String {
+pub(crate) async fn load(session: &Session, copy: &str, data: &'static str) -> String {
     let sink = session.client.copy_in(&session.adapted(copy)).await.expect("COPY begins");
     let mut sink = std::pin::pin!(sink);
     sink.send(Bytes::from_static(data.as_bytes())).await.expect("sent");

@@ -56,7 +56,6 @@ fn public_is_the_tenants_schema() {
         "SELECT public.id FROM posts AS public",
         "SELECT 'public.posts' FROM public.unknown",
         "SELECT 'public.posts'::text -- public.posts",
-        "SET search_path = public",
     ] {
         assert_eq!(rules.rewrite(sql, true), Verdict::Unchanged, "{sql}");
     }
@@ -80,18 +79,19 @@ fn elsewhere_public_stays_but_for_what_is_not_there() {
 }
 
 #[test]
-fn sequences_are_found_by_the_search_path_where_tables_are_shared() {
+fn sequences_are_the_tenants_own_where_tables_are_shared() {
     let rules = rules(TABLES, Isolation::Shared);
     for (sql, expected) in [
         (
             "SELECT setval(pg_get_serial_sequence('public.\"User\"', 'id'), coalesce(max(id), 1)) FROM \"User\"",
-            "SELECT setval(E'\"User_id_seq\"'::text, coalesce(max(id), 1)) FROM \"User\"",
+            "SELECT setval(E'\"s_1\".\"User_id_seq\"'::text, coalesce(max(id), 1)) FROM \"User\"",
         ),
         (
             "SELECT pg_catalog.pg_get_serial_sequence ( '\"User\"' , 'id' )",
-            "SELECT E'\"User_id_seq\"'::text AS \"pg_get_serial_sequence\"",
+            "SELECT E'\"s_1\".\"User_id_seq\"'::text AS \"pg_get_serial_sequence\"",
         ),
-        ("SELECT nextval('public.\"User_id_seq\"')", "SELECT nextval('\"User_id_seq\"')"),
+        ("SELECT nextval('public.\"User_id_seq\"')", "SELECT nextval('\"s_1\".\"User_id_seq\"')"),
+        ("SELECT last_value FROM public.\"User_id_seq\"", "SELECT last_value FROM \"s_1\".\"User_id_seq\""),
     ] {
         assert_eq!(rewritten(&rules, sql), expected);
     }

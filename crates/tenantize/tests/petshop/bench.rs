@@ -70,7 +70,7 @@ impl Bench {
         let database = format!("{}_{database}", self.names.database);
         let role = Role::new(tenant, access).to_string();
         let client = connect(self.config.clone().dbname(database).user(role).password("secret")).await;
-        let path = format!("SET search_path = \"s_{}\", public, global, extensions", tenant.hex());
+        let path = format!("SET search_path = public, {}, global, extensions", tenant.sequence_schema());
         client.batch_execute(&path).await.expect("search_path");
         client
     }

@@ -62,8 +62,8 @@ async fn tenants_share_tables_and_see_their_own_rows() {
     let client = bench.login("shop", first, Access::ReadWrite).await;
     for (refused, why) in [
         ("INSERT INTO breeds (species_id, name) VALUES (1, 'x')", "permission denied"),
-        ("SELECT setval('public.clients_id_seq', 1)", "permission denied"),
-        ("SELECT last_value FROM public.clients_id_seq", "permission denied"),
+        ("SELECT setval('public.sindico_carrier_clients_id_seq', 1)", "permission denied"),
+        ("SELECT last_value FROM public.sindico_carrier_clients_id_seq", "permission denied"),
         ("INSERT INTO clients (id, name, email) VALUES (7, 'x', 'x@example.com')", "cannot insert a non-DEFAULT value"),
         ("TRUNCATE clients", "permission denied"),
         ("UPDATE clients SET tenant_id = gen_random_uuid()", "row-level security"),

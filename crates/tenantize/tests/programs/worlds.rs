@@ -159,7 +159,7 @@ impl Builder<'_> {
         );
         owner.batch_execute(&setup).await.expect("a schema of sequences");
         run(owner, &self.plan.shared_tenant_ddl(tenant)).await;
-        let path = format!("{sequences}, public, global, extensions");
+        let path = format!("public, {sequences}, global, extensions");
         let client = self.login("shared", tenant, &path).await;
         run(&client, &self.plan.shared_tenant_seed()).await;
         client

@@ -34,6 +34,7 @@ fn clerk() -> Arc<Clerk> {
         isolation: Isolation::Shared,
         rules: Arc::new(Rules::new(&plan, Isolation::Shared).expect("rules")),
         schema: "public".to_owned(),
+        sequences: "s_0192f0c123457abc8def0123456789ab".to_owned(),
         channel_prefix: PREFIX.to_owned(),
     };
     Arc::new(Clerks::new(1 << 20, LIMIT, SHARE).serve(client, [("standard_conforming_strings", "on")]))
