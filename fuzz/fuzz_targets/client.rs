@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
     for rules in RULES.iter() {
         let Verdict::Rewritten(template) = rules.rewrite(text, standard_strings) else { continue };
         assert!(rules.concerns(text.as_bytes()), "changed without having asked: {text}");
-        let rewritten = template.render(&Slots { schema: "t_1", channel_prefix: "n_0123456789abcdef01234_" });
+        let rewritten = template.render(&Slots { schema: "t_1", sequences: "s_1", channel_prefix: "n_0123456789abcdef01234_" });
         if standard_strings {
             let before = pg_query::parse(text, pg_query::ParserOptions::default()).expect("only SQL is rewritten").protobuf.stmts.len();
             let after = pg_query::parse(&rewritten, pg_query::ParserOptions::default()).unwrap_or_else(|error| panic!("{error}: {text} => {rewritten}"));
