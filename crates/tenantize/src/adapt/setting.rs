@@ -13,7 +13,7 @@ use super::edit::{Part, Slot};
 use super::qualifier::constant;
 use super::truncate::words;
 use super::{Adapter, Edit, Place, place};
-use crate::lex::{Kind, Lexer};
+use crate::lex::{self, Kind, Lexer, Token};
 use crate::tree;
 
 const PATH: &str = "search_path";
@@ -30,8 +30,14 @@ impl<'a> Adapter<'a> {
         }
         let Some(words) = words(self.text, span) else { return };
         let Some(first) = set.args.first().and_then(location) else { return };
+        let before = || Lexer::from(self.text, words.start, true).take_while(|word| word.end <= first);
+        // A name in Unicode escapes is none that clients write, and none that the rules' first look finds.
+        let named = |name: &str| {
+            let name_of = |word: Token| lex::name_of(self.text.get(word.start..word.end).unwrap_or_default());
+            before().any(|word| name_of(word).eq_ignore_ascii_case(name))
+        };
         if set.name.eq_ignore_ascii_case(POLICIES) {
-            if self.shared() && set.args.iter().all(is_off) {
+            if self.shared() && named(POLICIES) && set.args.iter().all(is_off) {
                 self.edits.push(Edit::replace(first..words.end, "on"));
             }
             return;
@@ -41,9 +47,12 @@ impl<'a> Adapter<'a> {
         }
         let names: Option<Vec<String>> = set.args.iter().map(|arg| Some(constant(arg)?.value.to_owned())).collect();
         let Some(mut parts) = names.and_then(|names| self.path(&names, Quotes::None)) else { return };
-        let before = Lexer::from(self.text, words.start, true).take_while(|word| word.end <= first).last();
-        let schema = before
+        let schema = before()
+            .last()
             .filter(|word| self.text.get(word.start..word.end).is_some_and(|word| word.eq_ignore_ascii_case("schema")));
+        if schema.is_none() && !named(PATH) {
+            return;
+        }
         if schema.is_some() {
             parts.insert(0, Part::Text(format!("{PATH} = ")));
         }
@@ -59,7 +68,9 @@ impl<'a> Adapter<'a> {
             return;
         };
         let (Some(setting), Some(value)) = (constant(setting), constant(value)) else { return };
-        if self.flavour.place != Place::Client {
+        let written = place(setting.location).and_then(|at| self.text.get(at..)?.get(..setting.value.len() + 2));
+        let as_is = written.is_some_and(|written| written.trim_matches('\'') == setting.value);
+        if self.flavour.place != Place::Client || !as_is {
             return;
         }
         let parts = if setting.value.eq_ignore_ascii_case(PATH) {

@@ -212,6 +212,8 @@ fn a_path_with_public_on_it_keeps_what_is_elsewhere() {
         "SELECT other.set_config('search_path', 'public', false)",
         "SET application_name = 'public'",
         "SELECT schema FROM t",
+        "SET U&\"search\\005fpath\" = public",
+        "SELECT set_config(U&'search\\005fpath', 'public', false)",
     ] {
         for rules in [&shared, &schema, &own] {
             assert_eq!(rules.rewrite(sql, true), Verdict::Unchanged, "{sql}");
