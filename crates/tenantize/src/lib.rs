@@ -9,6 +9,7 @@ pub mod client;
 mod copy_text;
 mod expr;
 mod lex;
+mod loading;
 mod manifest;
 mod marker;
 mod name;

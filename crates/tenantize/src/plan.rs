@@ -9,12 +9,13 @@ use crate::adapt::model::Model;
 ///
 /// DDL is run statement by statement, by the role that owns the app's tables. The methods say under which
 /// `search_path`; all of them rely on the schemas `public`, `global` and `extensions` with [`Plan::extensions`] being there
-/// already, and in the database of the shared tables on `sindico_copy`, `sindico.current_tenant()` and
-/// `sindico.next_value(text)`.
+/// already, on `sindico.loading(integer)` if [`Plan::loads`], and in the database of the shared tables on `sindico_copy`,
+/// `sindico.current_tenant()` and `sindico.next_value(text)`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     pub(crate) migrations: Vec<Step>,
     pub(crate) seed: Vec<Step>,
+    pub(crate) loading: bool,
     pub(crate) tables: Vec<Table>,
     /// What clients' statements are held against.
     #[serde(skip)]
@@ -186,6 +187,15 @@ impl Plan {
     #[must_use]
     pub fn own_tenant_seed(&self) -> Vec<Statement> {
         render(self.seed_of(Scope::Tenant), |step| &step.own, None)
+    }
+
+    /// Whether a tenant's first rows begin with some that triggers must not see, since the migrations create those only
+    /// after the rows. The session then sets `sindico.loading` to a number while it writes them, and
+    /// `sindico.loading(integer)` has to tell the triggers whether that is below theirs: true for that session alone, as
+    /// anybody can set a setting.
+    #[must_use]
+    pub fn loads(&self) -> bool {
+        self.loading
     }
 
     /// The tables that all migrations together leave, in the order of their creation. Dropping them in reverse

@@ -1,5 +1,6 @@
 //! The app's tables as the migrations read so far leave them.
 
+use crate::loading::Loading;
 use crate::name::object_name;
 use crate::plan::{self, Scope};
 use crate::refusal::{Fault, Verdict};
@@ -17,6 +18,7 @@ pub(crate) struct Schema {
     /// What is no table.
     pub(crate) objects: Objects,
     sequences: Vec<Sequence>,
+    pub(crate) loading: Loading,
     /// Tables whose CREATE TABLE was refused: what mentions them is not refused a second time.
     broken: Vec<String>,
 }
@@ -82,16 +84,12 @@ impl Schema {
         let mut open = vec![table.to_owned()];
         while let Some(next) = open.pop() {
             // A partition has the foreign keys of its table, and rows that refer to the table are in its partitions.
-            let of = self
-                .find(&next)
-                .into_iter()
-                .flat_map(|table| [Some(table), table.parent.as_deref().and_then(|name| self.find(name))]);
-            for key in of.flatten().flat_map(|table| &table.foreign_keys) {
-                let parts = self.tables.iter().filter(|table| table.parent.as_ref() == Some(&key.parent));
-                for name in parts.map(|table| &table.name).chain([&key.parent]) {
-                    if among.contains(name) && !found.contains(name) {
+            let of = std::iter::successors(self.find(&next), |table| self.find(table.parent.as_deref()?));
+            for key in of.flat_map(|table| &table.foreign_keys) {
+                for name in self.family(&key.parent) {
+                    if among.contains(&name) && !found.contains(&name) {
                         found.push(name.clone());
-                        open.push(name.clone());
+                        open.push(name);
                     }
                 }
             }

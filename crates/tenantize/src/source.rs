@@ -6,7 +6,7 @@ use crate::plan::{Grant, Plan, Scope, Step};
 use crate::refusal::{Fault, Refusal, Refusals, Verdict};
 use crate::rule::{self, Filled, Lasting, Read, Rewrite, Rows, Sql, Stage};
 use crate::schema::Schema;
-use crate::{marker, order, syntax, tree};
+use crate::{loading, marker, order, syntax, tree};
 
 /// A file of SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,13 +46,14 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
     }
     let mut migrations = reader.files(&sources.migrations, Stage::Migration);
     reader.look_forward(&mut migrations);
-    let mut seed = reader.rows_of_migrations();
+    let (mut seed, loading) = reader.rows_of_migrations();
     seed.extend(reader.files(&sources.seed, Stage::Seed));
     match Refusals::of(reader.refusals) {
         Some(refusals) => Err(refusals),
         None => Ok(Plan {
             migrations,
             seed,
+            loading,
             tables: reader.schema.published(),
             extensions: reader.schema.objects.extensions.clone(),
             model: Model::new(reader.schema),
@@ -63,8 +64,8 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
 struct Reader<'a> {
     schema: Schema,
     refusals: Vec<Refusal>,
-    /// Statements of migrations about tenants' rows.
-    later: Vec<(Page<'a>, Piece<'a>)>,
+    /// Statements of migrations about tenants' rows, each with the part of the migrations that it stands in.
+    later: Vec<(u32, Page<'a>, Piece<'a>)>,
     /// Routines, with the tables that were there when they were created.
     routines: Vec<(Page<'a>, Piece<'a>, Vec<String>)>,
     /// Former names of tables.
@@ -98,7 +99,10 @@ impl<'a> Reader<'a> {
             end_of_last = Some(piece.start + piece.text.len());
             match outcome {
                 Ok((step, Some(_))) if stage == Stage::Migration && step.scope == Scope::Tenant => {
-                    self.later.push((page, piece));
+                    if self.schema.loading.begun() || nothing(&page, &piece, &Filled::default()).is_none() {
+                        self.schema.loading.rows();
+                    }
+                    self.later.push((self.schema.loading.part(), page, piece));
                 }
                 Ok((step, _)) => {
                     if step.grants.iter().any(|grant| matches!(grant, Grant::Routine(_))) {
@@ -125,20 +129,30 @@ impl<'a> Reader<'a> {
     }
 
     /// What migrations say about tenants' rows, once per tenant: on the tables as the last migration leaves them, since a
-    /// new tenant starts with those.
-    fn rows_of_migrations(&mut self) -> Vec<Step> {
-        let mut steps = Vec::new();
+    /// new tenant starts with those. Also returns whether the session has to say which ones it is writing.
+    fn rows_of_migrations(&mut self) -> (Vec<Step>, bool) {
         let mut filled = Filled::default();
-        for (page, piece) in std::mem::take(&mut self.later) {
-            if let Some(step) = nothing(&page, &piece, &filled) {
+        let mut parts = Vec::new();
+        for later in std::mem::take(&mut self.later).chunk_by(|left, right| left.0 == right.0) {
+            let steps = self.rows_of_part(later, &mut filled);
+            parts.push((later.first().map_or(0, |first| first.0), order::parents_first(steps, &self.schema)));
+        }
+        let said = loading::announce(&mut parts, self.schema.loading.part());
+        (parts.into_iter().flat_map(|(_, steps)| steps).collect(), said)
+    }
+
+    fn rows_of_part(&mut self, later: &[(u32, Page<'a>, Piece<'a>)], filled: &mut Filled) -> Vec<(Step, Option<Rows>)> {
+        let mut steps = Vec::new();
+        for (_, page, piece) in later {
+            if let Some(step) = nothing(page, piece, filled) {
                 steps.push((step, None));
                 continue;
             }
-            match self.statement(&page, &piece, None, Stage::Seed) {
+            match self.statement(page, piece, None, Stage::Seed) {
                 Ok(step) => steps.push(step),
-                Err((place, fault)) if fault.echo => self.refuse(&page, place, piece.text, fault),
+                Err((place, fault)) if fault.echo => self.refuse(page, place, piece.text, fault),
                 Err((place, fault)) => {
-                    if let Some(step) = self.lasting(&page, &piece) {
+                    if let Some(step) = self.lasting(page, piece) {
                         steps.push(step);
                     } else {
                         let reason = format!(
@@ -146,7 +160,7 @@ impl<'a> Reader<'a> {
                             fault.reason
                         );
                         let remedy = "move the statement to seed/ and write it for the tables as they are in the end";
-                        self.refuse(&page, place, piece.text, Fault::new(reason, remedy));
+                        self.refuse(page, place, piece.text, Fault::new(reason, remedy));
                     }
                 }
             }
@@ -156,7 +170,7 @@ impl<'a> Reader<'a> {
                 _ => {}
             }
         }
-        order::parents_first(steps, &self.schema)
+        steps
     }
 
     /// What lasts of a statement that does not fit the tables any more.

@@ -32,7 +32,7 @@ struct Function {
     callers: Callers,
 }
 
-const SHARED: [Function; 7] = [
+const SHARED: [Function; 8] = [
     Function {
         signature: "FUNCTION sindico.enter(text, boolean)",
         text: include_str!("sql/enter.sql"),
@@ -69,10 +69,11 @@ const SHARED: [Function; 7] = [
         definer: true,
         callers: Callers::Sessions,
     },
+    LOADING,
     REFUSE,
 ];
 
-const OWN: [Function; 3] = [
+const OWN: [Function; 4] = [
     Function {
         signature: "FUNCTION sindico.current_tenant()",
         text: include_str!("sql/current_tenant.sql"),
@@ -85,6 +86,7 @@ const OWN: [Function; 3] = [
         definer: false,
         callers: Callers::Sessions,
     },
+    LOADING,
     REFUSE,
 ];
 
@@ -93,6 +95,14 @@ const REFUSE: Function = Function {
     text: include_str!("sql/refuse.sql"),
     definer: false,
     callers: Callers::Sessions,
+};
+
+/// Asked by the app's triggers, which cascades fire as the owner of the tables.
+const LOADING: Function = Function {
+    signature: "FUNCTION sindico.loading(integer)",
+    text: include_str!("sql/loading.sql"),
+    definer: false,
+    callers: Callers::All,
 };
 
 /// Makes the functions, as a superuser, in schema `sindico`.

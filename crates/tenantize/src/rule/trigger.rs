@@ -7,7 +7,7 @@ use super::{Rewrite, refused};
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
 use crate::schema::{Schema, Trigger};
-use crate::{bare, tree};
+use crate::{bare, loading, tree};
 
 /// Trigger functions that PostgreSQL and the allowed extensions bring.
 const BUILT_IN: [&str; 3] =
@@ -24,8 +24,8 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
         super::unqualify(other)?;
         schema.table(&other.relname)?;
     }
-    let view = schema.objects.find_view(&table);
-    if view.is_none() {
+    let on_view = schema.objects.find_view(&table).is_some();
+    if !on_view {
         let table = schema.table(&table)?;
         if table.scope == Scope::Global {
             return Err(Fault::unsupported(
@@ -55,6 +55,10 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
             format!("there is a trigger {name} on {table} already"),
             "choose another name, or write CREATE OR REPLACE TRIGGER",
         ));
+    }
+    // One on a view is INSTEAD OF what is done, and has no condition.
+    if !on_view && let Some(part) = schema.loading.trigger() {
+        trigger.when_clause = Some(loading::guard(trigger.when_clause.take(), part)?);
     }
     schema.objects.triggers.retain(|known| known.table != table || known.name != name);
     schema.objects.triggers.push(Trigger { name, table, routine });

@@ -27,7 +27,9 @@ const SETUP: &str = "
     CREATE FUNCTION sindico.next_value(sequence text) RETURNS bigint LANGUAGE sql VOLATILE SECURITY DEFINER
         RETURN nextval(format('%I.%I', 's_' || substr(session_user, 3), sequence));
     CREATE FUNCTION sindico.notify(channel text, payload text) RETURNS void LANGUAGE sql
-        RETURN pg_notify(channel, payload);";
+        RETURN pg_notify(channel, payload);
+    CREATE FUNCTION sindico.loading(part integer) RETURNS boolean LANGUAGE sql STABLE
+        RETURN nullif(current_setting('sindico.loading', true), '')::integer < part IS TRUE;";
 
 impl Worlds {
     /// Builds an app of one migration and one seed; an empty seed is no file.
