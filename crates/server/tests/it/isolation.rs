@@ -1,6 +1,7 @@
 //! Tenants see their own rows and nothing else, whatever they ask.
 
 mod hardening;
+mod loading;
 mod sequences;
 mod truncate;
 

@@ -259,17 +259,21 @@ async fn rows_of_partitions_go_before_what_refers_to_their_table() {
     let worlds = Worlds::build(
         "CREATE TABLE a_notes (event int, day date);
          CREATE TABLE b_places (id int PRIMARY KEY, event int, day date);
-         CREATE TABLE events (id int, day date, place int) PARTITION BY RANGE (day);
-         CREATE TABLE events_old (id int, day date, place int) PARTITION BY LIST (id);
+         CREATE TABLE events (id int NOT NULL, day date NOT NULL, place int) PARTITION BY RANGE (day);
+         CREATE TABLE events_old (id int NOT NULL, day date NOT NULL, place int) PARTITION BY LIST (id);
          ALTER TABLE ONLY events ATTACH PARTITION events_old FOR VALUES FROM ('2000-01-01') TO ('2020-01-01');
-         CREATE TABLE events_old_1 (id int, day date, place int);
+         CREATE TABLE events_old_1 (id int NOT NULL, day date NOT NULL, place int);
          ALTER TABLE ONLY events_old ATTACH PARTITION events_old_1 FOR VALUES IN (1);
-         CREATE TABLE z_places (id int);
+         CREATE TABLE z_places (id int NOT NULL);
          INSERT INTO a_notes VALUES (1, '2010-01-01');
          INSERT INTO b_places VALUES (3, 1, '2010-01-01');
          INSERT INTO events_old_1 VALUES (1, '2010-01-01', 2);
          INSERT INTO z_places VALUES (2);
-         ALTER TABLE ONLY events ADD PRIMARY KEY (id, day);
+         ALTER TABLE ONLY events ADD CONSTRAINT events_pkey PRIMARY KEY (id, day);
+         ALTER TABLE ONLY events_old ADD CONSTRAINT events_old_pkey PRIMARY KEY (id, day);
+         ALTER TABLE ONLY events_old_1 ADD CONSTRAINT events_old_1_pkey PRIMARY KEY (id, day);
+         ALTER INDEX events_pkey ATTACH PARTITION events_old_pkey;
+         ALTER INDEX events_old_pkey ATTACH PARTITION events_old_1_pkey;
          ALTER TABLE ONLY z_places ADD PRIMARY KEY (id);
          ALTER TABLE a_notes ADD FOREIGN KEY (event, day) REFERENCES events;
          ALTER TABLE b_places ADD FOREIGN KEY (event, day) REFERENCES events;
