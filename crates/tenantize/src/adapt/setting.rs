@@ -32,12 +32,12 @@ impl<'a> Adapter<'a> {
         let Some(first) = set.args.first().and_then(location) else { return };
         let before = || Lexer::from(self.text, words.start, true).take_while(|word| word.end <= first);
         // A name in Unicode escapes is none that clients write, and none that the rules' first look finds.
-        let named = |name: &str| {
+        let writes = |name: &str| {
             let name_of = |word: Token| lex::name_of(self.text.get(word.start..word.end).unwrap_or_default());
             before().any(|word| name_of(word).eq_ignore_ascii_case(name))
         };
         if set.name.eq_ignore_ascii_case(POLICIES) {
-            if self.shared() && named(POLICIES) && set.args.iter().all(is_off) {
+            if self.shared() && writes(POLICIES) && set.args.iter().all(is_off) {
                 self.edits.push(Edit::replace(first..words.end, "on"));
             }
             return;
@@ -50,7 +50,7 @@ impl<'a> Adapter<'a> {
         let schema = before()
             .last()
             .filter(|word| self.text.get(word.start..word.end).is_some_and(|word| word.eq_ignore_ascii_case("schema")));
-        if schema.is_none() && !named(PATH) {
+        if schema.is_none() && !writes(PATH) {
             return;
         }
         if schema.is_some() {
