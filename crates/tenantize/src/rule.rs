@@ -34,6 +34,7 @@ mod from;
 mod function;
 mod identity;
 mod lasting;
+pub(crate) mod owner_rights;
 mod partition;
 mod place;
 mod plpgsql;

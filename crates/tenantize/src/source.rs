@@ -230,6 +230,7 @@ impl<'a> Reader<'a> {
         let step = marked.and_then(|global| {
             let read = Read { tree: &tree, text: piece.text, data: piece.data, global };
             let mut rewrite = rule::apply(read, stage, &mut schema).map_err(here)?;
+            rule::owner_rights::check(&schema).map_err(here)?;
             let rows = rewrite.rows.take();
             page.step(piece, &tree, rewrite).map(|step| (step, rows)).map_err(here)
         });

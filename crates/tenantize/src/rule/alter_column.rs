@@ -124,7 +124,7 @@ impl Change<'_> {
         let column = command.name.clone();
         self.model()?.column(&column)?;
         let columns = self.column_names()?;
-        walk_opt(&mut command.def, &mut TablePlace::new(self.schema, self.table, &columns))?;
+        TablePlace::new(self.schema, self.table, &columns).default(&mut command.def)?;
         self.own.push(command.clone());
         let mut place = TablePlace::shared(self.schema, self.table, &columns);
         walk_opt(&mut command.def, &mut place)?;

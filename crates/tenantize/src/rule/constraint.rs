@@ -24,7 +24,7 @@ pub(super) fn check(constraint: &mut pb::Constraint, place: &mut TablePlace<'_>)
         | Kind::ConstrAttrImmediate => Ok(()),
         Kind::ConstrNotnull if constraint.keys.is_empty() && !constraint.is_no_inherit => Ok(()),
         Kind::ConstrNotnull => Err(Fault::unsupported("NOT NULL in this form", "write NOT NULL on the column")),
-        Kind::ConstrDefault => mentions(&mut constraint.raw_expr, place).map(drop),
+        Kind::ConstrDefault => place.default(&mut constraint.raw_expr),
         Kind::ConstrGenerated if constraint.generated_kind == "s" => {
             mentions(&mut constraint.raw_expr, place).map(drop)
         }

@@ -66,6 +66,10 @@ impl Place for ValuePlace<'_> {
         Err(Fault::new("PostgreSQL allows no sub-query in a domain", "check the value itself, or use a foreign key"))
     }
 
+    fn call(&mut self, call: &mut pb::FuncCall) -> Verdict<bool> {
+        super::owner_rights::check_call(call, "a domain", self.schema).map(|()| false)
+    }
+
     fn is_table(&self, name: &str) -> bool {
         self.schema.find(name).is_some()
     }

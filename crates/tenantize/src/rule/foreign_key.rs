@@ -53,6 +53,9 @@ pub(super) fn settle(
         }
     }
     let key = ForeignKey {
+        deletes: constraint.fk_del_action == "c",
+        updates: ["n", "d"].contains(&constraint.fk_del_action.as_str())
+            || ["c", "n", "d"].contains(&constraint.fk_upd_action.as_str()),
         name,
         columns,
         parent: parent_name,

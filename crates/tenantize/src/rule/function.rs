@@ -4,7 +4,7 @@ use domain::Isolation;
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::drop_object::Found;
-use super::{Rewrite, Sql, body, own_name, plpgsql, refused};
+use super::{Rewrite, Sql, body, own_name, owner_rights, plpgsql, refused};
 use crate::adapt::Place;
 use crate::plan::{Grant, OWN_SCHEMA, Scope};
 use crate::refusal::{Fault, Verdict};
@@ -33,9 +33,16 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
     }
     // A function may call itself.
     let columns = columns(&own);
+    let reach = owner_rights::reach(&own, &language(&own), source(&own).ok())?;
     schema.objects.routines.retain(|known| known.arguments != signature);
-    let routine = Routine { name, scope: Scope::Tenant, arguments: signature.clone(), columns };
-    schema.objects.routines.push(routine);
+    schema.objects.routines.push(Routine {
+        name,
+        scope: Scope::Tenant,
+        arguments: signature.clone(),
+        columns,
+        names_tables: reach.names_tables,
+        calls: reach.calls,
+    });
 
     let (shared, note) = adapt(&text, &mut own, schema)?;
     set_search_path(&mut own, OWN_NAME);

@@ -2,7 +2,7 @@
 
 use pg_query::protobuf as pb;
 
-use super::draw;
+use super::{draw, owner_rights};
 use crate::expr::{self, Place};
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
@@ -18,17 +18,27 @@ pub(super) struct TablePlace<'a> {
     draws: Vec<String>,
     /// Whether to write calls of `nextval` as shared tables have them.
     shared: bool,
+    /// Whether foreign keys' actions may compute it: all but defaults and what has been checked before.
+    checked: bool,
 }
 
 impl<'a> TablePlace<'a> {
     /// `columns` are given apart from the schema because the table may be about to be created or altered.
     pub(super) fn new(schema: &'a Schema, table: &'a str, columns: &'a [String]) -> Self {
-        Self { schema, table, columns, mentions: Vec::new(), draws: Vec::new(), shared: false }
+        Self { schema, table, columns, mentions: Vec::new(), draws: Vec::new(), shared: false, checked: true }
     }
 
     /// Like [`Self::new`], to rewrite expressions for shared tables.
     pub(super) fn shared(schema: &'a Schema, table: &'a str, columns: &'a [String]) -> Self {
-        Self { shared: true, ..Self::new(schema, table, columns) }
+        Self { shared: true, checked: false, ..Self::new(schema, table, columns) }
+    }
+
+    /// Reads a default, which whoever inserts computes.
+    pub(super) fn default(&mut self, expr: &mut Option<Box<pb::Node>>) -> Verdict<()> {
+        let checked = std::mem::replace(&mut self.checked, false);
+        let outcome = mentions(expr, self).map(drop);
+        self.checked = checked;
+        outcome
     }
 
     /// The columns mentioned since last asked, each once.
@@ -64,6 +74,9 @@ impl Place for TablePlace<'_> {
     }
 
     fn call(&mut self, call: &mut pb::FuncCall) -> Verdict<bool> {
+        if self.checked {
+            owner_rights::check_call(call, &format!("table {}", self.table), self.schema)?;
+        }
         let Some(sequence) = draw::sequence_named(call, self.schema)? else { return Ok(false) };
         let (name, of_tenants) = (sequence.name.clone(), sequence.scope == Scope::Tenant);
         if of_tenants && self.shared {

@@ -59,6 +59,19 @@ pub(super) fn adapted(
     Ok(if isolation == Isolation::Shared { whole_row::without_tenant(&body) } else { (body, None) })
 }
 
+/// The SQL in a body, expressions as SELECT would have them, and whether each computes a text that is run.
+pub(super) fn statements(function: &pb::CreateFunctionStmt, source: &str) -> Verdict<Vec<(String, bool)>> {
+    let text = |piece: &Piece| match piece.kind {
+        Kind::Statement => piece.text.clone(),
+        Kind::Expression => format!("SELECT {}", piece.text),
+        Kind::Assignment => {
+            let value = piece.text.split_once(":=").or_else(|| piece.text.split_once('='));
+            format!("SELECT {}", value.map_or(piece.text.as_str(), |(_, value)| value))
+        }
+    };
+    Ok(pieces(function, source)?.iter().map(|piece| (text(piece), piece.dynamic)).collect())
+}
+
 fn pieces(function: &pb::CreateFunctionStmt, source: &str) -> Verdict<Vec<Piece>> {
     let returned = function.return_type.as_ref().and_then(|named| named.names.last()).and_then(tree::string);
     let parsed = if returned == Some("trigger") {

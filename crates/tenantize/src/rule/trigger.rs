@@ -13,6 +13,11 @@ use crate::{bare, loading, tree};
 const BUILT_IN: [&str; 3] =
     ["suppress_redundant_updates_trigger", "tsvector_update_trigger", "tsvector_update_trigger_column"];
 
+/// Bits of a trigger's timing and events (PostgreSQL's `TRIGGER_TYPE_…`).
+const BEFORE: i32 = 1 << 1;
+const DELETE: i32 = 1 << 3;
+const UPDATE: i32 = 1 << 4;
+
 /// CREATE TRIGGER. What it runs sees the rows of the tenant that fires it: the function runs as its caller.
 pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
     let node = tree::parse(&bare::text(text)).map_err(|_| refused::nothing())?;
@@ -49,6 +54,9 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
         return Err(crate::expr::tenant_id_mentioned());
     }
     let name = trigger.trigname.clone();
+    if name.starts_with("!sindico") {
+        return Err(Fault::new(format!("the name {name} is síndico's"), "choose another name"));
+    }
     let exists = schema.objects.triggers.iter().any(|known| known.table == table && known.name == name);
     if exists && !trigger.replace {
         return Err(Fault::new(
@@ -61,7 +69,14 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
         trigger.when_clause = Some(loading::guard(trigger.when_clause.take(), part)?);
     }
     schema.objects.triggers.retain(|known| known.table != table || known.name != name);
-    schema.objects.triggers.push(Trigger { name, table, routine });
+    schema.objects.triggers.push(Trigger {
+        name,
+        table,
+        routine,
+        before: trigger.timing & BEFORE != 0,
+        on_update: trigger.events & UPDATE != 0,
+        on_delete: trigger.events & DELETE != 0,
+    });
     Ok(Rewrite::alike(Scope::Tenant, NodeEnum::CreateTrigStmt(trigger)))
 }
 

@@ -57,6 +57,10 @@ pub(crate) struct Routine {
     pub(crate) arguments: String,
     /// Columns of the rows it gives, if it gives rows of known columns.
     pub(crate) columns: Option<Vec<String>>,
+    /// Whether its body names tables or runs a text as SQL.
+    pub(crate) names_tables: bool,
+    /// Functions that its body calls.
+    pub(crate) calls: Vec<String>,
 }
 
 /// A trigger.
@@ -65,6 +69,10 @@ pub(crate) struct Trigger {
     pub(crate) name: String,
     pub(crate) table: String,
     pub(crate) routine: String,
+    /// Whether it fires before the rows change, and so in the middle of a foreign key's action.
+    pub(crate) before: bool,
+    pub(crate) on_update: bool,
+    pub(crate) on_delete: bool,
 }
 
 impl Objects {

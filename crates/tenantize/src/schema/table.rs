@@ -87,6 +87,10 @@ pub(crate) struct ForeignKey {
     pub(crate) parent_columns: Vec<String>,
     /// The check that stands in for MATCH FULL where tables are shared.
     pub(crate) full: Option<String>,
+    /// Whether rows go with those that they refer to.
+    pub(crate) deletes: bool,
+    /// Whether rows change with those that they refer to.
+    pub(crate) updates: bool,
 }
 
 /// A check constraint.

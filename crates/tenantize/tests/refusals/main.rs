@@ -5,6 +5,7 @@
 mod accepted;
 mod any_bytes;
 mod migrations;
+mod owner_rights;
 mod places;
 mod seed;
 
