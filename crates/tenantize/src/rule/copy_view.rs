@@ -85,9 +85,14 @@ fn function(table: &Table, columns: &[String], schema: &Schema) -> String {
             values.join(", ")
         )
     };
+    // Who has a temporary table of this name means that one, and no row may go to the other instead.
+    let hidden = domain::quote_literal(&format!("pg_temp.{name}"));
     // A trigger of the table's may have kept the row out, which then does not count.
     let mut body = format!(
-        "BEGIN IF TG_WHEN = 'INSTEAD OF' THEN {insert} \
+        "BEGIN IF TG_WHEN = 'INSTEAD OF' THEN \
+         IF pg_catalog.to_regclass({hidden}) IS NOT NULL THEN RAISE feature_not_supported USING \
+         MESSAGE = 'COPY into a temporary table that has the name of a table of the app is not available', \
+         HINT = 'Give the temporary table another name.'; END IF; {insert} \
          IF NOT FOUND THEN RETURN NULL; END IF; RETURN NEW; END IF;"
     );
     for assignment in identity::assignments(table, schema) {

@@ -186,6 +186,19 @@ async fn copy_takes_every_format_with_and_without_columns() {
     bed.close().await;
 }
 
+/// COPY is sent to a view beside the app's table, which must not get rows that were meant for another.
+#[tokio::test]
+async fn copy_never_takes_the_apps_table_for_a_temporary_one() {
+    let bed = Bed::make().await;
+    let client = enter(&bed.tenant("paws", "shared").await).await;
+    client.batch_execute("CREATE TEMP TABLE clients (name text)").await.expect("one's own");
+    let refused = copy_in(&client, "COPY clients (name) FROM STDIN", b"Bia\n").await.expect_err("which one?");
+    assert_eq!(refusal(&refused).code().code(), "0A000");
+    client.batch_execute("DROP TABLE pg_temp.clients").await.expect("one's own");
+    copy_in(&client, "COPY clients (name, phone) FROM STDIN", b"Bia\t555 000 111\n").await.expect("the app's");
+    bed.close().await;
+}
+
 #[tokio::test]
 async fn channels_are_each_tenants_own() {
     let bed = Bed::make().await;
