@@ -20,6 +20,7 @@ use crate::tree::TENANT_ID;
 pub(crate) mod edit;
 pub(crate) mod model;
 
+mod budget;
 mod channel;
 mod copy;
 mod expression;
@@ -31,11 +32,14 @@ mod query;
 mod refused;
 mod sequence;
 mod setting;
+mod shadow;
 mod source;
 mod star;
 mod truncate;
+mod width;
 
 pub(crate) use edit::Edit;
+use shadow::Shadows;
 
 /// What a text is adapted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +70,16 @@ pub(crate) fn statement(
     model: &Schema,
     flavour: Flavour,
 ) -> Verdict<Vec<Edit>> {
-    let mut adapter =
-        Adapter { text, model, flavour, edits: Vec::new(), shadows: Vec::new(), counted: false, in_from: false };
+    let mut adapter = Adapter {
+        text,
+        model,
+        flavour,
+        edits: Vec::new(),
+        left: budget::of(text.len()),
+        shadows: Shadows::default(),
+        counted: false,
+        in_from: false,
+    };
     for raw in statements {
         if let Some(node) = &raw.stmt {
             adapter.top(node, span(text, raw))?;
@@ -82,19 +94,14 @@ struct Adapter<'a> {
     model: &'a Schema,
     flavour: Flavour,
     edits: Vec<Edit>,
-    /// The WITH queries that are visible at this point, the innermost last.
-    shadows: Vec<Shadow<'a>>,
+    /// Bytes that may still be written of the model's columns.
+    left: usize,
+    /// The WITH queries that are visible at this point.
+    shadows: Shadows<'a>,
     /// Whether it matters how many columns the query at hand gives.
     counted: bool,
     /// Whether the call at hand gives rows rather than a value.
     in_from: bool,
-}
-
-/// A WITH query.
-struct Shadow<'a> {
-    name: &'a str,
-    /// `None` inside itself.
-    query: Option<&'a pb::Node>,
 }
 
 /// A statement's bytes, up to its semicolon.
@@ -156,7 +163,7 @@ impl<'a> Adapter<'a> {
             return None;
         }
         match relation.schemaname.as_str() {
-            "" if self.shadows.iter().any(|shadow| shadow.name == relation.relname) => None,
+            "" if self.shadows.find(&relation.relname).is_some() => None,
             "" | "public" => self.model.find(&relation.relname),
             _ => None,
         }

@@ -68,6 +68,12 @@ pub struct Slots<'a> {
 }
 
 impl Template {
+    /// Bytes of memory that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<Part>() + self.0.iter().map(Part::held).sum::<usize>()
+    }
+
     /// The text for one tenant.
     #[must_use]
     pub fn render(&self, slots: &Slots<'_>) -> String {
@@ -123,7 +129,8 @@ impl Rules {
             Ok(edits) if edits.is_empty() => Verdict::Unchanged,
             Ok(edits) => Verdict::Rewritten(Template(edit::apply(&text, edits))),
             Err(fault) => {
-                Verdict::Refused { sqlstate: UNSUPPORTED, message: fault.reason, hint: sentence(&fault.remedy) }
+                let sqlstate = if fault.excess { TOO_LONG } else { UNSUPPORTED };
+                Verdict::Refused { sqlstate, message: fault.reason, hint: sentence(&fault.remedy) }
             }
         }
     }

@@ -64,6 +64,8 @@ pub(crate) struct Fault {
     pub(crate) remedy: String,
     /// Set when the statement fails only because an earlier one was refused, so that nobody needs to hear of it.
     pub(crate) echo: bool,
+    /// Set when no rule is broken, but more would be needed than is given to one text.
+    pub(crate) excess: bool,
 }
 
 /// What rules return.
@@ -71,12 +73,17 @@ pub(crate) type Verdict<T> = Result<T, Fault>;
 
 impl Fault {
     pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { reason: reason.into(), remedy: remedy.into(), echo: false }
+        Self { reason: reason.into(), remedy: remedy.into(), echo: false, excess: false }
     }
 
     /// A consequence of an earlier refusal.
     pub(crate) fn echo() -> Self {
-        Self { reason: String::new(), remedy: String::new(), echo: true }
+        Self { reason: String::new(), remedy: String::new(), echo: true, excess: false }
+    }
+
+    /// For what would take more than is given to one text.
+    pub(crate) fn excess(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { excess: true, ..Self::new(reason, remedy) }
     }
 
     /// For what no rule covers.

@@ -14,8 +14,8 @@ use super::reading::Reading;
 /// Locks among which texts are spread.
 const SHARDS: usize = 16;
 
-/// Bytes that an entry takes besides its text and the text's parts in a template: a bound from above for the map, the queue
-/// and the pieces of a rewritten text.
+/// Bytes that an entry takes besides its text and what is kept of its verdict: a bound from above for the map and the
+/// queue.
 const OVERHEAD: usize = 1024;
 
 /// Verdicts on texts, the least recently used of which make room for others.
@@ -82,7 +82,10 @@ impl Cache {
         }
         let verdict = Arc::new(judge());
         let entry = Entry { text: text.into(), reading, verdict: Arc::clone(&verdict), used: false };
-        self.shard(hash).insert(hash, entry, self.shard_bytes);
+        // What does not fit would only drive all others out.
+        if entry.weight() <= self.shard_bytes {
+            self.shard(hash).insert(hash, entry, self.shard_bytes);
+        }
         verdict
     }
 
@@ -130,9 +133,14 @@ impl Shard {
 }
 
 impl Entry {
-    /// Bytes that it takes: a template has the text's parts once more, and what is put in between.
+    /// Bytes that it takes. A rewritten text may be much longer than the one that was sent.
     fn weight(&self) -> usize {
-        OVERHEAD + 3 * self.text.len()
+        let kept = match &*self.verdict {
+            Verdict::Unchanged => 0,
+            Verdict::Rewritten(template) => template.bytes(),
+            Verdict::Refused { message, hint, .. } => message.capacity() + hint.capacity(),
+        };
+        OVERHEAD + self.text.len() + kept
     }
 }
 

@@ -35,8 +35,8 @@ impl<'a> Adapter<'a> {
             self.edits.push(Edit::replace(first.start..last.end, view));
         } else if copy.attlist.is_empty() {
             let columns = table.columns.iter().filter(|column| column.filled != Filled::Computed);
-            let columns: Vec<String> = columns.map(|column| quote_ident(&column.name)).collect();
-            self.edits.push(Edit::insert(last.end, format!(" ({})", columns.join(", "))));
+            let columns = self.column_list(columns.map(|column| column.name.as_str()))?;
+            self.edits.push(Edit::insert(last.end, columns));
         }
         Ok(())
     }

@@ -47,6 +47,14 @@ impl Edit {
 }
 
 impl Part {
+    /// Bytes of memory that it takes besides itself.
+    pub(crate) fn held(&self) -> usize {
+        match self {
+            Self::Text(text) => text.capacity(),
+            Self::Slot(_) => 0,
+        }
+    }
+
     /// Bytes that it takes, about.
     pub(crate) fn len(&self) -> usize {
         match self {

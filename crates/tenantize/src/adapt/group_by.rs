@@ -1,10 +1,12 @@
 //! `GROUP BY` that names a primary key and leaves its table's other columns to it (manual, 7.2.3): where tables are
 //! shared, `tenant_id` is a part of that key.
 
+use std::collections::{HashMap, HashSet};
+
 use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::source::{Source, Sources, mentions_tenant};
+use super::source::{Source, Sources, tenants_named};
 use super::{Adapter, Edit, TENANT_ID, place};
 use crate::tree;
 
@@ -15,12 +17,15 @@ impl<'a> Adapter<'a> {
             return;
         }
         let sources = self.sources(&select.from_clause);
-        let mut grouped: Vec<(&str, &str)> = Vec::new();
+        let names = Names::new(select, &sources);
+        let mut grouped: HashSet<(&str, &str)> = HashSet::new();
         let mut first = None;
         members(&select.group_clause, &mut |item| {
-            grouped.extend(column(item, select, &sources, true));
+            grouped.extend(names.column(item, true));
             first = first.or_else(|| start(item));
         });
+        let mut tenants = HashSet::new();
+        tenants_named(&select.group_clause, &mut tenants);
         let whole_key = |source: &&Source<'a>| {
             let Some((name, key)) = source.name.zip(source.shared.and_then(|table| table.primary_key())) else {
                 return false;
@@ -32,7 +37,8 @@ impl<'a> Adapter<'a> {
                 source.columns.as_ref()?.get(at).copied()
             });
             names.all(|column| column.is_some_and(|column| grouped.contains(&(name, column))))
-                && !mentions_tenant(&select.group_clause, name)
+                && !tenants.contains(&None)
+                && !tenants.contains(&Some(name))
         };
         let mut added = String::new();
         for name in sources.list.iter().filter(whole_key).filter_map(|source| source.name) {
@@ -65,37 +71,56 @@ fn start(item: &pb::Node) -> Option<usize> {
     }
 }
 
-/// The source and the column that an item means: itself, or by the number or name of a column of the result.
-fn column<'a>(
-    item: &'a pb::Node,
-    select: &'a pb::SelectStmt,
-    sources: &Sources<'a>,
-    by_result: bool,
-) -> Option<(&'a str, &'a str)> {
-    match item.node.as_ref()? {
-        NodeEnum::ColumnRef(reference) => {
-            let names: Option<Vec<&str>> = reference.fields.iter().map(tree::string).collect();
-            match names?.as_slice() {
-                [word] => match sources.list.iter().find(|source| source.has(word)) {
-                    Some(source) => Some((source.name?, word)),
-                    None if by_result => {
-                        let result_named = targets(select).find(|result| result.name == *word)?;
-                        self::column(result_named.val.as_deref()?, select, sources, false)
-                    }
-                    None => None,
-                },
-                [.., table, column] => sources.named(table).and_then(|source| Some((source.name?, *column))),
-                [] => None,
+/// What the words of a GROUP BY clause may mean.
+struct Names<'a, 's> {
+    sources: &'s Sources<'a>,
+    /// The name of the first source that has a column of the name.
+    by_column: HashMap<&'a str, Option<&'a str>>,
+    results: Vec<&'a pb::ResTarget>,
+    /// The first column of the result that has the name.
+    by_result: HashMap<&'a str, &'a pb::ResTarget>,
+    /// How many columns of the result stand before the first star, so that their numbers are known.
+    numbered: usize,
+}
+
+impl<'a, 's> Names<'a, 's> {
+    fn new(select: &'a pb::SelectStmt, sources: &'s Sources<'a>) -> Self {
+        let mut by_column = HashMap::new();
+        for source in &sources.list {
+            for column in source.columns.iter().flatten() {
+                by_column.entry(*column).or_insert(source.name);
             }
         }
-        NodeEnum::AConst(pb::AConst { val: Some(pb::a_const::Val::Ival(number)), .. }) if by_result => {
-            let nth = usize::try_from(number.ival).ok()?.checked_sub(1)?;
-            if targets(select).take(nth + 1).any(is_star) {
-                return None;
-            }
-            self::column(targets(select).nth(nth)?.val.as_deref()?, select, sources, false)
+        let results: Vec<&pb::ResTarget> = targets(select).collect();
+        let mut by_result = HashMap::new();
+        for result in &results {
+            by_result.entry(result.name.as_str()).or_insert(*result);
         }
-        _ => None,
+        let numbered = results.iter().position(|result| is_star(result)).unwrap_or(results.len());
+        Self { sources, by_column, results, by_result, numbered }
+    }
+
+    /// The source and the column that an item means: itself, or by the number or name of a column of the result.
+    fn column(&self, item: &'a pb::Node, by_result: bool) -> Option<(&'a str, &'a str)> {
+        match item.node.as_ref()? {
+            NodeEnum::ColumnRef(reference) => {
+                let names: Option<Vec<&str>> = reference.fields.iter().map(tree::string).collect();
+                match names?.as_slice() {
+                    [word] => match self.by_column.get(word) {
+                        Some(source) => Some(((*source)?, word)),
+                        None if by_result => self.column(self.by_result.get(word)?.val.as_deref()?, false),
+                        None => None,
+                    },
+                    [.., table, column] => self.sources.named(table).and_then(|source| Some((source.name?, *column))),
+                    [] => None,
+                }
+            }
+            NodeEnum::AConst(pb::AConst { val: Some(pb::a_const::Val::Ival(number)), .. }) if by_result => {
+                let nth = usize::try_from(number.ival).ok()?.checked_sub(1).filter(|nth| *nth < self.numbered)?;
+                self.column(self.results.get(nth)?.val.as_deref()?, false)
+            }
+            _ => None,
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Adapter, Shadow};
+use super::Adapter;
+use super::width::queries;
 use crate::refusal::Verdict;
 
 impl<'a> Adapter<'a> {
@@ -29,7 +30,7 @@ impl<'a> Adapter<'a> {
             this.with(select.with_clause.as_ref())?;
             arms.into_iter().flatten().try_for_each(|arm| this.select(arm))
         })?;
-        self.stars(&select.target_list, &select.from_clause, None);
+        self.stars(&select.target_list, &select.from_clause, None)?;
         self.results(&select.target_list)?;
         self.from(&select.from_clause)?;
         self.group_by(select);
@@ -55,7 +56,7 @@ impl<'a> Adapter<'a> {
         })?;
         self.relations(insert.relation.as_ref());
         self.targets(&insert.cols)?;
-        self.insert_columns(insert);
+        self.insert_columns(insert)?;
         if let Some(conflict) = insert.on_conflict_clause.as_deref() {
             self.on_conflict(insert, conflict)?;
         }
@@ -97,18 +98,12 @@ impl<'a> Adapter<'a> {
     /// A WITH query sees those before it, and with RECURSIVE all of them and itself.
     fn with(&mut self, clause: Option<&'a pb::WithClause>) -> Verdict<()> {
         let Some(clause) = clause else { return Ok(()) };
-        let queries = clause.ctes.iter().filter_map(|cte| match &cte.node {
-            Some(NodeEnum::CommonTableExpr(cte)) => Some(cte.as_ref()),
-            _ => None,
-        });
-        if clause.recursive {
-            self.shadows.extend(queries.clone().map(|cte| Shadow { name: &cte.ctename, query: None }));
-        }
-        for cte in queries {
+        self.announce(clause);
+        for cte in queries(clause) {
             if let Some(query) = cte.ctequery.as_deref() {
                 self.query(query)?;
             }
-            self.shadows.push(Shadow { name: &cte.ctename, query: cte.ctequery.as_deref() });
+            self.declare(cte);
         }
         Ok(())
     }
@@ -155,7 +150,7 @@ impl<'a> Adapter<'a> {
         from: &'a [pb::Node],
     ) -> Verdict<()> {
         let Some(clause) = clause else { return Ok(()) };
-        self.stars(&clause.exprs, from, target);
+        self.stars(&clause.exprs, from, target)?;
         self.results(&clause.exprs)
     }
 

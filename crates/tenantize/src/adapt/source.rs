@@ -1,5 +1,7 @@
 //! What a query's rows come from, by the names that its expressions know.
 
+use std::collections::{HashMap, HashSet};
+
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::model::has_late_columns;
@@ -8,13 +10,20 @@ use crate::plan::Scope;
 use crate::schema::Table;
 use crate::tree;
 
+/// The columns that a result can have: `MaxTupleAttributeNumber` of PostgreSQL, which refuses more.
+pub(super) const MOST_COLUMNS: usize = 1664;
+/// Sources of one query that are looked at. The columns of each are listed, and a text has room for a million of them.
+const MOST_SOURCES: usize = 1664;
+
 /// All of a FROM clause.
 #[derive(Default)]
 pub(super) struct Sources<'a> {
     pub(super) list: Vec<Source<'a>>,
     /// Whether `*` is more than the columns of one source after the other: USING and NATURAL merge columns, an alias of
-    /// a whole join hides its tables.
+    /// a whole join hides its tables, and there may be more sources than are looked at.
     pub(super) tangled: bool,
+    /// Where in the list the first of a name is.
+    by_name: HashMap<&'a str, usize>,
 }
 
 /// One of them.
@@ -25,30 +34,50 @@ pub(super) struct Source<'a> {
     pub(super) shared: Option<&'a Table>,
     /// The names of its columns, if they are known; without `tenant_id`.
     pub(super) columns: Option<Vec<&'a str>>,
-    /// The query that it is.
+    /// The query in FROM that it is.
     pub(super) query: Option<&'a pb::Node>,
+    /// How many columns it has, if it is a WITH query of which that is known.
+    pub(super) width: Option<usize>,
 }
 
-impl Source<'_> {
-    pub(super) fn has(&self, column: &str) -> bool {
-        self.columns.as_ref().is_some_and(|columns| columns.contains(&column))
+impl<'a> Source<'a> {
+    /// One of which only the name is known, if it has one.
+    fn unknown(name: Option<&'a str>) -> Self {
+        Self { name, shared: None, columns: None, query: None, width: None }
     }
 }
 
 impl<'a> Sources<'a> {
     /// The one that a name means.
     pub(super) fn named(&self, name: &str) -> Option<&Source<'a>> {
-        self.list.iter().find(|source| source.name == Some(name))
+        self.list.get(self.position(name)?)
+    }
+
+    /// Where in the list that is.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    fn push(&mut self, source: Source<'a>) {
+        if self.is_full() {
+            return;
+        }
+        if let Some(name) = source.name {
+            self.by_name.entry(name).or_insert(self.list.len());
+        }
+        self.list.push(source);
+    }
+
+    fn is_full(&mut self) -> bool {
+        let full = self.list.len() >= MOST_SOURCES;
+        self.tangled |= full;
+        full
     }
 }
 
 impl<'a> Adapter<'a> {
     pub(super) fn sources(&self, items: impl IntoIterator<Item = &'a pb::Node>) -> Sources<'a> {
-        let mut sources = Sources::default();
-        for item in items {
-            self.collect(item, &mut sources);
-        }
-        sources
+        self.written_sources(None, items)
     }
 
     /// What the RETURNING clause of a statement that writes a table knows.
@@ -57,18 +86,24 @@ impl<'a> Adapter<'a> {
         target: Option<&'a pb::RangeVar>,
         items: impl IntoIterator<Item = &'a pb::Node>,
     ) -> Sources<'a> {
-        let mut sources = self.sources(items);
+        let mut sources = Sources::default();
         if let Some(target) = target {
-            sources.list.insert(0, self.relation_source(target, self.model.find(&target.relname)));
+            sources.push(self.relation_source(target, self.model.find(&target.relname)));
+        }
+        for item in items {
+            self.collect(item, &mut sources);
         }
         sources
     }
 
     fn collect(&self, item: &'a pb::Node, into: &mut Sources<'a>) {
+        if into.is_full() {
+            return;
+        }
         match &item.node {
             Some(NodeEnum::JoinExpr(join)) if join.alias.is_some() => {
                 into.tangled = true;
-                into.list.push(Source { name: None, shared: None, columns: None, query: None });
+                into.push(Source::unknown(None));
             }
             Some(NodeEnum::JoinExpr(join)) => {
                 into.tangled |= join.is_natural || !join.using_clause.is_empty();
@@ -77,7 +112,7 @@ impl<'a> Adapter<'a> {
                 }
             }
             Some(NodeEnum::RangeVar(relation)) => {
-                into.list.push(self.relation_source(relation, self.table(relation)));
+                into.push(self.relation_source(relation, self.table(relation)));
             }
             Some(NodeEnum::RangeTableSample(sample)) => {
                 if let Some(relation) = sample.relation.as_deref() {
@@ -86,13 +121,13 @@ impl<'a> Adapter<'a> {
             }
             Some(NodeEnum::RangeSubselect(sub)) => {
                 let name = sub.alias.as_ref().map(|alias| alias.aliasname.as_str());
-                into.list.push(Source { name, shared: None, columns: None, query: sub.subquery.as_deref() });
+                into.push(Source { query: sub.subquery.as_deref(), ..Source::unknown(name) });
             }
             Some(NodeEnum::RangeFunction(function)) => {
                 let name = function.alias.as_ref().map(|alias| alias.aliasname.as_str());
-                into.list.push(Source { name, shared: None, columns: None, query: None });
+                into.push(Source::unknown(name));
             }
-            _ => into.list.push(Source { name: None, shared: None, columns: None, query: None }),
+            _ => into.push(Source::unknown(None)),
         }
     }
 
@@ -107,31 +142,30 @@ impl<'a> Adapter<'a> {
             renamed.len() > table.columns.len() || (!renamed.is_empty() && has_late_columns(table))
         });
         if lost {
-            return Source { name, shared: None, columns: None, query: None };
+            return Source::unknown(name);
         }
         let columns = table.map(|table| {
             let renamed = renamed.iter().filter_map(tree::string);
             renamed.clone().chain(table.column_names().skip(renamed.count())).collect()
         });
-        let query = if table.is_none() { self.shadow(relation) } else { None };
-        Source { name, shared, columns, query }
-    }
-
-    /// The WITH query that a name means.
-    fn shadow(&self, relation: &pb::RangeVar) -> Option<&'a pb::Node> {
-        let matches = |shadow: &&super::Shadow<'a>| relation.schemaname.is_empty() && shadow.name == relation.relname;
-        self.shadows.iter().rev().find(matches).and_then(|shadow| shadow.query)
+        let is_shadow = table.is_none() && relation.schemaname.is_empty();
+        let shadow = if is_shadow { self.shadows.find(&relation.relname) } else { None };
+        Source { name, shared, columns, query: None, width: shadow.and_then(|shadow| shadow.width) }
     }
 }
 
-/// Whether one of these is `tenant_id`, of one source or of whichever.
-pub(super) fn mentions_tenant(nodes: &[pb::Node], of: &str) -> bool {
-    nodes.iter().any(|node| match &node.node {
-        Some(NodeEnum::ColumnRef(column)) => {
-            let mut fields = column.fields.iter().rev().filter_map(tree::string);
-            fields.next() == Some(TENANT_ID) && fields.next().is_none_or(|table| table == of)
+/// The sources whose `tenant_id` is among these; `None` for that of whichever.
+pub(super) fn tenants_named<'a>(nodes: &'a [pb::Node], into: &mut HashSet<Option<&'a str>>) {
+    for node in nodes {
+        match &node.node {
+            Some(NodeEnum::ColumnRef(column)) => {
+                let mut fields = column.fields.iter().rev().filter_map(tree::string);
+                if fields.next() == Some(TENANT_ID) {
+                    into.insert(fields.next());
+                }
+            }
+            Some(NodeEnum::RowExpr(row)) => tenants_named(&row.args, into),
+            _ => {}
         }
-        Some(NodeEnum::RowExpr(row)) => mentions_tenant(&row.args, of),
-        _ => false,
-    })
+    }
 }

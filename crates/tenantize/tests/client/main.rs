@@ -7,6 +7,7 @@ use tenantize::client::{Rules, Slots, Verdict};
 use tenantize::{Plan, Sources, SqlFile};
 
 mod any_text;
+mod bounds;
 mod grouping;
 mod paths;
 mod places;
