@@ -190,4 +190,19 @@ mod tests {
         cache.get_or(&long, STANDARD, || Verdict::Unchanged);
         assert_eq!(cache.bytes(), before, "a long text is not kept");
     }
+
+    #[test]
+    fn what_is_kept_is_weighed() {
+        let limit = SHARDS * 100_000;
+        let cache = Cache::new(limit, 100);
+        for number in 0..1000 {
+            cache.get_or(format!("short {number}").as_bytes(), STANDARD, || refused(&"long ".repeat(4000)));
+            assert!(cache.bytes() <= limit);
+        }
+        let kept: usize = cache.shards.iter().map(|shard| shard.lock().expect("not poisoned").entries.len()).sum();
+        assert!((1..=limit / 20_000).contains(&kept), "{kept}");
+        let before = cache.bytes();
+        cache.get_or(b"short", STANDARD, || refused(&"long ".repeat(40_000)));
+        assert_eq!(cache.bytes(), before, "it does not fit, and drives nothing out");
+    }
 }

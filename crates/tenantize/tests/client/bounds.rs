@@ -13,8 +13,8 @@ const TABLES: &str = "
     CREATE TABLE w (id int PRIMARY KEY, a_rather_long_name_for_a_column int, another_rather_long_name int);
 ";
 
-/// Texts of this many parts are done at once, or never where every part is looked at for every other one.
-const MANY: usize = 20_000;
+/// Texts of this many parts are done at once, or hardly ever where every part is looked at for every other one.
+const MANY: usize = 10_000;
 
 fn list(count: usize, item: impl Fn(usize) -> String) -> String {
     (0..count).map(item).collect::<Vec<_>>().join(", ")
@@ -86,7 +86,7 @@ fn stars_do_not_grow_without_bound() {
     // Together, statements have no more than one of their length.
     let one = stars(1, &list(100, |nth| format!("w w{nth}")));
     assert!(rewritten(&rules, &one).len() < 5 * one.len() + (256 << 10));
-    assert!(refused(&rules, &format!("{one};").repeat(1000)).contains("too many columns"));
+    assert!(refused(&rules, &format!("{one};").repeat(300)).contains("too many columns"));
     // Many rows, one by one, have.
     let rows = "INSERT INTO t VALUES (1, 'some text', 2);".repeat(MANY);
     assert!(matches!(rules.rewrite(&rows, true), Verdict::Rewritten(_)));
