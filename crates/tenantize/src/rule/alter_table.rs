@@ -207,9 +207,7 @@ impl<'a> Change<'a> {
 
     /// síndico's trigger for identity columns stays on whatever happens to the app's.
     fn switch_trigger(&mut self, command: pb::AlterTableCmd) -> Verdict<()> {
-        if command.name.starts_with("!sindico") {
-            return Err(Fault::unsupported(format!("the trigger {}", command.name), "leave it alone: it is síndico's"));
-        }
+        super::trigger::must_be_the_apps(&command.name)?;
         if command.subtype() == pb::AlterTableType::AtDisableTrigUser {
             for name in self.family() {
                 self.last.extend(identity::keep_on(self.schema.table(&name)?));

@@ -85,6 +85,8 @@ pub(super) fn rename(statement: &pb::RenameStmt, schema: &mut Schema) -> Verdict
     let mut renamed = statement.clone();
     let relation = renamed.relation.as_mut().ok_or_else(refused::nothing)?;
     super::unqualify(relation)?;
+    must_be_the_apps(&renamed.subname)?;
+    must_be_the_apps(&renamed.newname)?;
     let unknown = schema.objects.unknown("trigger", &renamed.subname);
     let known = schema.objects.triggers.iter_mut();
     let trigger =
@@ -109,7 +111,8 @@ pub(super) fn switch(statement: &pb::AlterTableStmt, schema: &Schema) -> Option<
         Command::AtEnableTrigUser,
         Command::AtDisableTrigUser,
     ];
-    let kinds: Vec<Command> = commands.map(|command| command.subtype()).collect();
+    let commands: Vec<&pb::AlterTableCmd> = commands.map(Box::as_ref).collect();
+    let kinds: Vec<Command> = commands.iter().map(|command| command.subtype()).collect();
     if kinds.iter().any(|kind| all.contains(kind)) {
         return Some(Err(Fault::unsupported(
             "ENABLE or DISABLE TRIGGER ALL",
@@ -118,6 +121,9 @@ pub(super) fn switch(statement: &pb::AlterTableStmt, schema: &Schema) -> Option<
     }
     if kinds.is_empty() || !kinds.iter().all(|kind| one.contains(kind)) {
         return None;
+    }
+    if let Err(fault) = commands.iter().try_for_each(|command| must_be_the_apps(&command.name)) {
+        return Some(Err(fault));
     }
     let mut switched = statement.clone();
     let outcome = switched.relation.as_mut().ok_or_else(refused::nothing).and_then(|relation| {
@@ -134,12 +140,22 @@ pub(super) fn switch(statement: &pb::AlterTableStmt, schema: &Schema) -> Option<
 /// For DROP TRIGGER.
 pub(super) fn forget(object: &mut pb::Node, schema: &mut Schema) -> Verdict<Found> {
     let (table, name) = of_table(object)?;
+    must_be_the_apps(&name)?;
     let known = |trigger: &Trigger| trigger.table == table && trigger.name == name;
     if !schema.objects.triggers.iter().any(known) {
         return Ok(Found::No(name));
     }
     schema.objects.triggers.retain(|trigger| !known(trigger));
     Ok(Found::Yes(Scope::Tenant))
+}
+
+/// Fails for the names of síndico's own triggers: without them an identity column would give the values that stand for
+/// the next number.
+pub(super) fn must_be_the_apps(name: &str) -> Verdict<()> {
+    if name.starts_with("!sindico") {
+        return Err(Fault::unsupported(format!("the trigger {name}"), "leave it alone: it is síndico's"));
+    }
+    Ok(())
 }
 
 /// The table and the trigger that an object's name says, without `public.`.
