@@ -307,10 +307,11 @@ pub(crate) fn adapted_routine(text: &str, schema: &Schema) -> Verdict<String> {
     function::shared(text, schema)
 }
 
-/// The table's name that a statement takes from it.
+/// The name that a statement takes from a table or view.
 pub(crate) fn renames(statement: &pb::Node) -> Option<String> {
+    let of_rows = |kind| matches!(kind, pb::ObjectType::ObjectTable | pb::ObjectType::ObjectView);
     match &statement.node {
-        Some(NodeEnum::RenameStmt(rename)) if rename.rename_type() == pb::ObjectType::ObjectTable => {
+        Some(NodeEnum::RenameStmt(rename)) if of_rows(rename.rename_type()) => {
             rename.relation.as_ref().map(|relation| relation.relname.clone())
         }
         _ => None,

@@ -66,8 +66,8 @@ struct Reader<'a> {
     refusals: Vec<Refusal>,
     /// Statements of migrations about tenants' rows, each with the part of the migrations that it stands in.
     later: Vec<(u32, Page<'a>, Piece<'a>)>,
-    /// Routines, with the tables that were there when they were created.
-    routines: Vec<(Page<'a>, Piece<'a>, Vec<String>)>,
+    /// Routines, each with the place of its step and the tables that were there when it was created.
+    routines: Vec<(Page<'a>, Piece<'a>, usize, Vec<String>)>,
     /// Former names of tables.
     renamed: Vec<String>,
 }
@@ -76,20 +76,23 @@ impl<'a> Reader<'a> {
     fn files(&mut self, files: &'a [SqlFile], stage: Stage) -> Vec<Step> {
         let mut files: Vec<&SqlFile> = files.iter().collect();
         files.sort_by(|left, right| left.name.cmp(&right.name));
-        files.into_iter().flat_map(|file| self.file(file, stage)).collect()
+        let mut steps = Vec::new();
+        for file in files {
+            self.file(file, stage, &mut steps);
+        }
+        steps
     }
 
-    fn file(&mut self, file: &'a SqlFile, stage: Stage) -> Vec<Step> {
+    fn file(&mut self, file: &'a SqlFile, stage: Stage, steps: &mut Vec<Step>) {
         let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
         let page = Page { name: &file.name, text };
         if let Some(place) = text.find('\0') {
             let fault =
                 Fault::new("the file holds a NUL byte, which SQL cannot", "remove it, or save the file as text");
             self.refuse(&page, place, "", fault);
-            return Vec::new();
+            return;
         }
         let pieces = piece::cut(text);
-        let mut steps = Vec::new();
         let mut end_of_last = None;
         for piece in pieces.statements {
             if syntax::is_bracket_of_dump(&piece, text) {
@@ -107,7 +110,7 @@ impl<'a> Reader<'a> {
                 Ok((step, _)) => {
                     if step.grants.iter().any(|grant| matches!(grant, Grant::Routine(_))) {
                         let known = self.schema.tables().iter().map(|table| table.name.clone()).collect();
-                        self.routines.push((page, piece, known));
+                        self.routines.push((page, piece, steps.len(), known));
                     }
                     steps.push(step);
                 }
@@ -122,10 +125,9 @@ impl<'a> Reader<'a> {
             self.refuse(&page, place, rest, Fault::new(reason, "close it, or correct the character"));
         }
         if stage == Stage::Migration {
-            let line = steps.last().map_or(1, |step| step.line);
+            let line = steps.last().filter(|step| step.file == page.name).map_or(1, |step| step.line);
             steps.extend(self.tenant_indexes(&page, line));
         }
-        steps
     }
 
     /// What migrations say about tenants' rows, once per tenant: on the tables as the last migration leaves them, since a
@@ -192,17 +194,16 @@ impl<'a> Reader<'a> {
 
     /// Routines whose bodies name tables that were created after them, as dumps have it: adapted to those tables.
     fn look_forward(&mut self, steps: &mut [Step]) {
-        for (page, piece, known) in std::mem::take(&mut self.routines) {
+        for (page, piece, place, known) in std::mem::take(&mut self.routines) {
             let later =
                 |table: &&crate::schema::Table| !known.contains(&table.name) && piece.text.contains(&table.name);
             if !self.schema.tables().iter().any(|table| later(&table)) {
                 continue;
             }
-            let line = page.line(piece.start);
             match rule::adapted_routine(piece.text, &self.schema) {
                 Ok(shared) => {
-                    for step in steps.iter_mut().filter(|step| step.file == page.name && step.line == line) {
-                        step.shared = vec![shared.clone()];
+                    if let Some(step) = steps.get_mut(place) {
+                        step.shared = vec![shared];
                     }
                 }
                 Err(fault) => self.refuse(&page, piece.start, piece.text, fault),
