@@ -107,9 +107,16 @@ impl Schema {
         self.tables.push(table);
     }
 
-    /// Takes a table away with the sequences that its columns own, and gives the names of those.
+    /// Takes a view away with its triggers.
+    pub(crate) fn remove_view(&mut self, name: &str) {
+        self.objects.views.retain(|view| view.name != name);
+        self.objects.triggers.retain(|trigger| trigger.table != name);
+    }
+
+    /// Takes a table away with its triggers and the sequences that its columns own, and gives the names of those.
     pub(crate) fn remove(&mut self, name: &str) -> Vec<String> {
         self.tables.retain(|table| table.name != name);
+        self.objects.triggers.retain(|trigger| trigger.table != name);
         self.remove_sequences(|(table, _)| table == name)
     }
 

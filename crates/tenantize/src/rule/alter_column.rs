@@ -96,6 +96,7 @@ impl Change<'_> {
             cascade,
             || format!("the key of column {column} of table {table}"),
         )?;
+        let mut gone = Vec::new();
         for name in &family {
             let model = self.schema.table_mut(name)?;
             model.keys.retain(|key| !uses(&key.columns) && !uses(&key.including));
@@ -104,17 +105,17 @@ impl Change<'_> {
             model.foreign_keys.retain(|key| !uses(&key.columns));
             model.checks.retain(|check| !uses(&check.mentions));
             model.columns.retain(|known| known.name != column && !uses(&known.computed_from));
-            let gone = self.schema.remove_sequences(|owner| owner.0 == *name && owner.1 == column);
-            let drawn = |other: &&Column| other.draws.iter().any(|drawn| gone.contains(drawn));
-            if let Some(other) = self.schema.tables().iter().flat_map(|table| &table.columns).find(drawn) {
-                return Err(Fault::new(
-                    format!("the default of column {} draws from the sequence of column {column}", other.name),
-                    "drop that default first, in a statement of its own",
-                ));
-            }
-            let drop = |name: &String| Sql::Text(format!("DROP SEQUENCE {}", domain::quote_ident(name)));
-            self.tenant.extend(gone.iter().map(drop));
+            gone.extend(self.schema.remove_sequences(|owner| owner.0 == *name && owner.1 == column));
         }
+        let drawn = |other: &&Column| other.draws.iter().any(|drawn| gone.contains(drawn));
+        if let Some(other) = self.schema.tables().iter().flat_map(|table| &table.columns).find(drawn) {
+            return Err(Fault::new(
+                format!("the default of column {} draws from the sequence of column {column}", other.name),
+                "drop that default first, in a statement of its own",
+            ));
+        }
+        let drop = |name: &String| Sql::Text(format!("DROP SEQUENCE {}", domain::quote_ident(name)));
+        self.tenant.extend(gone.iter().map(drop));
         self.reframe = true;
         self.alike(command);
         Ok(())
@@ -255,6 +256,7 @@ impl Change<'_> {
         model.identity = true;
         model.filled = if always { Filled::AlwaysSequence } else { Filled::Sequence };
         let model = model.clone();
+        partition::no_identity_divides(self.table, self.schema)?;
         let integer = identity::integer(&model)?;
         let carrier = (self.scope == Scope::Tenant).then(|| self.schema.choose_carrier(self.table, &column));
         if let Some(carrier) = &carrier {

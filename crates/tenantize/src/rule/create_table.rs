@@ -45,7 +45,7 @@ pub(super) fn apply(statement: &pb::CreateStmt, global: bool, schema: &mut Schem
         None => Vec::new(),
     };
     let columns = column_names(&own.table_elts, &inherited)?;
-    check_elements(&mut own, &name, &columns, schema)?;
+    table.divided_by = check_elements(&mut own, &name, &columns, schema)?;
     shared.table_elts.clone_from(&own.table_elts);
     shared.partspec.clone_from(&own.partspec);
     shared.partbound.clone_from(&own.partbound);
@@ -71,6 +71,7 @@ pub(super) fn apply(statement: &pb::CreateStmt, global: bool, schema: &mut Schem
         }
     }
     schema.add(table);
+    partition::no_identity_divides(&name, schema)?;
     shared.table_elts = settle(&shared.table_elts, &name, scope, parent.is_some(), schema)?;
     if scope == Scope::Global {
         if let Some(parent) = &parent {
@@ -150,7 +151,8 @@ fn column_names(elements: &[pb::Node], inherited: &[Column]) -> Verdict<Vec<Stri
     Ok(others.cloned().collect::<Vec<_>>().into_iter().chain(names).collect())
 }
 
-fn check_elements(table: &mut pb::CreateStmt, name: &str, columns: &[String], schema: &Schema) -> Verdict<()> {
+/// Gives the columns that the partition key mentions.
+fn check_elements(table: &mut pb::CreateStmt, name: &str, columns: &[String], schema: &Schema) -> Verdict<Vec<String>> {
     let mut place = TablePlace::new(schema, name, columns);
     for element in &mut table.table_elts {
         match &mut element.node {
@@ -159,10 +161,14 @@ fn check_elements(table: &mut pb::CreateStmt, name: &str, columns: &[String], sc
             _ => {}
         }
     }
-    if let Some(spec) = &mut table.partspec {
-        partition::check_spec(spec, &mut place)?;
+    let divided_by = match &mut table.partspec {
+        Some(spec) => partition::check_spec(spec, &mut place)?,
+        None => Vec::new(),
+    };
+    if let Some(bound) = &mut table.partbound {
+        partition::check_bound(bound, &mut place)?;
     }
-    table.partbound.as_mut().map_or(Ok(()), |bound| partition::check_bound(bound, &mut place))
+    Ok(divided_by)
 }
 
 /// The table's elements where tables are shared. PostgreSQL names checks first, then keys (the primary one first), then

@@ -3,7 +3,7 @@
 use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Rewrite, Sql, copy_view};
+use super::{Rewrite, Sql, copy_view, view};
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
 use crate::schema::{Schema, Table};
@@ -118,12 +118,11 @@ impl Drop<'_> {
         for name in &family {
             self.before.extend(copy_view::remove(self.schema.table(name)?));
         }
-        for name in &family {
-            let sequences = self.schema.remove(name);
-            self.no_longer_drawn(&sequences)?;
-            self.gone.extend(sequences);
-        }
-        Ok(())
+        // A partition's default draws from its table's sequence, so that both are away before anybody asks who draws.
+        let sequences: Vec<String> = family.iter().flat_map(|name| self.schema.remove(name)).collect();
+        self.no_longer_drawn(&sequences)?;
+        self.gone.extend(sequences);
+        family.into_iter().try_for_each(|name| view::forget_readers("table", name, self.cascade, self.schema))
     }
 
     /// Forgets a table's foreign keys to what goes; the check beside one is of síndico's making and so does not go by

@@ -16,9 +16,11 @@ use crate::refusal::{Fault, Verdict};
 use crate::schema::{Index, Key, Schema};
 use crate::tree::TENANT_ID;
 
-/// Fails for partition keys that name what is not there.
-pub(super) fn check_spec(spec: &mut pb::PartitionSpec, place: &mut TablePlace<'_>) -> Verdict<()> {
+/// Columns that a partition key mentions; fails for what is not there.
+pub(super) fn check_spec(spec: &mut pb::PartitionSpec, place: &mut TablePlace<'_>) -> Verdict<Vec<String>> {
     use crate::expr::Place as _;
+    // What the elements before it mention is not the key's.
+    place.take_mentions();
     for node in &mut spec.part_params {
         let Some(NodeEnum::PartitionElem(element)) = &mut node.node else { return Err(refused::nothing()) };
         expr::unqualify(&mut element.opclass, "the operator class")?;
@@ -27,6 +29,28 @@ pub(super) fn check_spec(spec: &mut pb::PartitionSpec, place: &mut TablePlace<'_
             place.column(None, &element.name)?;
         }
         walk_opt(&mut element.expr, place)?;
+    }
+    Ok(place.take_mentions())
+}
+
+/// Fails where rows would go to a partition by the value of an identity column: PostgreSQL chooses the partition before
+/// any trigger has put the tenant's number in the place of the one that stands for it.
+pub(super) fn no_identity_divides(table: &str, schema: &Schema) -> Verdict<()> {
+    let mut whole = schema.table(table)?;
+    while let Some(parent) = &whole.parent {
+        whole = schema.table(parent)?;
+    }
+    if whole.scope == crate::plan::Scope::Global {
+        return Ok(());
+    }
+    for name in schema.family(&whole.name) {
+        let divided = schema.table(&name)?;
+        if let Some(column) = whole.columns.iter().find(|c| c.identity && divided.divided_by.contains(&c.name)) {
+            return Err(Fault::unsupported(
+                format!("the identity column {} in the partition key of table {name}", column.name),
+                "use bigserial, whose number is there when PostgreSQL chooses the partition",
+            ));
+        }
     }
     Ok(())
 }
@@ -98,6 +122,7 @@ pub(super) fn attach(change: &mut Change<'_>, mut command: pb::AlterTableCmd) ->
     }
     let table = change.table.to_owned();
     change.schema.table_mut(&part)?.parent = Some(table.clone());
+    no_identity_divides(&table, change.schema)?;
     constraints_follow(&table, change.schema)?;
     change.last.extend(indexes_follow(&part, change.schema)?);
     change.alike(command);

@@ -104,6 +104,8 @@ fn rename_table(schema: &mut Schema, from: &str, to: &str) -> Verdict<()> {
     schema.sequences_mut().iter_mut().filter_map(|sequence| sequence.owner.as_mut()).for_each(|owner| {
         follow(&mut owner.0);
     });
+    schema.objects.triggers.iter_mut().for_each(|trigger| follow(&mut trigger.table));
+    schema.objects.views.iter_mut().flat_map(|view| &mut view.reads).for_each(follow);
     Ok(())
 }
 
@@ -134,6 +136,7 @@ fn rename_column(schema: &mut Schema, table: &str, from: &str, to: &str) -> Verd
             }
             rename(&mut column.computed_from);
         }
+        rename(&mut model.divided_by);
         model.keys.iter_mut().for_each(|key| {
             rename(&mut key.columns);
             rename(&mut key.including);

@@ -201,6 +201,9 @@ pub(super) fn rename(statement: &pb::RenameStmt, schema: &mut Schema) -> Verdict
         view.name.clone_from(&to);
         view.shape.name.clone_from(&to);
     }
+    for trigger in schema.objects.triggers.iter_mut().filter(|trigger| !of_column && trigger.table == from) {
+        trigger.table.clone_from(&to);
+    }
     for other in &mut schema.objects.views {
         for read in other.reads.iter_mut().filter(|read| !of_column && **read == from) {
             read.clone_from(&to);
@@ -216,18 +219,26 @@ pub(super) fn forget(object: &mut pb::Node, cascade: bool, schema: &mut Schema) 
     if schema.objects.find_view(&name).is_none() {
         return Ok(Found::No(name));
     }
-    let mut gone = vec![name];
+    schema.remove_view(&name);
+    forget_readers("view", name, cascade, schema)?;
+    Ok(Found::Yes(Scope::Tenant))
+}
+
+/// Takes the views away that read what was dropped, and those that read them, as CASCADE does; without it there may be
+/// none.
+pub(super) fn forget_readers(what: &str, dropped: String, cascade: bool, schema: &mut Schema) -> Verdict<()> {
+    let mut gone = vec![dropped];
     while let Some(name) = gone.pop() {
-        schema.objects.views.retain(|view| view.name != name);
         let readers = schema.objects.views.iter().filter(|view| view.reads.contains(&name));
         let readers: Vec<String> = readers.map(|view| view.name.clone()).collect();
         if let (Some(reader), false) = (readers.first(), cascade) {
             return Err(Fault::new(
-                format!("view {reader} reads view {name}"),
+                format!("view {reader} reads {what} {name}"),
                 format!("drop {reader} in a statement before, or add CASCADE"),
             ));
         }
+        readers.iter().for_each(|reader| schema.remove_view(reader));
         gone.extend(readers);
     }
-    Ok(Found::Yes(Scope::Tenant))
+    Ok(())
 }

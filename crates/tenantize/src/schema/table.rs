@@ -21,6 +21,8 @@ pub(crate) struct Table {
     pub(crate) tenant_index: Option<String>,
     /// Whether it is divided into partitions.
     pub(crate) partitioned: bool,
+    /// Columns that its partition key mentions.
+    pub(crate) divided_by: Vec<String>,
     /// The table that it is a partition of.
     pub(crate) parent: Option<String>,
 }
@@ -113,6 +115,7 @@ impl Table {
             checks: Vec::new(),
             tenant_index: None,
             partitioned: false,
+            divided_by: Vec::new(),
             parent: None,
         }
     }

@@ -4,6 +4,7 @@
 
 mod accepted;
 mod any_bytes;
+mod following;
 mod migrations;
 mod owner_rights;
 mod places;

@@ -1,0 +1,102 @@
+//! What triggers, views, partitions and sequences mean for the statements after them.
+
+use crate::{assert_refused, plan};
+
+/// What the statements below may refer to.
+const OBJECTS: &str = "CREATE TABLE t (id int PRIMARY KEY, a int); CREATE VIEW v AS SELECT id FROM t;\n\
+    CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';\n\
+    CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();\n\
+    CREATE TRIGGER h INSTEAD OF INSERT ON v FOR EACH ROW EXECUTE FUNCTION f();\n\
+    CREATE TABLE i (id int GENERATED ALWAYS AS IDENTITY, d int);\n";
+
+#[track_caller]
+fn assert_accepted(statements: &str) {
+    if let Err(refusals) = plan(&format!("{OBJECTS}{statements}"), "") {
+        panic!("{statements}\n{refusals}");
+    }
+}
+
+#[track_caller]
+fn assert_not(statements: &str, words: &str) {
+    assert_refused(&format!("{OBJECTS}{statements}"), "", words);
+}
+
+#[test]
+fn the_triggers_of_sindico_are_left_alone() {
+    for statement in [
+        "ALTER TABLE i DISABLE TRIGGER \"!sindico_identity\"",
+        "ALTER TABLE i ENABLE REPLICA TRIGGER \"!sindico_identity\"",
+        "ALTER TABLE i ADD COLUMN e int, DISABLE TRIGGER \"!sindico_identity\"",
+        "ALTER TRIGGER \"!sindico_identity\" ON i RENAME TO x",
+        "ALTER TRIGGER g ON t RENAME TO \"!sindico_identity\"",
+        "DROP TRIGGER \"!sindico_identity\" ON i",
+        "DROP TRIGGER IF EXISTS \"!sindico_identity\" ON i",
+    ] {
+        assert_not(statement, "leave it alone: it is síndico's");
+    }
+    assert_accepted("ALTER TABLE t DISABLE TRIGGER g");
+}
+
+#[test]
+fn triggers_and_views_follow_what_they_are_on() {
+    assert_accepted("ALTER TABLE t RENAME TO u; DROP TRIGGER g ON u");
+    assert_not("ALTER TABLE t RENAME TO u; DROP TABLE u", "view v reads table u");
+    assert_accepted("ALTER VIEW v RENAME TO w; DROP TRIGGER h ON w");
+    assert_accepted("DROP VIEW v; CREATE VIEW v AS SELECT 1 AS id; DROP TRIGGER IF EXISTS h ON v");
+}
+
+#[test]
+fn triggers_and_views_go_with_their_table() {
+    assert_not("DROP TABLE t", "view v reads table t");
+    assert_not("DROP TABLE t CASCADE; DROP VIEW v", "no view v");
+    assert_not("CREATE VIEW w AS SELECT id FROM v; DROP TABLE t CASCADE; DROP VIEW w", "no view w");
+    let again = "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()";
+    assert_accepted(&format!("DROP TABLE t CASCADE; CREATE TABLE t (id int); {again}; CREATE VIEW v AS SELECT 1 AS x"));
+}
+
+#[test]
+fn a_serial_goes_with_the_partitions_that_draw_from_it() {
+    let parts = "CREATE TABLE m (id bigserial, k int) PARTITION BY LIST (k);\n\
+        CREATE TABLE m1 PARTITION OF m FOR VALUES IN (1);\n";
+    assert_accepted(&format!("{parts}DROP TABLE m"));
+    assert_accepted(&format!("{parts}ALTER TABLE m DROP COLUMN id"));
+    let other = "CREATE TABLE o (n bigint DEFAULT nextval('m_id_seq'));\n";
+    assert_not(&format!("{parts}{other}DROP TABLE m"), "a default of table o draws from the sequence m_id_seq");
+    assert_not(&format!("{parts}{other}ALTER TABLE m DROP COLUMN id"), "the default of column n draws");
+}
+
+#[test]
+fn no_identity_column_chooses_the_partition() {
+    let words = "the identity column id in the partition key of table";
+    let whole = "CREATE TABLE m (id bigint GENERATED ALWAYS AS IDENTITY, k int) PARTITION BY";
+    for statements in [
+        format!("{whole} RANGE (id)"),
+        format!("{whole} HASH (k, (id % 2))"),
+        format!("{whole} LIST (k); CREATE TABLE m1 PARTITION OF m DEFAULT PARTITION BY HASH (id)"),
+        format!(
+            "{whole} LIST (k); CREATE TABLE m1 (id bigint NOT NULL, k int) PARTITION BY HASH (id); \
+             ALTER TABLE m ATTACH PARTITION m1 DEFAULT"
+        ),
+        "CREATE TABLE m (id bigint NOT NULL, k int) PARTITION BY HASH (id); ALTER TABLE m RENAME id TO n; \
+         ALTER TABLE m RENAME n TO id; ALTER TABLE m ALTER id ADD GENERATED ALWAYS AS IDENTITY"
+            .to_owned(),
+    ] {
+        assert_not(&statements, words);
+    }
+    assert_accepted(&format!("{whole} LIST (k); CREATE TABLE m1 PARTITION OF m DEFAULT PARTITION BY HASH (k)"));
+    assert_accepted("CREATE TABLE m (id bigserial CHECK (id > 0), k int CHECK (k > 0)) PARTITION BY HASH (id)");
+    assert_accepted(&format!("\n-- sindico: global\n{whole} HASH (id)"));
+}
+
+#[test]
+fn a_routine_that_names_a_later_table_leaves_the_rest_of_its_line() {
+    let line = "CREATE FUNCTION n() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM later); END'; \
+        CREATE TABLE later (x int PRIMARY KEY); CREATE INDEX ON later (x);";
+    let plan = plan(line, "").unwrap_or_else(|refusals| panic!("{refusals}"));
+    let begins: Vec<bool> = ["CREATE FUNCTION", "CREATE TABLE later", "CREATE INDEX"]
+        .iter()
+        .zip(plan.migrations())
+        .map(|(words, step)| step.shared.first().is_some_and(|sql| sql.starts_with(words)))
+        .collect();
+    assert_eq!(begins, [true, true, true], "{:#?}", plan.migrations());
+}
