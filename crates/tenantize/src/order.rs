@@ -15,6 +15,14 @@ pub(crate) fn parents_first(steps: Vec<(Step, Option<Rows>)>, schema: &Schema) -
     for (step, rows) in steps {
         match rows {
             Some(Rows::Copied(table) | Rows::Inserted(table)) => run.push((step, table)),
+            Some(Rows::Drawn(table)) => {
+                // The numbers go on where the counters before were set.
+                if !counters.is_empty() {
+                    ordered.extend(settle(std::mem::take(&mut run), schema));
+                    ordered.append(&mut counters);
+                }
+                run.push((step, table));
+            }
             Some(Rows::Counter) => counters.push(step),
             _ => {
                 ordered.extend(settle(std::mem::take(&mut run), schema));

@@ -83,6 +83,10 @@ pub(crate) enum Rows {
     Copied(String),
     /// INSERT INTO one table of values that depend on nothing.
     Inserted(String),
+    /// Rows of one table, whose numbers the sequences of columns left out give: counters set before stay before.
+    Drawn(String),
+    /// INSERT INTO one table of values that a sequence gives by name, which has to stay where it is.
+    Calling(String),
     /// Where a sequence goes on in a dump.
     Counter,
 }

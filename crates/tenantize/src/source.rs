@@ -102,7 +102,8 @@ impl<'a> Reader<'a> {
             end_of_last = Some(piece.start + piece.text.len());
             match outcome {
                 Ok((step, Some(_))) if stage == Stage::Migration && step.scope == Scope::Tenant => {
-                    if self.schema.loading.begun() || nothing(&page, &piece, &Filled::default()).is_none() {
+                    if self.schema.loading.begun() || nothing(&page, &piece, &Filled::default(), &self.schema).is_none()
+                    {
                         self.schema.loading.rows();
                     }
                     self.later.push((self.schema.loading.part(), page, piece));
@@ -146,7 +147,7 @@ impl<'a> Reader<'a> {
     fn rows_of_part(&mut self, later: &[(u32, Page<'a>, Piece<'a>)], filled: &mut Filled) -> Vec<(Step, Option<Rows>)> {
         let mut steps = Vec::new();
         for (_, page, piece) in later {
-            if let Some(step) = nothing(page, piece, filled) {
+            if let Some(step) = nothing(page, piece, filled, &self.schema) {
                 steps.push((step, None));
                 continue;
             }
@@ -166,10 +167,8 @@ impl<'a> Reader<'a> {
                     }
                 }
             }
-            match steps.last() {
-                Some((_, Some(Rows::Copied(table) | Rows::Inserted(table)))) => filled.tables.push(table.clone()),
-                Some((_, Some(Rows::Written))) => filled.any = true,
-                _ => {}
+            if let Some((_, Some(rows))) = steps.last() {
+                filled.note(rows, &self.schema);
             }
         }
         steps
@@ -289,9 +288,9 @@ impl<'a> Reader<'a> {
 }
 
 /// The empty step of a statement that changes rows of a table that has none yet.
-fn nothing(page: &Page<'_>, piece: &Piece<'_>, filled: &Filled) -> Option<Step> {
+fn nothing(page: &Page<'_>, piece: &Piece<'_>, filled: &Filled, schema: &Schema) -> Option<Step> {
     let tree = tree::parse(piece.text).ok()?;
-    let why = rule::changes_nothing(&tree, filled)?;
+    let why = rule::changes_nothing(&tree, filled, schema)?;
     page.step(piece, &tree, Rewrite::dropped(why)).ok()
 }
 

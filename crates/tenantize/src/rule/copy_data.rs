@@ -56,6 +56,8 @@ pub(super) fn apply(statement: &pb::CopyStmt, data: Option<&str>, schema: &Schem
     let format = Format::of(&options(&statement.options)?, &columns)?;
     // Rows that refer to rows of the same table may come before them; foreign keys wait for a statement's end only.
     let whole = schema.refers_to_itself(&table.name);
+    let name = table.name.clone();
+    let drawn = super::dml::draws(table, &columns);
     let statements: Vec<Sql> =
         inserts(&head, &rows(data, &format, columns.len())?, whole).into_iter().map(Sql::Text).collect();
     let own = statements.iter().map(Sql::duplicate).collect();
@@ -63,7 +65,7 @@ pub(super) fn apply(statement: &pb::CopyStmt, data: Option<&str>, schema: &Schem
         shared: statements,
         own,
         note: Some("the rows become INSERT statements".to_owned()),
-        rows: Some(Rows::Copied(table.name.clone())),
+        rows: Some(if drawn { Rows::Drawn(name) } else { Rows::Copied(name) }),
         ..Rewrite::nothing(table.scope)
     })
 }

@@ -7,9 +7,9 @@ use pg_query::{NodeEnum, protobuf as pb};
 
 use super::{Rewrite, Rows, Sql, refused, unqualify};
 use crate::expr::{self, Place, tenant_id_mentioned};
-use crate::plan::Scope;
+use crate::plan::{Filled, Scope};
 use crate::refusal::{Fault, Verdict};
-use crate::schema::{Schema, Table};
+use crate::schema::{Column, Schema, Table};
 use crate::tree;
 
 pub(super) fn apply(statement: &pb::Node, schema: &Schema) -> Verdict<Rewrite> {
@@ -29,27 +29,82 @@ pub(super) fn apply(statement: &pb::Node, schema: &Schema) -> Verdict<Rewrite> {
     Ok(Rewrite {
         shared: vec![Sql::Tree(Box::new(shared))],
         own: vec![Sql::Tree(Box::new(own))],
-        rows: Some(rows(statement)),
+        rows: Some(rows(statement, schema)),
         ..Rewrite::nothing(scope)
     })
 }
 
 /// Which rows a statement is about, for their order.
-fn rows(statement: &pb::Node) -> Rows {
+fn rows(statement: &pb::Node, schema: &Schema) -> Rows {
+    let calls = tree::functions_called(statement);
+    // A routine of the app's may read and write anything.
+    if calls.iter().any(|name| schema.objects.routines_called(name).next().is_some()) {
+        return Rows::Written;
+    }
     match &statement.node {
-        Some(NodeEnum::InsertStmt(insert)) if insert.with_clause.is_none() && insert.on_conflict_clause.is_none() => {
-            let query = insert.select_stmt.as_deref().and_then(|query| query.node.as_ref());
-            let values = matches!(query, Some(NodeEnum::SelectStmt(select)) if !select.values_lists.is_empty());
-            match &insert.relation {
-                Some(relation) if values && tree::relations(statement).len() == 1 => {
-                    Rows::Inserted(relation.relname.clone())
-                }
-                _ => Rows::Written,
+        Some(NodeEnum::InsertStmt(insert)) => inserted(statement, insert, schema).map_or(Rows::Written, |table| {
+            if calls.iter().any(|name| ["nextval", "currval", "lastval", "setval"].contains(&name.as_str())) {
+                Rows::Calling(table.name.clone())
+            } else if draws(table, &given(insert, table)) {
+                Rows::Drawn(table.name.clone())
+            } else {
+                Rows::Inserted(table.name.clone())
             }
-        }
-        _ if is_counter(statement) => Rows::Counter,
+        }),
+        Some(NodeEnum::SelectStmt(_)) if calls.iter().any(|name| name == "setval") => Rows::Counter,
         _ => Rows::Written,
     }
+}
+
+/// The table that an INSERT of nothing but values is about.
+fn inserted<'a>(statement: &pb::Node, insert: &pb::InsertStmt, schema: &'a Schema) -> Option<&'a Table> {
+    if insert.with_clause.is_some() || insert.on_conflict_clause.is_some() || tree::relations(statement).len() != 1 {
+        return None;
+    }
+    values(insert)?;
+    schema.find(&insert.relation.as_ref()?.relname)
+}
+
+fn values(insert: &pb::InsertStmt) -> Option<&[pb::Node]> {
+    match insert.select_stmt.as_deref()?.node.as_ref()? {
+        NodeEnum::SelectStmt(select) if !select.values_lists.is_empty() => Some(&select.values_lists),
+        _ => None,
+    }
+}
+
+/// The columns that have a value in every row.
+fn given(insert: &pb::InsertStmt, table: &Table) -> Vec<String> {
+    let rows: Vec<&[pb::Node]> = { values(insert).into_iter().flatten() }
+        .filter_map(|row| match &row.node {
+            Some(NodeEnum::List(row)) => Some(row.items.as_slice()),
+            _ => None,
+        })
+        .collect();
+    let columns: Vec<String> = if insert.cols.is_empty() {
+        table.column_names().map(str::to_owned).collect()
+    } else {
+        { insert.cols.iter() }
+            .filter_map(|node| match &node.node {
+                Some(NodeEnum::ResTarget(target)) => Some(target.name.clone()),
+                _ => None,
+            })
+            .collect()
+    };
+    let has = |row: &&[pb::Node], nth: usize| {
+        row.get(nth).is_some_and(|value| !matches!(value.node, Some(NodeEnum::SetToDefault(_))))
+    };
+    let user = insert.r#override() == pb::OverridingKind::OverridingUserValue;
+    let identity = |name: &String| table.columns.iter().any(|column| column.identity && column.name == *name);
+    let nth = columns.into_iter().enumerate().filter(|(nth, _)| rows.iter().all(|row| has(row, *nth)));
+    nth.map(|(_, name)| name).filter(|name| !(user && identity(name))).collect()
+}
+
+/// Whether a row with values for these columns only draws numbers for others.
+pub(super) fn draws(table: &Table, given: &[String]) -> bool {
+    let numbered = |column: &&Column| {
+        !column.draws.is_empty() || matches!(column.filled, Filled::Sequence | Filled::AlwaysSequence)
+    };
+    table.columns.iter().filter(numbered).any(|column| !given.contains(&column.name))
 }
 
 /// CALL of a procedure of the app's.
@@ -64,12 +119,6 @@ pub(super) fn call(statement: &pb::CallStmt, schema: &Schema) -> Verdict<Rewrite
     expr::walk_all(&mut call.args, &mut reader)?;
     let rewrite = Rewrite::alike(Scope::Tenant, NodeEnum::CallStmt(Box::new(called)));
     Ok(Rewrite { rows: Some(Rows::Written), ..rewrite })
-}
-
-/// Whether this is `SELECT setval(…)`.
-fn is_counter(statement: &pb::Node) -> bool {
-    matches!(&statement.node, Some(NodeEnum::SelectStmt(_)))
-        && tree::functions_called(statement).iter().any(|name| name == "setval")
 }
 
 /// Reads one statement with everything in it, and notes what it touches.

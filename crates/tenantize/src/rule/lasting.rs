@@ -5,6 +5,7 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
+use super::Rows;
 use crate::schema::{Schema, Table};
 use crate::tree;
 
@@ -24,15 +25,49 @@ pub(crate) struct Filled {
     pub(crate) any: bool,
 }
 
+impl Filled {
+    /// Notes where rows of a statement went: triggers may write anywhere, and a partition's rows are its table's.
+    pub(crate) fn note(&mut self, rows: &Rows, schema: &Schema) {
+        let table = match rows {
+            Rows::Copied(table) | Rows::Inserted(table) | Rows::Drawn(table) | Rows::Calling(table) => table,
+            Rows::Written => {
+                self.any = true;
+                return;
+            }
+            Rows::Counter => return,
+        };
+        let mut tables = schema.family(table);
+        let mut whole = schema.find(table);
+        while let Some(parent) = whole.and_then(|table| table.parent.as_deref()) {
+            tables.push(parent.to_owned());
+            whole = schema.find(parent);
+        }
+        self.any |= schema.objects.triggers.iter().any(|trigger| tables.contains(&trigger.table));
+        self.tables.extend(tables);
+    }
+
+    /// Whether a table or view may have rows; one that INSTEAD OF triggers stand for does what they do.
+    fn may_have_rows(&self, name: &str, schema: &Schema) -> bool {
+        match schema.objects.find_view(name) {
+            _ if self.any => true,
+            None => self.tables.iter().any(|known| known == name),
+            Some(view) => {
+                schema.objects.triggers.iter().any(|trigger| trigger.table == name)
+                    || view.reads.iter().any(|read| read != name && self.may_have_rows(read, schema))
+            }
+        }
+    }
+}
+
 /// Whether the statement changes rows of a table that has none.
-pub(crate) fn changes_nothing(statement: &pb::Node, filled: &Filled) -> Option<String> {
+pub(crate) fn changes_nothing(statement: &pb::Node, filled: &Filled, schema: &Schema) -> Option<String> {
     let relation = match statement.node.as_ref()? {
         NodeEnum::UpdateStmt(update) => update.relation.as_ref()?,
         NodeEnum::DeleteStmt(delete) => delete.relation.as_ref()?,
         _ => return None,
     };
     // What is written in WITH is not looked at here.
-    (is_empty(&relation.relname, filled) && tree::with_queries(statement).is_empty())
+    (!filled.may_have_rows(&relation.relname, schema) && tree::with_queries(statement).is_empty())
         .then(|| format!("a new tenant's {} has no rows that this would change", relation.relname))
 }
 
@@ -58,10 +93,6 @@ pub(crate) fn of(statement: &pb::Node, renamed: &[String], schema: &Schema) -> O
         }
         _ => None,
     }
-}
-
-fn is_empty(table: &str, filled: &Filled) -> bool {
-    !filled.any && !filled.tables.iter().any(|known| known == table)
 }
 
 fn target(node: &pb::Node) -> Option<&str> {

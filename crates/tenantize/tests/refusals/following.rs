@@ -100,3 +100,60 @@ fn a_routine_that_names_a_later_table_leaves_the_rest_of_its_line() {
         .collect();
     assert_eq!(begins, [true, true, true], "{:#?}", plan.migrations());
 }
+
+/// The rows that migrations write for each tenant, in order.
+#[track_caller]
+fn rows(migrations: &str) -> Vec<String> {
+    let plan = plan(migrations, "").unwrap_or_else(|refusals| panic!("{refusals}"));
+    plan.seed().iter().flat_map(|step| step.own.clone()).collect()
+}
+
+#[test]
+fn rows_whose_numbers_are_drawn_keep_their_place() {
+    let tables = "CREATE TABLE p (id serial PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p);\n";
+    let parent = "INSERT INTO p (id) VALUES (1)";
+    for child in ["INSERT INTO c VALUES (nextval('p_id_seq'))", "INSERT INTO c VALUES (1, currval('p_id_seq'))"] {
+        assert_eq!(rows(&format!("{tables}{child}; {parent}")), [child, parent]);
+    }
+    let called = "CREATE FUNCTION n() RETURNS int LANGUAGE sql AS 'SELECT 1';\n";
+    let child = "INSERT INTO c VALUES (n())";
+    assert_eq!(rows(&format!("{tables}{called}{child}; {parent}")), [child, parent]);
+    assert_eq!(rows(&format!("{tables}INSERT INTO c VALUES (1, 1); {parent}"))[0], parent);
+}
+
+#[test]
+fn a_counter_stays_before_the_rows_that_draw_from_it() {
+    let table = "CREATE TABLE p (id serial PRIMARY KEY, a int);\n";
+    let counter = "SELECT setval('p_id_seq', 10)";
+    for row in [
+        "INSERT INTO p (a) VALUES (1)",
+        "INSERT INTO p VALUES (DEFAULT, 1)",
+        "INSERT INTO p (a, id) VALUES (1, 1), (2, DEFAULT)",
+    ] {
+        assert_eq!(rows(&format!("{table}{counter}; {row}")), [counter, row]);
+    }
+    let row = "INSERT INTO p (id) VALUES (1)";
+    assert_eq!(rows(&format!("{table}{counter}; {row}")), [row, counter]);
+    assert_eq!(rows(&format!("{table}{counter};\nCOPY p (a) FROM stdin;\n1\n\\.\n"))[0], counter);
+}
+
+#[test]
+fn rows_that_something_else_may_have_made_are_changed() {
+    let insert = "INSERT INTO p VALUES (1)";
+    let trigger = "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS \
+        'BEGIN INSERT INTO q VALUES (1); RETURN NEW; END';\n\
+        CREATE TRIGGER g BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION f();\n";
+    let tables = "CREATE TABLE p (id int); CREATE TABLE q (id int);\n";
+    let parts = "CREATE TABLE p (id int); CREATE TABLE q (id int) PARTITION BY LIST (id);\n\
+        CREATE TABLE q1 PARTITION OF q DEFAULT;\n";
+    for (before, insert, update) in [
+        (format!("{tables}{trigger}"), insert, "UPDATE q SET id = 2"),
+        (parts.to_owned(), "INSERT INTO q1 VALUES (1)", "UPDATE q SET id = 2"),
+        (parts.to_owned(), "INSERT INTO q VALUES (1)", "DELETE FROM q1"),
+        (format!("{tables}CREATE VIEW v AS SELECT id FROM q;"), "INSERT INTO v VALUES (1)", "UPDATE q SET id = 2"),
+        (format!("{tables}CREATE VIEW v AS SELECT id FROM p;"), insert, "UPDATE v SET id = 2"),
+    ] {
+        assert_eq!(rows(&format!("{before}{insert}; {update}")), [insert, update]);
+    }
+    assert_eq!(rows(&format!("{tables}{insert}; UPDATE q SET id = 2")), [insert]);
+}
