@@ -6,19 +6,23 @@
 use pg_query::{NodeEnum, protobuf as pb};
 use serde_json::Value;
 
-use super::{Read, Rewrite, body};
+use super::{Read, Rewrite, body, draw};
 use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
 use crate::tree;
 
 /// What a block does about a statement that finds nothing to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Guard {
     None,
-    /// `IF NOT EXISTS (…)`, or a handler of `duplicate_object` and its like.
+    /// A handler of `duplicate_object` and its like.
     Exists,
-    /// `IF EXISTS (…)`, or a handler of `undefined_object` and its like.
+    /// A handler of `undefined_object` and its like.
     Lacks,
+    /// `IF NOT EXISTS (…)`, with the texts that it compares with.
+    IfNot(Vec<String>),
+    /// `IF EXISTS (…)`, with the texts that it compares with.
+    If(Vec<String>),
 }
 
 /// DO.
@@ -36,17 +40,18 @@ pub(super) fn apply(statement: &pb::DoStmt, schema: &mut Schema) -> Verdict<Rewr
     let parsed = body::parse_plpgsql(source)?;
     let block = parsed.pointer("/0/PLpgSQL_function/action").ok_or_else(refused)?;
     let mut statements = Vec::new();
-    collect(block, Guard::None, &mut statements)?;
+    collect(block, &Guard::None, &mut statements)?;
     let mut whole: Option<Rewrite> = None;
     let mut notes = Vec::new();
     for (sql, guard) in statements {
         let tree = tree::parse(&sql).map_err(|_| refused())?;
+        is_about(&guard, &tree)?;
         let mut after = schema.clone();
         let read = Read { tree: &tree, text: &sql, data: None, global: false };
         let part = match super::apply(read, super::Stage::Migration, &mut after) {
             Ok(part) if part.rows.is_some() => return Err(refused()),
             Ok(part) => part,
-            Err(fault) if guards(guard, &fault) => {
+            Err(fault) if guards(&guard, &fault) => {
                 notes.push(fault.reason);
                 continue;
             }
@@ -72,12 +77,133 @@ pub(super) fn apply(statement: &pb::DoStmt, schema: &mut Schema) -> Verdict<Rewr
 }
 
 /// Whether a statement was refused for what the block guards against.
-fn guards(guard: Guard, fault: &Fault) -> bool {
+fn guards(guard: &Guard, fault: &Fault) -> bool {
     match guard {
         Guard::None => false,
-        Guard::Exists => fault.reason.contains("already"),
-        Guard::Lacks => fault.reason.starts_with("there is no ") || fault.reason.contains(" has no "),
+        Guard::Exists | Guard::IfNot(_) => fault.reason.contains("already"),
+        Guard::Lacks | Guard::If(_) => fault.reason.starts_with("there is no ") || fault.reason.contains(" has no "),
     }
+}
+
+/// Fails for a condition about anything but whether what the statement makes or takes away is there: that alone is
+/// known.
+fn is_about(guard: &Guard, statement: &pb::Node) -> Verdict<()> {
+    let (texts, subject) = match guard {
+        Guard::IfNot(texts) => (texts, made(statement)),
+        Guard::If(texts) => (texts, taken(statement)),
+        Guard::None | Guard::Exists | Guard::Lacks => return Ok(()),
+    };
+    // Where it is looked for, and as what.
+    let aside = |text: &str| {
+        let kinds = ["public", "BASE TABLE", "VIEW", "PRIMARY KEY", "FOREIGN KEY", "UNIQUE", "CHECK"];
+        text.chars().count() == 1 || kinds.contains(&text)
+    };
+    let name = |text: &String| draw::relation_name(text).unwrap_or_else(|| text.clone());
+    let about = subject.is_some_and(|Subject { name: object, within }| {
+        let is = |text: &String, known: &str| text == known || name(text) == known;
+        let known = |text: &String| is(text, &object) || within.as_ref().is_some_and(|table| is(text, table));
+        texts.iter().any(|text| is(text, &object)) && texts.iter().all(|text| known(text) || aside(text))
+    });
+    about.then_some(()).ok_or_else(|| {
+        Fault::unsupported(
+            "a condition of IF in a DO block that is not about whether the object is there",
+            "ask for its name only: IF NOT EXISTS (…) before what creates it, IF EXISTS (…) before what drops it",
+        )
+    })
+}
+
+/// What a statement makes, renames or drops.
+struct Subject {
+    name: String,
+    /// The table or type that it is a part of.
+    within: Option<String>,
+}
+
+impl Subject {
+    fn whole(name: &str) -> Self {
+        Self { name: name.to_owned(), within: None }
+    }
+
+    fn part(name: &str, of: &str) -> Self {
+        Self { name: name.to_owned(), within: Some(of.to_owned()) }
+    }
+}
+
+/// What a statement creates or adds, if that is one thing with a name.
+fn made(statement: &pb::Node) -> Option<Subject> {
+    use pb::AlterTableType as Kind;
+    match statement.node.as_ref()? {
+        NodeEnum::IndexStmt(index) => Some(Subject::part(&index.idxname, &index.relation.as_ref()?.relname)),
+        NodeEnum::CreateSeqStmt(sequence) => Some(Subject::whole(&sequence.sequence.as_ref()?.relname)),
+        NodeEnum::CreateTrigStmt(created) => {
+            Some(Subject::part(&created.trigname, &created.relation.as_ref()?.relname))
+        }
+        NodeEnum::CreateExtensionStmt(created) => Some(Subject::whole(&created.extname)),
+        NodeEnum::AlterEnumStmt(altered) if altered.old_val.is_empty() => {
+            Some(Subject::part(&altered.new_val, altered.type_name.last().and_then(tree::string)?))
+        }
+        NodeEnum::AlterTableStmt(alter) => {
+            let (command, table) = only_command(alter)?;
+            match (command.subtype(), command.def.as_deref()?.node.as_ref()?) {
+                (Kind::AtAddColumn, NodeEnum::ColumnDef(column)) => Some(Subject::part(&column.colname, table)),
+                (Kind::AtAddConstraint, NodeEnum::Constraint(added)) => Some(Subject::part(&added.conname, table)),
+                _ => None,
+            }
+        }
+        _ => super::creates(statement).map(|name| Subject::whole(&name)),
+    }
+}
+
+/// What a statement drops, or gives another name, if that is one thing.
+fn taken(statement: &pb::Node) -> Option<Subject> {
+    use pb::AlterTableType as Kind;
+    match statement.node.as_ref()? {
+        NodeEnum::RenameStmt(rename) => {
+            let relation = rename.relation.as_ref().map(|relation| relation.relname.as_str());
+            match relation {
+                Some(table) if !rename.subname.is_empty() => Some(Subject::part(&rename.subname, table)),
+                Some(name) => Some(Subject::whole(name)),
+                None => named(rename.object.as_deref()?),
+            }
+        }
+        NodeEnum::AlterEnumStmt(altered) => {
+            Some(Subject::part(&altered.old_val, altered.type_name.last().and_then(tree::string)?))
+        }
+        NodeEnum::AlterTableStmt(alter) => {
+            let (command, table) = only_command(alter)?;
+            matches!(command.subtype(), Kind::AtDropColumn | Kind::AtDropConstraint)
+                .then(|| Subject::part(&command.name, table))
+        }
+        NodeEnum::DropStmt(drop) => match drop.objects.as_slice() {
+            [object] if drop.remove_type() == pb::ObjectType::ObjectTrigger => {
+                let (table, name) = super::trigger::of_table(&mut object.clone()).ok()?;
+                Some(Subject::part(&name, &table))
+            }
+            [object] => named(object),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn only_command(alter: &pb::AlterTableStmt) -> Option<(&pb::AlterTableCmd, &str)> {
+    match alter.cmds.as_slice() {
+        [pb::Node { node: Some(NodeEnum::AlterTableCmd(command)) }] => {
+            Some((command, alter.relation.as_ref()?.relname.as_str()))
+        }
+        _ => None,
+    }
+}
+
+/// The last word of an object's name.
+fn named(object: &pb::Node) -> Option<Subject> {
+    let names = match object.node.as_ref()? {
+        NodeEnum::List(list) => &list.items,
+        NodeEnum::TypeName(name) => &name.names,
+        NodeEnum::ObjectWithArgs(routine) => &routine.objname,
+        _ => return None,
+    };
+    names.last().and_then(tree::string).map(Subject::whole)
 }
 
 fn refused() -> Fault {
@@ -89,31 +215,33 @@ fn refused() -> Fault {
 }
 
 /// The SQL in a list of statements, in order, with what guards it.
-fn collect(value: &Value, guard: Guard, found: &mut Vec<(String, Guard)>) -> Verdict<()> {
+fn collect(value: &Value, guard: &Guard, found: &mut Vec<(String, Guard)>) -> Verdict<()> {
     let query = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).map(str::to_owned);
     match value {
         Value::Array(items) => items.iter().try_for_each(|item| collect(item, guard, found)),
         Value::Object(members) => members.iter().try_for_each(|(kind, inner)| match kind.as_str() {
             "PLpgSQL_stmt_block" => {
                 let guard = handled(inner, guard)?;
-                inner.get("body").map_or(Ok(()), |body| collect(body, guard, found))
+                inner.get("body").map_or(Ok(()), |body| collect(body, &guard, found))
             }
             "PLpgSQL_stmt_execsql" => {
-                found.push((query(inner, "/sqlstmt/PLpgSQL_expr/query").ok_or_else(refused)?, guard));
+                found.push((query(inner, "/sqlstmt/PLpgSQL_expr/query").ok_or_else(refused)?, guard.clone()));
                 Ok(())
             }
             "PLpgSQL_stmt_dynexecute" => {
                 let text = query(inner, "/query/PLpgSQL_expr/query").ok_or_else(refused)?;
-                found.push((constant(&text).ok_or_else(refused)?, guard));
+                found.push((constant(&text).ok_or_else(refused)?, guard.clone()));
                 Ok(())
             }
             "PLpgSQL_stmt_if" => {
-                if inner.get("elsif_list").is_some() || inner.get("else_body").is_some() {
+                // Of two conditions, one in the other, only the inner one would count.
+                let nested = matches!(guard, Guard::If(_) | Guard::IfNot(_));
+                if nested || inner.get("elsif_list").is_some() || inner.get("else_body").is_some() {
                     return Err(refused());
                 }
                 let condition = query(inner, "/cond/PLpgSQL_expr/query").ok_or_else(refused)?;
                 let guard = asked(&condition).ok_or_else(refused)?;
-                inner.get("then_body").map_or(Ok(()), |body| collect(body, guard, found))
+                inner.get("then_body").map_or(Ok(()), |body| collect(body, &guard, found))
             }
             // RAISE NOTICE and the RETURN at the end.
             "PLpgSQL_stmt_raise" | "PLpgSQL_stmt_return" | "PLpgSQL_stmt_null" => Ok(()),
@@ -124,15 +252,18 @@ fn collect(value: &Value, guard: Guard, found: &mut Vec<(String, Guard)>) -> Ver
 }
 
 /// What the handlers of a block guard against; they themselves may do nothing.
-fn handled(block: &Value, guard: Guard) -> Verdict<Guard> {
+fn handled(block: &Value, guard: &Guard) -> Verdict<Guard> {
     let Some(list) = block.pointer("/exceptions/PLpgSQL_exception_block/exc_list").and_then(Value::as_array) else {
-        return Ok(guard);
+        return Ok(guard.clone());
     };
-    let mut outcome = guard;
+    if matches!(guard, Guard::If(_) | Guard::IfNot(_)) {
+        return Err(refused());
+    }
+    let mut outcome = guard.clone();
     for handler in list {
         let handler = handler.get("PLpgSQL_exception").ok_or_else(refused)?;
         let mut done = Vec::new();
-        collect(handler.get("action").unwrap_or(&Value::Null), Guard::None, &mut done)?;
+        collect(handler.get("action").unwrap_or(&Value::Null), &Guard::None, &mut done)?;
         if !done.is_empty() {
             return Err(refused());
         }
@@ -160,12 +291,14 @@ fn asked(condition: &str) -> Option<Guard> {
     if relations.is_empty() || !relations.iter().all(of_catalog) {
         return None;
     }
+    let texts = tree::strings_in(&tree);
     let Some(NodeEnum::SelectStmt(select)) = tree.node else { return None };
     let Some(NodeEnum::ResTarget(target)) = select.target_list.into_iter().next()?.node else { return None };
-    match target.val?.node? {
-        NodeEnum::SubLink(_) => Some(Guard::Lacks),
-        NodeEnum::BoolExpr(not) if not.boolop() == pb::BoolExprType::NotExpr => {
-            matches!(not.args.first()?.node, Some(NodeEnum::SubLink(_))).then_some(Guard::Exists)
+    let exists = |node: &Option<NodeEnum>| matches!(node, Some(NodeEnum::SubLink(link)) if link.sub_link_type() == pb::SubLinkType::ExistsSublink);
+    match target.val?.node {
+        condition if exists(&condition) => Some(Guard::If(texts)),
+        Some(NodeEnum::BoolExpr(not)) if not.boolop() == pb::BoolExprType::NotExpr => {
+            exists(&not.args.first()?.node).then_some(Guard::IfNot(texts))
         }
         _ => None,
     }

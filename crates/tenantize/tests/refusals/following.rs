@@ -157,3 +157,43 @@ fn rows_that_something_else_may_have_made_are_changed() {
     }
     assert_eq!(rows(&format!("{tables}{insert}; UPDATE q SET id = 2")), [insert]);
 }
+
+#[test]
+fn conditions_are_about_what_they_guard() {
+    let block = |exists: &str, of: &str, then: &str| {
+        format!("DO $$ BEGIN IF {exists} (SELECT 1 FROM {of}) THEN {then}; END IF; END $$")
+    };
+    let of_a = "information_schema.columns WHERE table_schema = 'public' AND table_name = 't' AND column_name = 'a'";
+    let of_n = "information_schema.columns WHERE table_name = 't' AND column_name = 'n'";
+    let of_c = "pg_constraint WHERE conname = 'c' AND conrelid = 'public.t'::regclass AND contype = 'c'";
+    for (exists, of, then) in [
+        ("NOT EXISTS", of_a, "ALTER TABLE t ADD COLUMN a int"),
+        ("NOT EXISTS", of_n, "ALTER TABLE t ADD COLUMN n int"),
+        ("EXISTS", of_n, "ALTER TABLE t DROP COLUMN n"),
+        ("EXISTS", of_a, "ALTER TABLE t RENAME COLUMN a TO b"),
+        ("NOT EXISTS", of_c, "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0)"),
+        ("NOT EXISTS", "pg_class WHERE relname = 'x'", "CREATE INDEX x ON t (a)"),
+        (
+            "NOT EXISTS",
+            "pg_trigger WHERE tgname = 'g'",
+            "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
+        ),
+        ("EXISTS", "pg_type WHERE typname = 'x'", "DROP TYPE x"),
+    ] {
+        assert_accepted(&block(exists, of, then));
+    }
+    let typed = format!("{of_a} AND data_type = 'integer'");
+    for (exists, of, then) in [
+        ("NOT EXISTS", of_n, "ALTER TABLE t ADD COLUMN m int"),
+        ("NOT EXISTS", "pg_class WHERE relname = 't'", "ALTER TABLE t ADD COLUMN m int"),
+        ("EXISTS", of_a, "ALTER TABLE t ADD COLUMN m int"),
+        ("NOT EXISTS", of_n, "ALTER TABLE t DROP COLUMN a"),
+        ("EXISTS", typed.as_str(), "ALTER TABLE t RENAME COLUMN a TO b"),
+        ("NOT EXISTS", "pg_roles", "CREATE TYPE x AS ENUM ('a')"),
+    ] {
+        assert_not(&block(exists, of, then), "not about whether the object is there");
+    }
+    let counted = "DO $$ BEGIN IF (SELECT count(*) = 0 FROM pg_type WHERE typname = 'x') THEN \
+        CREATE TYPE x AS ENUM ('a'); END IF; END $$";
+    assert_not(counted, "a DO block that does more");
+}
