@@ -237,7 +237,9 @@ pub(super) fn forget_readers(what: &str, dropped: String, cascade: bool, schema:
                 format!("drop {reader} in a statement before, or add CASCADE"),
             ));
         }
-        readers.iter().for_each(|reader| schema.remove_view(reader));
+        for reader in &readers {
+            schema.remove_view(reader);
+        }
         gone.extend(readers);
     }
     Ok(())
