@@ -1,7 +1,7 @@
 //! Removing everything of a tenant from PostgreSQL. Idempotent: it undoes creations that failed anywhere as well as it
 //! deletes tenants.
 
-use domain::{Isolation, Placement, Role, TenantId, quote_ident};
+use domain::{Isolation, Placement, Role, TenantId, quote_ident, quote_literal};
 use uuid::Uuid;
 
 use crate::server::{Session, builder_name};
@@ -68,6 +68,9 @@ impl Lifecycle {
         let schema = if placement.isolation == Isolation::Schema {
             placement.schema.clone()
         } else {
+            // Its logins are gone, and `sindico.enter` serves it to nobody new; this waits for whom it serves.
+            let held = quote_literal(&tenant.hex());
+            inside.run(&format!("SELECT pg_advisory_xact_lock(hashtextextended({held}, 0))")).await?;
             delete_rows(&inside, tenant).await?;
             tenant.sequence_schema()
         };

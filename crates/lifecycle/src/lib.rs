@@ -13,6 +13,7 @@ mod drop_database;
 mod edit_tenant;
 mod erase;
 mod error;
+mod lock_watch;
 mod prepare;
 mod probe;
 mod recover;

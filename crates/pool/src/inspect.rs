@@ -11,12 +11,12 @@ use crate::connection::{Connection, Message, Reader, parameter_status};
 /// meanwhile.
 const MAX_MESSAGES: usize = 64;
 
-/// Whether anybody has stored settings on the login, or made somebody a member of it, which up to PostgreSQL 15 a
-/// role may do itself; and the server's time, which tokens are dated by. Settings take effect at login only, so a
-/// connection that finds none has none.
+/// Whether anybody has stored settings on the login, or made somebody a member of it; whether this connection began with
+/// some that have been removed since; and the server's time, which tokens are dated by.
 const LOOK: &str = "
     SELECT EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s WHERE s.setrole = r.oid)
-        OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid),
+        OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid)
+        OR EXISTS (SELECT FROM pg_catalog.pg_settings WHERE source IN ('user', 'database user')),
         pg_catalog.trunc(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()))::pg_catalog.int8
     FROM pg_catalog.pg_roles r WHERE r.rolname = session_user";
 

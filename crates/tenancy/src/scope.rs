@@ -108,7 +108,10 @@ impl<'h> TenantScope<'h> {
             let lease = self.handle.log_in(Login::Dense, &params).await?;
             // Digits, letters and dots.
             let token = self.handle.token(&lease)?;
-            opening.push_str(&format!("; SELECT sindico.enter('{token}', true)"));
+            opening.push_str(&format!(
+                "; SELECT CASE WHEN NOT sindico.enter('{token}', true)
+                   THEN sindico.refuse('28000', 'the identity was not accepted', 'Compare the clocks of both servers.') END"
+            ));
             lease
         } else {
             let role = Role::new(self.handle.tenant(), self.handle.access());

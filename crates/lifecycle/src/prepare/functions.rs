@@ -131,7 +131,7 @@ pub(super) fn create(names: &SharedNames, kind: Kind) -> String {
 fn name_of_many(names: &SharedNames) -> String {
     let dense = quote_literal(&names.dense);
     format!(
-        "CASE session_user WHEN {dense} THEN pg_catalog.current_setting('backtrace_functions')
+        "CASE WHEN session_user OPERATOR(pg_catalog.=) {dense} THEN pg_catalog.current_setting('backtrace_functions')
         ELSE session_user::pg_catalog.text END"
     )
 }

@@ -30,7 +30,7 @@ struct Functions {
     back: Back,
 }
 
-const FUNCTIONS: [Functions; 9] = [
+const FUNCTIONS: [Functions; 11] = [
     Functions {
         names: "^pg_stat_get_(activity|backend_|progress_|db_|wal|replication|subscription|slru|io|archiver|bgwriter|checkpoint|buf_)",
         why: "the server's other sessions and databases, down to what they read and when",
@@ -65,6 +65,16 @@ const FUNCTIONS: [Functions; 9] = [
         names: "^lo_|^lo(read|write)$",
         why: "one space of ids per database, whose objects no policy guards and the dense login would share",
         back: Back::OwnDatabase,
+    },
+    Functions {
+        names: "^(table|schema|database)_to_xml",
+        why: "they run queries while DDL holds locks, and nobody needs them where there is query_to_xml",
+        back: Back::OwnDatabase,
+    },
+    Functions {
+        names: "^currtid2?$|^pg_control_|^pg_current_wal_|^pg_logical_emit_message$|^pg_export_snapshot$|^pg_get_replication_slots$",
+        why: "versions of rows that policies hide, the server's write-ahead log and its counters",
+        back: Back::Nobody,
     },
     Functions {
         names: "^pg_notify$",
@@ -113,7 +123,8 @@ pub(super) async fn apply(inside: &Session, names: &SharedNames, kind: Kind) -> 
                 .run(&format!(
                     "REVOKE USAGE ON LANGUAGE sql, plpgsql FROM PUBLIC;
                      GRANT USAGE ON LANGUAGE sql, plpgsql TO {owner}, {schema_group};
-                     GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO {definer}"
+                     GRANT EXECUTE ON FUNCTION pg_notify(text, text), pg_advisory_xact_lock_shared(bigint),
+                         pg_advisory_lock_shared(bigint) TO {definer}"
                 ))
                 .await
         }

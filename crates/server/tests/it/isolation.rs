@@ -2,6 +2,7 @@
 
 mod hardening;
 mod loading;
+mod locks;
 mod sequences;
 mod truncate;
 

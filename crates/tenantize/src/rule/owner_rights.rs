@@ -140,8 +140,8 @@ fn acting<'s>(trigger: &Trigger, schema: &'s Schema) -> Option<&'s ForeignKey> {
     let fires = |key: &&ForeignKey| trigger.on_delete && key.deletes || trigger.on_update && key.updates;
     let kin = |table: &&Table| {
         table.name == trigger.table
-            || schema.family(&table.name).iter().any(|member| *member == trigger.table)
-            || schema.family(&trigger.table).iter().any(|member| *member == table.name)
+            || schema.family(&table.name).contains(&trigger.table)
+            || schema.family(&trigger.table).contains(&table.name)
     };
     schema.tables().iter().filter(kin).flat_map(|table| &table.foreign_keys).find(fires)
 }

@@ -30,6 +30,18 @@ BEGIN
             OPERATOR(pg_catalog.+) {token_life}
             OPERATOR(pg_catalog.>) pg_catalog.date_part('epoch', pg_catalog.transaction_timestamp())
     THEN
+        -- Whoever erases a tenant first takes its logins away, then waits for those whom it is served by.
+        PERFORM CASE WHEN for_transaction THEN pg_catalog.pg_advisory_xact_lock_shared(held)
+            ELSE pg_catalog.pg_advisory_lock_shared(held) END
+        FROM pg_catalog.hashtextextended(pg_catalog.left(token, 32), 0) AS tenant (held);
+        IF NOT EXISTS (
+            SELECT FROM pg_catalog.pg_roles r
+            WHERE r.rolname OPERATOR(pg_catalog.=) pg_catalog.concat('t_', pg_catalog.left(token, 32))::pg_catalog.name
+                AND r.rolcanlogin)
+        THEN
+            PERFORM pg_catalog.set_config('backtrace_functions', '', for_transaction);
+            RETURN false;
+        END IF;
         PERFORM pg_catalog.set_config('backtrace_functions',
             pg_catalog.concat('t_', pg_catalog.left(token, 32)), for_transaction);
         RETURN true;
