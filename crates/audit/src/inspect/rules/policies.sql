@@ -10,6 +10,7 @@ SELECT c.oid::regclass::text, format('has a further policy "%s"', p.polname),
        format('DROP POLICY %I ON %s', p.polname, c.oid::regclass)
 FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
 WHERE p.polname <> 'tenant' AND c.relnamespace::regnamespace::text !~ '^"?pg_'
+  AND NOT (c.oid = to_regclass('sindico.loading') AND p.polname = 'own')
 UNION ALL
 SELECT c.oid::regclass::text, 'its policy "tenant" was changed',
        format('DROP POLICY tenant ON %1$s; CREATE POLICY tenant ON %1$s USING (tenant_id = (SELECT sindico.current_tenant())) '

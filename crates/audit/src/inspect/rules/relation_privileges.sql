@@ -29,7 +29,8 @@ WHERE NOT CASE
     -- The same rows for everybody, and only tenants may enter the schema.
     WHEN nspname = 'global' THEN (grantee = 'PUBLIC' OR grantee = ANY (:groups)) AND privilege_type = 'SELECT'
     WHEN nspname = 'sindico_copy' THEN grantee = :shared_rw AND privilege_type IN ('SELECT', 'INSERT')
-    WHEN nspname = 'sindico' THEN grantee = ANY (:groups) AND privilege_type = 'SELECT'
+    WHEN nspname = 'sindico' THEN
+        (grantee = ANY (:groups) OR relname = 'loading' AND grantee = 'PUBLIC') AND privilege_type = 'SELECT'
     WHEN nspname ~ '^s_[0-9a-f]{32}$' THEN
         (grantee = 't_' || substr(nspname, 3) AND privilege_type IN ('SELECT', 'UPDATE', 'USAGE'))
         OR (grantee = 'r_' || substr(nspname, 3) AND privilege_type = 'SELECT')
