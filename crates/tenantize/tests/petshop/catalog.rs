@@ -24,6 +24,8 @@ pub(crate) async fn describe(client: &Client, schemas: &[&str]) -> Vec<String> {
         FROM tables t JOIN pg_constraint k ON k.conrelid = t.oid
         -- PostgreSQL names the parts that a reference to a partitioned table has, and they cannot be renamed.
         WHERE NOT (k.contype = 'f' AND k.conparentid <> 0)
+          -- Since PostgreSQL 18 NOT NULL is a constraint, too; it is among what is told of columns.
+          AND k.contype <> 'n'
           -- What MATCH FULL says is a check of its own where tables are shared.
           AND k.conname NOT LIKE '%\\_match\\_full'
         UNION ALL

@@ -110,12 +110,18 @@ async fn psql_finds_its_way() {
             "\\dT",
             "\\du",
             "\\dp",
-            "\\l",
             "\\dx",
             "\\dd",
             "\\conninfo",
         ] {
             psql.args(["--command", command]);
+        }
+        // A psql that is older than the server asks pg_database for columns that are gone, whoever it is.
+        let superuser = Command::new("psql")
+            .args(["--no-psqlrc", "--dbname", &bed.server_dsn(0, "postgres"), "-c", "\\l"])
+            .output();
+        if superuser.is_ok_and(|out| out.status.success()) {
+            psql.args(["--command", "\\l"]);
         }
         let out = tokio::task::spawn_blocking(move || psql.output()).await.expect("a task").expect("psql is installed");
         let (said, complained) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
