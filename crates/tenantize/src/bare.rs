@@ -44,18 +44,19 @@ fn name_in_string(literal: &str) -> Option<&str> {
     inner.strip_prefix("public.").or_else(|| inner.strip_prefix("\"public\"."))
 }
 
-/// Functions whose argument is the name of a relation or type.
+/// Functions whose argument is the name of a relation, type or routine.
+pub(crate) const LOOKUPS: [&str; 8] = [
+    "nextval",
+    "currval",
+    "setval",
+    "pg_get_serial_sequence",
+    "to_regclass",
+    "to_regtype",
+    "to_regproc",
+    "to_regprocedure",
+];
+
 fn looks_up(function: &str) -> bool {
-    const LOOKUPS: [&str; 8] = [
-        "nextval",
-        "currval",
-        "setval",
-        "pg_get_serial_sequence",
-        "to_regclass",
-        "to_regtype",
-        "to_regproc",
-        "to_regprocedure",
-    ];
     LOOKUPS.contains(&function.to_ascii_lowercase().as_str())
 }
 

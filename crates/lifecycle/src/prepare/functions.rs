@@ -39,12 +39,7 @@ const SHARED: [Function; 8] = [
         definer: true,
         callers: Callers::Dense,
     },
-    Function {
-        signature: "FUNCTION sindico.current_tenant()",
-        text: include_str!("sql/current_tenant.sql"),
-        definer: false,
-        callers: Callers::All,
-    },
+    CURRENT_TENANT,
     Function {
         signature: "FUNCTION sindico.next_value(text)",
         text: include_str!("sql/next_value.sql"),
@@ -74,12 +69,7 @@ const SHARED: [Function; 8] = [
 ];
 
 const OWN: [Function; 4] = [
-    Function {
-        signature: "FUNCTION sindico.current_tenant()",
-        text: include_str!("sql/current_tenant.sql"),
-        definer: false,
-        callers: Callers::All,
-    },
+    CURRENT_TENANT,
     Function {
         signature: "FUNCTION sindico.notify(text, text)",
         text: include_str!("sql/notify_plain.sql"),
@@ -89,6 +79,13 @@ const OWN: [Function; 4] = [
     LOADING,
     REFUSE,
 ];
+
+const CURRENT_TENANT: Function = Function {
+    signature: "FUNCTION sindico.current_tenant()",
+    text: include_str!("sql/current_tenant.sql"),
+    definer: false,
+    callers: Callers::All,
+};
 
 const REFUSE: Function = Function {
     signature: "FUNCTION sindico.refuse(text, text, text)",

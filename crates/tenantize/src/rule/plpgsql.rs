@@ -26,6 +26,13 @@ struct Piece {
     dynamic: bool,
 }
 
+impl Piece {
+    /// Where in an assignment the value begins.
+    fn value(&self) -> Option<usize> {
+        self.text.find(":=").map(|at| at + 2).or_else(|| self.text.find('=').map(|at| at + 1))
+    }
+}
+
 /// How PostgreSQL reads a piece (`RawParseMode`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -65,8 +72,7 @@ pub(super) fn statements(function: &pb::CreateFunctionStmt, source: &str) -> Ver
         Kind::Statement => piece.text.clone(),
         Kind::Expression => format!("SELECT {}", piece.text),
         Kind::Assignment => {
-            let value = piece.text.split_once(":=").or_else(|| piece.text.split_once('='));
-            format!("SELECT {}", value.map_or(piece.text.as_str(), |(_, value)| value))
+            format!("SELECT {}", piece.text.get(piece.value().unwrap_or_default()..).unwrap_or_default())
         }
     };
     Ok(pieces(function, source)?.iter().map(|piece| (text(piece), piece.dynamic)).collect())
@@ -166,8 +172,7 @@ fn of_piece(piece: &Piece, place: Place, isolation: Isolation, schema: &Schema) 
         Kind::Statement => 0,
         Kind::Expression => SELECT.len(),
         Kind::Assignment => {
-            let value = piece.text.find(":=").map(|at| at + 2).or_else(|| piece.text.find('=').map(|at| at + 1));
-            let value = value.ok_or_else(super::refused::nothing)?;
+            let value = piece.value().ok_or_else(super::refused::nothing)?;
             let shorter = Piece {
                 text: piece.text.get(value..).unwrap_or_default().to_owned(),
                 kind: Kind::Expression,

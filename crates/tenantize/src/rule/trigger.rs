@@ -54,9 +54,7 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
         return Err(crate::expr::tenant_id_mentioned());
     }
     let name = trigger.trigname.clone();
-    if name.starts_with("!sindico") {
-        return Err(Fault::new(format!("the name {name} is síndico's"), "choose another name"));
-    }
+    must_be_the_apps(&name)?;
     let exists = schema.objects.triggers.iter().any(|known| known.table == table && known.name == name);
     if exists && !trigger.replace {
         return Err(Fault::new(
