@@ -17,6 +17,7 @@ mod schema;
 mod serve;
 mod tenant;
 mod tenants;
+mod views;
 mod words;
 
 pub use door::{AdminToken, Door, GatewayAddress};

@@ -49,7 +49,11 @@ impl From<LifecycleError> for Problem {
             LifecycleError::Catalog(failure) => failure.into(),
             LifecycleError::UnknownTenant(name) => Self::tenant_not_found(&name),
             LifecycleError::WrongStatus { .. } => conflict("WRONG_STATUS", "Not possible in the tenant's status"),
-            LifecycleError::NotInSchema { .. } => conflict("WRONG_ISOLATION", "Not possible in the tenant's isolation"),
+            LifecycleError::NotInSchema { .. } | LifecycleError::NotShared { .. } => {
+                conflict("WRONG_ISOLATION", "Not possible in the tenant's isolation")
+            }
+            LifecycleError::NoViews(_) => Self::new(StatusCode::NOT_FOUND, "VIEWS_NOT_FOUND", "No views", detail),
+            LifecycleError::ViewsInUse { .. } => conflict("VIEWS_IN_USE", "Something depends on the views"),
             LifecycleError::SchemaExists(_) => conflict("SCHEMA_EXISTS", "Schema already exists"),
             LifecycleError::SchemaMissing(_) => {
                 Self::new(StatusCode::NOT_FOUND, "SCHEMA_NOT_FOUND", "Schema not found", detail)

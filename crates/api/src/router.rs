@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
-use crate::{Door, admin, apps, audits, clusters, health, keys, schema, tenant, tenants};
+use crate::{Door, admin, apps, audits, clusters, health, keys, schema, tenant, tenants, views};
 
 /// The longest change is registering an app with many tables on many clusters.
 const MAX_TIME: Duration = Duration::from_mins(5);
@@ -62,6 +62,7 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(tenants::list::list, tenants::create::create))
         .routes(routes!(tenants::get::get, tenants::patch::patch, tenants::delete::delete))
         .routes(routes!(schema::create::create, schema::drop::drop))
+        .routes(routes!(views::get::get, views::put::put, views::drop::drop))
         .routes(routes!(keys::list::list, keys::create::create))
         .routes(routes!(keys::revoke::revoke))
         .routes(routes!(apps::list::list, apps::add::add))

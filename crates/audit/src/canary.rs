@@ -52,7 +52,12 @@ pub(crate) async fn make_pair(
         let made = lifecycle.create_tenant(new).await?;
         Ok::<_, AuditError>(Canary { tenant: made.tenant, secret: made.secret.reveal().to_owned() })
     };
-    Ok((make('a').await?, make('b').await?))
+    let pair = (make('a').await?, make('b').await?);
+    if isolation == Isolation::Shared {
+        // What stands beside the tables for an operator's tools is there to be attacked as well.
+        lifecycle.create_views(TenantRef::Id(pair.1.tenant.id)).await?;
+    }
+    Ok(pair)
 }
 
 /// Removes the canaries of audits that were cut off. Only one audit runs at a time, so none is in use.

@@ -41,6 +41,8 @@ impl AppName {
             shared_login: format!("app_{app}_shared_login"),
             definer: format!("app_{app}_definer"),
             dense: format!("app_{app}_dense"),
+            views: format!("app_{app}_views"),
+            reports: format!("app_{app}_reports"),
         }
     }
 
@@ -80,6 +82,11 @@ pub struct SharedNames {
     pub definer: String,
     /// The login that serves many tenants of `shared`, one after the other, each proven by a token.
     pub dense: String,
+    /// Owner of the views of single tenants in `shared`, and the one role that a policy lets read all rows. Has no
+    /// other right and no member.
+    pub views: String,
+    /// Grant group of whoever may read such views: logins of an operator's, never a tenant's.
+    pub reports: String,
 }
 
 impl SharedNames {
@@ -91,7 +98,13 @@ impl SharedNames {
 
     /// Every role that the app has on a cluster.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
-        [self.dense.as_str(), &self.definer, &self.owner].into_iter().chain(self.groups())
+        self.single().into_iter().chain(self.groups()).chain([self.dense.as_str(), &self.reports])
+    }
+
+    /// Those that own something and have no member.
+    #[must_use]
+    pub fn single(&self) -> [&str; 3] {
+        [&self.owner, &self.definer, &self.views]
     }
 }
 

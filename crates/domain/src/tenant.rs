@@ -38,6 +38,12 @@ impl TenantId {
     pub fn sequence_schema(self) -> String {
         format!("s_{}", self.0.simple())
     }
+
+    /// The schema of the views that show this tenant's rows alone, in the database whose tables it shares.
+    #[must_use]
+    pub fn views_schema(self) -> String {
+        format!("v_{}", self.0.simple())
+    }
 }
 
 impl fmt::Display for TenantId {

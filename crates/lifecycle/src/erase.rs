@@ -65,18 +65,19 @@ impl Lifecycle {
     async fn erase_inside(&self, tenant: TenantId, placement: &Placement) -> Result<(), LifecycleError> {
         let inside = self.admin(placement.cluster, Some(&placement.database)).await?;
         inside.run("BEGIN").await?;
-        let schema = if placement.isolation == Isolation::Schema {
-            placement.schema.clone()
+        let schemas = if placement.isolation == Isolation::Schema {
+            vec![placement.schema.clone()]
         } else {
             // Its logins are gone, and `sindico.enter` serves it to nobody new; this waits for whom it serves.
             let held = quote_literal(&tenant.hex());
             inside.run(&format!("SELECT pg_advisory_xact_lock(hashtextextended({held}, 0))")).await?;
             delete_rows(&inside, tenant).await?;
-            tenant.sequence_schema()
+            vec![tenant.sequence_schema(), tenant.views_schema()]
         };
-        inside.run(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quote_ident(&schema))).await?;
-        if inside.ask("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1::text)", &[&schema]).await? {
-            return Err(LifecycleError::Unverified(format!("removal of the schema of tenant {tenant}")));
+        let list = schemas.iter().map(|schema| quote_ident(schema)).collect::<Vec<_>>().join(", ");
+        inside.run(&format!("DROP SCHEMA IF EXISTS {list} CASCADE")).await?;
+        if inside.ask("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = ANY ($1::text[]))", &[&schemas]).await? {
+            return Err(LifecycleError::Unverified(format!("removal of the schemas of tenant {tenant}")));
         }
         inside.run("COMMIT").await
     }

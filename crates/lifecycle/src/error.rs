@@ -42,6 +42,28 @@ pub enum LifecycleError {
     /// It is gone already.
     #[error("tenant \"{0}\" has no schema to drop")]
     SchemaMissing(Slug),
+    /// Only where tables are shared does a tenant need views.
+    #[error(
+        "tenant \"{slug}\" has isolation {isolation} and tables of its own; a tool reads them with a read-only key of \
+         the tenant's (`sindico tenant key create {slug} --read-only`)"
+    )]
+    NotShared {
+        /// Which tenant.
+        slug: Slug,
+        /// Its isolation.
+        isolation: Isolation,
+    },
+    /// There are none.
+    #[error("tenant \"{0}\" has no views; make them with `sindico tenant views create {0}`")]
+    NoViews(Slug),
+    /// Somebody has built on them.
+    #[error("views of tenant \"{slug}\" are in use: {reason}; drop what depends on them first")]
+    ViewsInUse {
+        /// Which tenant.
+        slug: Slug,
+        /// What depends on which, as PostgreSQL says it.
+        reason: String,
+    },
     /// The app's SQL is not accepted.
     #[error("the app's SQL was refused:\n{0}")]
     Refused(Refusals),

@@ -23,6 +23,7 @@ mod seed;
 mod server;
 mod storage;
 mod verify;
+mod views;
 
 pub use add_app::AddApp;
 pub use add_cluster::{AddCluster, AddedCluster};
@@ -31,3 +32,4 @@ pub use desk::Lifecycle;
 pub use edit_tenant::EditTenant;
 pub use error::LifecycleError;
 pub use probe::Probe;
+pub use views::TenantViews;

@@ -178,6 +178,9 @@ pub enum TenantCommand {
     /// The schema of a tenant whose isolation is schema.
     #[command(subcommand)]
     Schema(SchemaCommand),
+    /// Views of one tenant's rows where tables are shared, for tools that cannot log in as the tenant.
+    #[command(subcommand)]
+    Views(ViewsCommand),
 }
 
 /// `sindico tenant key …`
@@ -208,6 +211,26 @@ pub enum KeyCommand {
         tenant: String,
         /// The key's id.
         key: uuid::Uuid,
+    },
+}
+
+/// `sindico tenant views …`
+#[derive(Debug, Subcommand)]
+pub enum ViewsCommand {
+    /// Make the views, or make them anew, and say who may read them.
+    Create {
+        /// Id or slug.
+        tenant: String,
+    },
+    /// Show the views that were made.
+    Show {
+        /// Id or slug.
+        tenant: String,
+    },
+    /// Remove the views; the rows stay.
+    Drop {
+        /// Id or slug.
+        tenant: String,
     },
 }
 

@@ -7,6 +7,7 @@ mod key;
 mod psql;
 mod schema;
 mod tenant;
+mod views;
 
 use crate::cli::{Cli, Command, TenantCommand};
 use crate::client::Client;
@@ -25,6 +26,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Schema(command)) => schema::run(command, &Client::find(dir)?, console).await,
+        Command::Tenant(TenantCommand::Views(command)) => views::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Psql { tenant, read_only, psql }) => {
             psql::run(&tenant, read_only, &psql, &Client::find(dir)?).await
         }

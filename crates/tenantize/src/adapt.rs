@@ -55,6 +55,8 @@ pub(crate) enum Place {
     Client,
     /// The query of a view: its stars become the app's columns.
     View,
+    /// The query of a view as `shared` has it, for a view of one tenant: other views take its tables' places.
+    Report,
     /// The body of a function or procedure in SQL.
     Sql,
     /// A statement or (as `SELECT …`) an expression of PL/pgSQL.

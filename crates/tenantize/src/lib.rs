@@ -16,6 +16,7 @@ mod name;
 mod order;
 mod piece;
 mod plan;
+mod policy;
 mod refusal;
 mod rule;
 mod schema;

@@ -1,9 +1,12 @@
 //! What an app's SQL becomes: ordered steps, each with its text for either way of keeping tenants apart.
 
-use domain::{Access, Role, SharedNames, TenantId, quote_ident};
+use domain::{Access, Isolation, Role, SharedNames, TenantId, quote_ident};
+use pg_query::ParserOptions;
 use serde::Serialize;
 
 use crate::adapt::model::Model;
+use crate::adapt::{self, Flavour, Place, edit};
+use crate::policy;
 
 /// An app's SQL, understood and rewritten.
 ///
@@ -71,6 +74,8 @@ pub enum Grant {
     Routine(String),
     /// The view in `sindico_copy` that COPY writes a shared table of this name through.
     Copy(String),
+    /// The rows of a shared table: to each tenant its own.
+    Rows(String),
 }
 
 /// A table as the last migration leaves it.
@@ -130,7 +135,8 @@ impl Plan {
     /// and the role owns the schemas `public`, `global` and `sindico_copy`.
     #[must_use]
     pub fn shared_ddl(&self, names: &SharedNames) -> Vec<Statement> {
-        let to = Holders { schema: quote_ident("public"), rw: &names.shared_rw, ro: &names.shared_ro, shared: true };
+        let to =
+            Holders { schema: quote_ident("public"), rw: &names.shared_rw, ro: &names.shared_ro, shared: Some(names) };
         render(&self.migrations, |step| &step.shared, Some(&to))
     }
 
@@ -138,7 +144,7 @@ impl Plan {
     /// `search_path = public, global, extensions`.
     #[must_use]
     pub fn own_database_ddl(&self, names: &SharedNames) -> Vec<Statement> {
-        let to = Holders { schema: quote_ident("public"), rw: &names.own_rw, ro: &names.own_ro, shared: false };
+        let to = Holders { schema: quote_ident("public"), rw: &names.own_rw, ro: &names.own_ro, shared: None };
         render(&self.migrations, |step| &step.own, Some(&to))
     }
 
@@ -149,9 +155,20 @@ impl Plan {
         let read_write = Role::new(tenant, Access::ReadWrite).to_string();
         let read_only = Role::new(tenant, Access::ReadOnly).to_string();
         let schema = quote_ident(&format!("t_{}", tenant.hex()));
-        let to = Holders { schema, rw: &read_write, ro: &read_only, shared: false };
+        let to = Holders { schema, rw: &read_write, ro: &read_only, shared: None };
         let steps = self.migrations.iter().filter(|step| step.scope == Scope::Tenant);
         render(steps, |step| &step.own, Some(&to))
+    }
+
+    /// The query of one of the app's views, as the database of the shared tables shows it, for a view that reads views of
+    /// the tables' names: columns that a primary key stands for in GROUP BY are written out, since a view has none. What is
+    /// not understood stays as it is, for the server to judge.
+    #[must_use]
+    pub fn report(&self, query: &str) -> String {
+        let Ok(parsed) = pg_query::parse(query, ParserOptions::default()) else { return query.to_owned() };
+        let flavour = Flavour { isolation: Isolation::Shared, place: Place::Report };
+        let edits = adapt::statement(query, &parsed.protobuf.stmts, self.model.schema(), flavour);
+        edits.map_or_else(|_| query.to_owned(), |edits| edit::written(query, edits, "public"))
     }
 
     /// What a tenant has of its own beside the shared tables: its sequences, in schema `s_<hex>`, which is there, is
@@ -237,8 +254,8 @@ struct Holders<'a> {
     rw: &'a str,
     /// The role that only reads.
     ro: &'a str,
-    /// Whether tenants share the tables.
-    shared: bool,
+    /// The other roles, where tenants share the tables.
+    shared: Option<&'a SharedNames>,
 }
 
 /// Writes steps out, each with its grants after it.
@@ -265,14 +282,18 @@ impl Grant {
             Self::Table(name) => {
                 let table = quote_ident(name);
                 // Row-level security does not hold TRUNCATE.
-                let truncate = if to.shared { "" } else { ", TRUNCATE" };
+                let truncate = if to.shared.is_some() { "" } else { ", TRUNCATE" };
                 vec![
                     format!("GRANT SELECT, INSERT, UPDATE, DELETE{truncate} ON TABLE {table} TO {rw}"),
                     format!("GRANT SELECT ON TABLE {table} TO {ro}"),
                 ]
             }
-            Self::Routine(signature) => vec![format!("GRANT EXECUTE ON ROUTINE {signature} TO {rw}, {ro}")],
-            Self::Sequence(_) if to.shared => Vec::new(),
+            // What a view calls is called by whoever reads the view.
+            Self::Routine(signature) => {
+                let reports = to.shared.map(|names| format!(", {}", quote_ident(&names.reports))).unwrap_or_default();
+                vec![format!("GRANT EXECUTE ON ROUTINE {signature} TO {rw}, {ro}{reports}")]
+            }
+            Self::Sequence(_) if to.shared.is_some() => Vec::new(),
             Self::Sequence(name) => {
                 let sequence = quote_ident(name);
                 vec![
@@ -280,11 +301,12 @@ impl Grant {
                     format!("GRANT SELECT ON SEQUENCE {sequence} TO {ro}"),
                 ]
             }
-            Self::Copy(_) if !to.shared => Vec::new(),
+            Self::Copy(_) if to.shared.is_none() => Vec::new(),
             // COPY FROM asks for SELECT too, since the relation has a trigger that reads what it returns.
             Self::Copy(name) => {
                 vec![format!("GRANT SELECT, INSERT ON TABLE sindico_copy.{} TO {rw}", quote_ident(name))]
             }
+            Self::Rows(name) => to.shared.map(|names| policy::of(name, names)).unwrap_or_default(),
         }
     }
 }

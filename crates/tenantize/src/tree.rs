@@ -1,5 +1,7 @@
 //! Reading and building nodes of PostgreSQL's parse tree, and writing them back as SQL.
 
+use std::collections::HashSet;
+
 use domain::quote_ident;
 use pg_query::{DeparseOptions, NodeEnum, ParserOptions, protobuf as pb};
 use serde_json::Value;
@@ -209,6 +211,19 @@ pub(crate) fn strings_in(statement: &pb::Node) -> Vec<String> {
             found.extend(inner.get("sval").and_then(Value::as_str).map(str::to_owned));
         }
     });
+    found
+}
+
+/// All names and string constants in expressions.
+pub(crate) fn words(expressions: &[pb::Node]) -> HashSet<String> {
+    let mut found = HashSet::new();
+    for expression in expressions {
+        each_member(expression, &mut |key, inner| {
+            if key == "sval" {
+                found.extend(inner.as_str().map(str::to_owned));
+            }
+        });
+    }
     found
 }
 

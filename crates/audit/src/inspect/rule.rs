@@ -36,7 +36,7 @@ macro_rules! rules {
 }
 
 /// All of them.
-pub(super) const RULES: [Rule; 23] = rules![
+pub(super) const RULES: [Rule; 24] = rules![
     Server "role_attributes",
     Server "memberships",
     Server "role_settings",
@@ -47,6 +47,7 @@ pub(super) const RULES: [Rule; 23] = rules![
     Shared "policies",
     Shared "relation_privileges",
     Shared "view_invokers",
+    Shared "tenant_views",
     Shared "schema_privileges",
     Shared "hardening",
     Own "own_privileges",
@@ -113,6 +114,8 @@ impl Facts {
             (":own_ro", one(own_ro)),
             (":definer", one(&self.names.definer)),
             (":dense", one(&self.names.dense)),
+            (":views", one(&self.names.views)),
+            (":reports", one(&self.names.reports)),
             (":own_hex", one(own_hex)),
             (":groups", format!("ARRAY[{}]", list(&mut groups))),
             (":tenants", format!("ARRAY[{}]::text[]", list(&mut self.tenants.iter().map(String::as_str)))),

@@ -34,7 +34,7 @@ pub(super) fn open(database: &str, names: &SharedNames, kind: Kind) -> String {
 
 /// What only the database of several tenants has.
 fn shared(database: &str, names: &SharedNames) -> String {
-    let [owner, definer, dense, rw, ro, schema_group, login] = [
+    let [owner, definer, dense, rw, ro, schema_group, login, views, reports] = [
         &names.owner,
         &names.definer,
         &names.dense,
@@ -42,12 +42,15 @@ fn shared(database: &str, names: &SharedNames) -> String {
         &names.shared_ro,
         &names.schema_group,
         &names.shared_login,
+        &names.views,
+        &names.reports,
     ]
     .map(|role| quote_ident(role));
     format!(
         "GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {login}, {schema_group};
-         GRANT CONNECT ON DATABASE {database} TO {dense};
-         GRANT USAGE ON SCHEMA public TO {rw}, {ro};
+         GRANT CONNECT ON DATABASE {database} TO {dense}, {reports};
+         GRANT USAGE ON SCHEMA public TO {rw}, {ro}, {views};
+         GRANT USAGE ON SCHEMA global, extensions TO {views}, {reports};
          CREATE SCHEMA sindico_copy;
          GRANT USAGE, CREATE ON SCHEMA sindico_copy TO {owner};
          GRANT USAGE ON SCHEMA sindico_copy TO {rw};

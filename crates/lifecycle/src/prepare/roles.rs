@@ -21,9 +21,9 @@ pub(crate) async fn membership(server: &Session) -> Result<&'static str, Lifecyc
     Ok(if server.ask(SET_OPTION, &[]).await? { " WITH INHERIT TRUE, SET FALSE" } else { "" })
 }
 
-/// Makes owner, definer and groups, or makes sure that those that are there are harmless.
+/// Makes owners and groups, or makes sure that those that are there are harmless.
 pub(super) async fn create_groups(server: &Session, names: &SharedNames) -> Result<(), LifecycleError> {
-    for role in [names.owner.as_str(), &names.definer].into_iter().chain(names.groups()) {
+    for role in names.single().into_iter().chain(names.groups()).chain([names.reports.as_str()]) {
         if !server.ask(EXISTS, &[&role]).await? {
             server.run(&format!("CREATE ROLE {} NOLOGIN", quote_ident(role))).await?;
         } else if server.ask(POWERFUL, &[&role]).await? {

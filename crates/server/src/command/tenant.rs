@@ -60,7 +60,7 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
         TenantCommand::Suspend { tenant } => set_status(&tenant, "suspended", client, console).await?,
         TenantCommand::Resume { tenant } => set_status(&tenant, "active", client, console).await?,
         TenantCommand::Delete { tenant, yes } => delete(&tenant, yes, client, console).await?,
-        TenantCommand::Psql { .. } | TenantCommand::Key(_) | TenantCommand::Schema(_) => {}
+        TenantCommand::Psql { .. } | TenantCommand::Key(_) | TenantCommand::Schema(_) | TenantCommand::Views(_) => {}
     }
     Ok(())
 }

@@ -278,10 +278,15 @@ impl Servers {
 
 /// The pet shop under another name: several tests register it on the same servers.
 pub(crate) fn pet_shop(name: &AppName) -> AddApp {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../apps/petshop");
+    app("petshop", name)
+}
+
+/// One of the apps in `apps`, under another name.
+pub(crate) fn app(folder: &str, name: &AppName) -> AddApp {
+    let folder = format!("{}/../../apps/{folder}", env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for part in ["migrations", "seed"] {
-        for entry in std::fs::read_dir(format!("{folder}/{part}")).expect("the pet shop") {
+        for entry in std::fs::read_dir(format!("{folder}/{part}")).expect("the app's folder") {
             let path = entry.expect("an entry").path();
             let file = path.file_name().and_then(|name| name.to_str()).expect("a file name");
             let content = std::fs::read_to_string(&path).expect("a file");

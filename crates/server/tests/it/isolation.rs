@@ -5,6 +5,7 @@ mod loading;
 mod locks;
 mod sequences;
 mod truncate;
+mod views;
 
 use serde_json::Value;
 

@@ -7,7 +7,7 @@ use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::source::{Source, Sources, tenants_named};
-use super::{Adapter, Edit, TENANT_ID, place};
+use super::{Adapter, Edit, Place, TENANT_ID, place};
 use crate::tree;
 
 impl<'a> Adapter<'a> {
@@ -37,15 +37,38 @@ impl<'a> Adapter<'a> {
                 source.columns.as_ref()?.get(at).copied()
             });
             names.all(|column| column.is_some_and(|column| grouped.contains(&(name, column))))
-                && !tenants.contains(&None)
-                && !tenants.contains(&Some(name))
+                && (self.flavour.place == Place::Report || !tenants.contains(&None) && !tenants.contains(&Some(name)))
         };
         let mut added = String::new();
-        for name in sources.list.iter().filter(whole_key).filter_map(|source| source.name) {
-            added.push_str(&format!("{}.{TENANT_ID}, ", quote_ident(name)));
+        for source in sources.list.iter().filter(whole_key) {
+            let Some(name) = source.name else { continue };
+            if self.flavour.place == Place::Report {
+                left_to_the_key(select, source, &mut |column| {
+                    added.push_str(&format!("{}.{}, ", quote_ident(name), quote_ident(column)));
+                });
+            } else {
+                added.push_str(&format!("{}.{TENANT_ID}, ", quote_ident(name)));
+            }
         }
         if let (Some(at), false) = (first, added.is_empty()) {
             self.edits.push(Edit::insert(at, added));
+        }
+    }
+}
+
+/// Columns of a source that a query may use without grouping by them, since it groups by the key. A view has no keys, so
+/// where one takes the table's place they are grouped by as well, which changes no group.
+fn left_to_the_key<'a>(select: &'a pb::SelectStmt, source: &Source<'a>, add: &mut impl FnMut(&'a str)) {
+    // Types that have no equality to group by (manual, 8.8, 8.13, 8.14).
+    const UNEQUAL: [&str; 9] = ["json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"];
+    let mut used = tree::words(&select.target_list);
+    used.extend(tree::words(&select.sort_clause));
+    used.extend(select.having_clause.iter().flat_map(|having| tree::words(std::slice::from_ref(having))));
+    let Some((table, names)) = source.shared.zip(source.columns.as_ref()) else { return };
+    for (column, name) in table.columns.iter().zip(names) {
+        let kind = column.type_name.names.last().and_then(tree::string).unwrap_or_default();
+        if used.contains(*name) && !UNEQUAL.contains(&kind) {
+            add(name);
         }
     }
 }

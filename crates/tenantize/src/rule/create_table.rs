@@ -6,6 +6,7 @@ use pg_query::{NodeEnum, protobuf as pb};
 use super::place::TablePlace;
 use super::{Rewrite, Sql, column, constraint, copy_view, partition, refused, storage, target};
 use crate::plan::{Grant, Scope};
+use crate::policy;
 use crate::refusal::{Fault, Verdict};
 use crate::schema::{Column, Schema, Table};
 use crate::tree;
@@ -86,8 +87,8 @@ pub(super) fn apply(statement: &pb::CreateStmt, global: bool, schema: &mut Schem
         partition::constraints_follow(parent, schema)?;
         rewrite.shared.extend(partition::indexes_follow(&name, schema)?);
     }
-    rewrite.shared.extend(row_level_security(&name).map(Sql::Text));
-    rewrite.grants.push(Grant::Table(name.clone()));
+    rewrite.shared.push(Sql::Text(policy::switch_on(&name)));
+    rewrite.grants.extend([Grant::Rows(name.clone()), Grant::Table(name.clone())]);
     rewrite.grants.extend(sequences.into_iter().map(|sequence| Grant::Sequence(sequence.name)));
     let (beside, grant) = copy_view::set_up(schema.table(&name)?, schema)?;
     rewrite.shared.extend(beside);
@@ -258,15 +259,4 @@ fn global_table(mut table: pb::CreateStmt, name: &str) -> Rewrite {
     rewrite.shared.push(Sql::Text(grant.clone()));
     rewrite.own.push(Sql::Text(grant));
     rewrite
-}
-
-/// FORCE, because without it the tables' owner would see every tenant's rows through anything that runs as the owner.
-fn row_level_security(name: &str) -> [String; 2] {
-    let table = quote_ident(name);
-    // With (SELECT …) around it the function runs once per statement and the index on tenant_id is used.
-    let own_row = "tenant_id = (SELECT sindico.current_tenant())";
-    [
-        format!("ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"),
-        format!("CREATE POLICY tenant ON {table} USING ({own_row}) WITH CHECK ({own_row})"),
-    ]
 }

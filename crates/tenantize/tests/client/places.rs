@@ -73,13 +73,13 @@ impl Places {
             plan,
             _scratch: scratch,
         };
-        for group in places.names.groups().map(str::to_owned) {
-            places.role(&group, "NOLOGIN").await;
+        for role in places.names.clone().roles() {
+            places.role(role, "NOLOGIN").await;
         }
-        let owner = places.names.owner.clone();
-        if !places.roles.contains(&owner) {
-            places.role(&owner, "NOLOGIN").await;
-        }
+        // Logins of shared tables are in the group that policies name by way of the other one that they are in.
+        let names = &places.names;
+        let [login, rw, ro] = [&names.shared_login, &names.shared_rw, &names.shared_ro].map(|role| quote_ident(role));
+        places.admin.batch_execute(&format!("GRANT {login} TO {rw}, {ro}")).await.expect("memberships");
         places
     }
 

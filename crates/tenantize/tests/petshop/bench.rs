@@ -28,10 +28,10 @@ impl Bench {
         let admin = connect(&config).await;
         let app: AppName = format!("t{}", &Uuid::now_v7().simple().to_string()[12..32]).parse().expect("a name");
         let mut bench = Self { admin, config, names: app.names(), databases: vec![], roles: vec![], _scratch: scratch };
-        let (rw, ro) = (bench.names.shared_rw.clone(), bench.names.shared_ro.clone());
-        for group in [bench.names.owner.clone(), bench.names.own_rw.clone(), bench.names.own_ro.clone(), rw, ro] {
-            bench.role(&group, "NOLOGIN").await;
+        for role in bench.names.clone().roles() {
+            bench.role(role, "NOLOGIN").await;
         }
+        bench.admin.batch_execute(&policies_groups(&bench.names)).await.expect("memberships");
         bench
     }
 
@@ -98,6 +98,12 @@ impl Bench {
             self.admin.batch_execute(&format!("DROP ROLE {}", quote_ident(role))).await.expect("dropped");
         }
     }
+}
+
+/// Puts logins of shared tables, by way of the group that they are in, into the one that policies name.
+fn policies_groups(names: &SharedNames) -> String {
+    let [login, rw, ro] = [&names.shared_login, &names.shared_rw, &names.shared_ro].map(|role| quote_ident(role));
+    format!("GRANT {login} TO {rw}, {ro}")
 }
 
 /// Stands in for what provisioning prepares; the real function reads the role in the same way.

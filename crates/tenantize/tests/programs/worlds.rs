@@ -49,9 +49,12 @@ impl Worlds {
         let app: AppName = format!("t{}", &Uuid::now_v7().simple().to_string()[12..32]).parse().expect("a name");
         let names = app.names();
         let mut roles = Vec::new();
-        for group in names.groups().into_iter().chain([names.owner.as_str()]) {
-            role(&admin, group, "NOLOGIN", &mut roles).await;
+        for name in names.roles() {
+            role(&admin, name, "NOLOGIN", &mut roles).await;
         }
+        // Logins of shared tables are in the group that policies name by way of the other one that they are in.
+        let [login, rw, ro] = [&names.shared_login, &names.shared_rw, &names.shared_ro].map(|role| quote_ident(role));
+        admin.batch_execute(&format!("GRANT {login} TO {rw}, {ro}")).await.expect("memberships");
         let mut builder = Builder { admin: &admin, config, names, plan: &plan, roles, databases: Vec::new() };
         let shared = builder.database("shared").await;
         run(&shared, &plan.shared_ddl(&builder.names)).await;

@@ -11,7 +11,7 @@ WHERE (d.datname IN (:app_database, :template) OR d.datname ~ ('^' || :app_datab
   AND CASE
       WHEN d.datname = :app_database THEN
           (g.rolname IN (:shared_login, :schema_group) AND a.privilege_type IN ('CONNECT', 'TEMPORARY'))
-          OR (g.rolname = :dense AND a.privilege_type = 'CONNECT')
+          OR (g.rolname IN (:dense, :reports) AND a.privilege_type = 'CONNECT')
       WHEN d.datname = :template THEN false
       ELSE g.rolname IN ('t_' || right(d.datname, 32), 'r_' || right(d.datname, 32))
           AND a.privilege_type IN ('CONNECT', 'TEMPORARY')

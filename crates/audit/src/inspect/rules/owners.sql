@@ -23,6 +23,7 @@ UNION ALL
 SELECT 'schema ' || n.nspname, format('belongs to %s', r.rolname), format('REASSIGN OWNED BY %I TO CURRENT_USER', r.rolname)
 FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
 WHERE n.nspname !~ '^pg_' AND NOT r.rolsuper AND r.rolname NOT IN (:definer, :owner, 'pg_database_owner')
+  AND NOT (r.rolname = :views AND n.nspname ~ '^v_[0-9a-f]{32}$')
 UNION ALL
 SELECT 'type ' || t.oid::regtype, format('belongs to %s', r.rolname), format('ALTER TYPE %s OWNER TO %I', t.oid::regtype, :owner)
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_roles r ON r.oid = t.typowner

@@ -25,7 +25,8 @@ FROM granted
 WHERE NOT CASE
     WHEN nspname = 'public' THEN part IS NULL AND relkind IN ('r', 'p', 'v')
         AND ((grantee = :shared_rw AND privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE'))
-             OR (grantee = :shared_ro AND privilege_type = 'SELECT'))
+             OR (grantee = :shared_ro AND privilege_type = 'SELECT')
+             OR (grantee = :views AND privilege_type = 'SELECT' AND relkind <> 'v'))
     -- The same rows for everybody, and only tenants may enter the schema.
     WHEN nspname = 'global' THEN (grantee = 'PUBLIC' OR grantee = ANY (:groups)) AND privilege_type = 'SELECT'
     WHEN nspname = 'sindico_copy' THEN grantee = :shared_rw AND privilege_type IN ('SELECT', 'INSERT')
@@ -38,6 +39,9 @@ WHERE NOT CASE
         (grantee = 't_' || substr(nspname, 3)
          AND privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'USAGE'))
         OR (grantee = 'r_' || substr(nspname, 3) AND privilege_type = 'SELECT')
+    -- Who else may read one tenant is the operator's affair, as long as it is no tenant.
+    WHEN nspname ~ '^v_[0-9a-f]{32}$' THEN privilege_type = 'SELECT' AND grantee NOT IN ('PUBLIC', :dense)
+        AND grantee !~ '^[tr]_[0-9a-f]{32}$' AND NOT grantee = ANY (:groups)
     WHEN nspname = 'extensions' THEN true
     ELSE false
 END

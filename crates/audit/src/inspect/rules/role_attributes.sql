@@ -8,7 +8,7 @@ SELECT r.rolname::text,
               CASE WHEN tenant OR rolname = :dense THEN '' ELSE ' NOLOGIN' END)
 FROM (
     SELECT r.*, r.rolname ~ '^[tr]_[0-9a-f]{32}$' AS tenant FROM pg_roles r
-    WHERE r.rolname IN (:owner, :definer, :dense) OR r.rolname = ANY (:groups)
+    WHERE r.rolname IN (:owner, :definer, :dense, :views, :reports) OR r.rolname = ANY (:groups)
        OR (r.rolname ~ '^[tr]_[0-9a-f]{32}$' AND substr(r.rolname, 3) = ANY (:tenants))) r
 WHERE rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication
    OR (rolcanlogin AND NOT tenant AND rolname <> :dense)

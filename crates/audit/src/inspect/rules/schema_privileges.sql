@@ -10,7 +10,10 @@ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND a.grantee <>
   AND coalesce(g.rolname, 'PUBLIC') NOT IN (:owner, :definer)
   AND NOT (a.privilege_type = 'USAGE' AND CASE
       WHEN n.nspname IN ('global', 'extensions', 'sindico') THEN g.rolname = ANY (:groups) OR g.rolname = :dense
-      WHEN n.nspname = 'public' THEN g.rolname IN (:shared_rw, :shared_ro)
+          OR (n.nspname <> 'sindico' AND g.rolname IN (:views, :reports))
+      WHEN n.nspname = 'public' THEN g.rolname IN (:shared_rw, :shared_ro, :views)
+      WHEN n.nspname ~ '^v_[0-9a-f]{32}$' THEN
+          g.rolname <> :dense AND g.rolname !~ '^[tr]_[0-9a-f]{32}$' AND NOT g.rolname = ANY (:groups)
       WHEN n.nspname = 'sindico_copy' THEN g.rolname = :shared_rw
       WHEN n.nspname ~ '^[st]_[0-9a-f]{32}$' THEN g.rolname IN ('t_' || substr(n.nspname, 3), 'r_' || substr(n.nspname, 3))
       ELSE false END IS TRUE)

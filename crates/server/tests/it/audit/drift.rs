@@ -22,6 +22,33 @@ const CHANGES: &[(&str, At, &str)] = &[
     ("policies", At::Shared, "CREATE POLICY open ON clients USING (true)"),
     ("policies", At::Shared, "ALTER POLICY tenant ON staff USING (true)"),
     ("policies", At::Shared, "ALTER POLICY tenant ON staff TO app_{app}_shared_rw"),
+    ("policies", At::Shared, "DROP POLICY entered ON staff"),
+    ("policies", At::Shared, "ALTER POLICY entered ON staff TO app_{app}_dense, app_{app}_shared_login"),
+    ("policies", At::Shared, "ALTER POLICY views ON staff TO app_{app}_shared_rw"),
+    ("tenant_views", At::Shared, "ALTER VIEW v_{one}.animals RESET (security_barrier)"),
+    (
+        "tenant_views",
+        At::Shared,
+        "CREATE VIEW v_{one}.everybody AS SELECT * FROM clients; ALTER VIEW v_{one}.everybody OWNER TO app_{app}_views",
+    ),
+    (
+        "tenant_views",
+        At::Shared,
+        "CREATE OR REPLACE VIEW v_{one}.staff WITH (security_barrier) AS
+            SELECT * FROM public.staff WHERE tenant_id = '00000000-0000-0000-0000-000000000000'",
+    ),
+    ("tenant_views", At::Shared, "CREATE SCHEMA v_00000000000000000000000000000000"),
+    (
+        "tenant_views",
+        At::Shared,
+        "CREATE FUNCTION public.left_over() RETURNS int LANGUAGE sql AS 'SELECT 1';
+        ALTER FUNCTION public.left_over() OWNER TO app_{app}_views",
+    ),
+    ("memberships", At::Shared, "GRANT app_{app}_views TO t_{one}"),
+    ("memberships", At::Shared, "GRANT app_{app}_reports TO t_{one}"),
+    ("role_attributes", At::Shared, "ALTER ROLE app_{app}_views LOGIN"),
+    ("relation_privileges", At::Shared, "GRANT SELECT ON v_{one}.clients TO app_{app}_shared_rw"),
+    ("schema_privileges", At::Shared, "GRANT USAGE ON SCHEMA v_{one} TO t_{own}"),
     ("relation_privileges", At::Shared, "GRANT SELECT ON clients TO PUBLIC"),
     ("relation_privileges", At::Shared, "GRANT TRUNCATE ON clients TO app_{app}_shared_rw"),
     ("relation_privileges", At::Shared, "GRANT TRIGGER, REFERENCES ON clients TO app_{app}_shared_rw"),
@@ -90,6 +117,7 @@ async fn every_change_by_hand_is_named_and_mended() {
     let hex = |made: &serde_json::Value| made["id"].as_str().expect("an id").replace('-', "");
     let one = hex(&bed.tenant("one", "shared").await);
     let own = hex(&bed.tenant("own", "database").await);
+    bed.lifecycle().create_views(catalog::TenantRef::Slug("one".parse().expect("a slug"))).await.expect("views");
     bed.tenant("schema", "schema").await;
     let auditor = bed.auditor();
     let inspect = async || auditor.inspect().await.expect("an inspection");
