@@ -222,6 +222,19 @@ mod tests {
     }
 
     #[test]
+    fn a_view_of_one_tenant_groups_by_what_its_tables_key_stood_for() {
+        let report = |text| adapted(text, Isolation::Shared, Place::Report).expect("a view");
+        assert_eq!(
+            report("SELECT b.x, upper(b.x), count(*) FROM a b JOIN kinds USING (id) GROUP BY b.tenant_id, b.id"),
+            "SELECT b.x, upper(b.x), count(*) FROM a b JOIN kinds USING (id) \
+             GROUP BY \"b\".\"x\", b.tenant_id, b.id"
+        );
+        // Only the whole key stands for the rest.
+        let part = "SELECT max(x), count(*) FROM a GROUP BY tenant_id";
+        assert_eq!(report(part), part);
+    }
+
+    #[test]
     fn a_body_names_the_schema_that_it_is_rendered_for() {
         let own = |text| adapted(text, Isolation::Schema, Place::PlPgSql).expect("a body");
         assert_eq!(
