@@ -104,13 +104,14 @@ const LOADING: Function = Function {
 
 /// Makes the functions, as a superuser, in schema `sindico`.
 pub(super) fn create(names: &SharedNames, kind: Kind) -> String {
-    let (functions, name) = match kind {
-        Kind::Shared => (SHARED.as_slice(), name_of_many(names)),
-        Kind::Template => (OWN.as_slice(), "session_user".to_owned()),
+    let functions = match kind {
+        Kind::Shared => SHARED.as_slice(),
+        Kind::Template => OWN.as_slice(),
     };
+    let tenant = tenant(names, kind);
     let mut sql = String::new();
     for Function { signature, text, definer, callers } in functions {
-        sql.push_str(&text.replace("{name}", &name).replace("{token_life}", &TokenKey::LIFE.to_string()));
+        sql.push_str(&text.replace("{tenant}", &tenant).replace("{token_life}", &TokenKey::LIFE.to_string()));
         if *definer {
             sql.push_str(&format!("ALTER {signature} OWNER TO {};", quote_ident(&names.definer)));
         }
@@ -123,14 +124,23 @@ pub(super) fn create(names: &SharedNames, kind: Kind) -> String {
     sql
 }
 
-/// The name that [`sql/current_tenant.sql`](../sql/current_tenant.sql) reads the tenant from: the login's own, or the
-/// one that the login of many has been given.
-fn name_of_many(names: &SharedNames) -> String {
-    let dense = quote_literal(&names.dense);
-    format!(
-        "CASE WHEN session_user OPERATOR(pg_catalog.=) {dense} THEN pg_catalog.current_setting('backtrace_functions')
-        ELSE session_user::pg_catalog.text END"
-    )
+/// The id of the tenant that a session works for, in hexadecimal, or NULL: from the login's own name, or from the one that
+/// the login of many has been given. What the functions share is written out in each, since a call costs more than the
+/// answer.
+fn tenant(names: &SharedNames, kind: Kind) -> String {
+    // Roles of this length that begin so are made by síndico only, with the tenant's id as the rest.
+    let own = "pg_catalog.length(session_user::pg_catalog.text) OPERATOR(pg_catalog.=) 34
+            AND pg_catalog.left(session_user::pg_catalog.text, 2) OPERATOR(pg_catalog.=) ANY ('{t_,r_}'::pg_catalog.text[])
+        THEN pg_catalog.substr(session_user::pg_catalog.text, 3)";
+    let served = "pg_catalog.current_setting('backtrace_functions')";
+    match kind {
+        Kind::Template => format!("CASE WHEN {own} END"),
+        Kind::Shared => format!(
+            "CASE WHEN session_user OPERATOR(pg_catalog.<>) {} THEN CASE WHEN {own} END
+            WHEN {served} OPERATOR(pg_catalog.<>) '' THEN pg_catalog.substr({served}, 3) END",
+            quote_literal(&names.dense)
+        ),
+    }
 }
 
 fn roles(names: &SharedNames, kind: Kind, callers: Callers) -> Vec<String> {

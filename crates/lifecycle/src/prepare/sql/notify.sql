@@ -4,7 +4,7 @@ CREATE FUNCTION sindico.notify(channel pg_catalog.text, payload pg_catalog.text)
 LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED SECURITY DEFINER
 AS $function$
 DECLARE
-    tenant pg_catalog.text := pg_catalog.replace(sindico.current_tenant()::pg_catalog.text, '-', '');
+    tenant pg_catalog.text := {tenant};
     key pg_catalog.record;
     prefix pg_catalog.text := '';
 BEGIN

@@ -4,7 +4,7 @@ CREATE FUNCTION sindico.restart_sequence(sequence pg_catalog.text) RETURNS pg_ca
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 AS $function$
 DECLARE
-    tenant pg_catalog.text := pg_catalog.replace(sindico.current_tenant()::pg_catalog.text, '-', '');
+    tenant pg_catalog.text := {tenant};
 BEGIN
     IF tenant IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = 'no tenant is known whose sequence could be restarted',
