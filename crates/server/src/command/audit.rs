@@ -54,7 +54,7 @@ fn escapes(report: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn prose(report: &Value) -> String {
-    let mut parts = vec![families(report)];
+    let mut parts: Vec<String> = families(report).into_iter().collect();
     for (title, weight) in [("ESCAPES", "escape"), ("FAILED, BUT NOT AS EXPECTED", "astray")] {
         let of_weight: Vec<&Value> =
             rows(&report["incidents"]).iter().filter(|incident| incident["weight"] == weight).collect();
@@ -90,12 +90,26 @@ fn prose(report: &Value) -> String {
         });
         parts.push(format!("NOT RUN\n{}", lines.collect::<Vec<_>>().join("\n")));
     }
-    parts.push(format!("{:.1} s", report["seconds"].as_f64().unwrap_or_default()));
+    parts.push(summary(report));
     parts.join("\n\n")
 }
 
-/// A line for each family: attempts in each isolation, and `!` with the number of attacks that reached the victim.
-fn families(report: &Value) -> String {
+/// One line for whoever reads no more than that.
+fn summary(report: &Value) -> String {
+    let attempts: u64 = rows(&report["tallies"]).iter().filter_map(|tally| tally["attempts"].as_u64()).sum();
+    let incidents = rows(&report["incidents"]).len();
+    let escapes = escapes(report).count();
+    format!(
+        "{attempts} attempts: {escapes} escapes, {} not as expected; {} findings in the catalogs; {:.1} s",
+        incidents - escapes,
+        rows(&report["findings"]).len(),
+        report["seconds"].as_f64().unwrap_or_default()
+    )
+}
+
+/// A line for each family: attempts in each isolation that was audited, and `!` with the number of attacks that reached the
+/// victim.
+fn families(report: &Value) -> Option<String> {
     const PLACES: [(&str, &str); 9] = [
         ("shared", "gateway"),
         ("shared", "direct"),
@@ -108,13 +122,17 @@ fn families(report: &Value) -> String {
         ("cluster", "direct"),
     ];
     let tallies = rows(&report["tallies"]);
+    let audited: Vec<(&str, &str)> = PLACES
+        .into_iter()
+        .filter(|(isolation, door)| tallies.iter().any(|it| it["isolation"] == *isolation && it["door"] == *door))
+        .collect();
     let lines: Vec<Value> = audit::FAMILIES
         .iter()
         .map(|family| {
             let mut line = json!({"number": family.number, "name": family.name});
-            for (isolation, door) in PLACES {
+            for (isolation, door) in &audited {
                 let here = tallies.iter().filter(|tally| {
-                    tally["family"] == family.number && tally["isolation"] == isolation && tally["door"] == door
+                    tally["family"] == family.number && tally["isolation"] == *isolation && tally["door"] == *door
                 });
                 let (attempts, escapes) = here.fold((0, 0), |(attempts, escapes), tally| {
                     let count = |field: &str| tally[field].as_u64().unwrap_or_default();
@@ -130,13 +148,13 @@ fn families(report: &Value) -> String {
             line
         })
         .collect();
-    let pointers: Vec<(String, String)> = PLACES
+    let pointers: Vec<(String, String)> = audited
         .iter()
         .map(|(isolation, door)| (format!("{isolation} {door}"), format!("/{isolation}-{door}")))
         .collect();
     let mut columns = vec![("", "/number"), ("family", "/name")];
     columns.extend(pointers.iter().map(|(title, pointer)| (title.as_str(), pointer.as_str())));
-    table(&lines, &columns)
+    (!audited.is_empty()).then(|| table(&lines, &columns))
 }
 
 #[cfg(test)]
@@ -163,7 +181,7 @@ mod tests {
             "main app_x: clients is open",
             "REVOKE x",
             "no room",
-            "12.3 s",
+            "30 attempts: 1 escapes, 1 not as expected; 1 findings in the catalogs; 12.3 s",
         ] {
             assert!(shown.contains(words), "{words:?} is not in: {shown}");
         }
