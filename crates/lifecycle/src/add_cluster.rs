@@ -180,7 +180,7 @@ async fn inspect(server: &Session) -> Result<(i32, i64), LifecycleError> {
     let row = server
         .query_one(
             "SELECT current_setting('server_version_num')::int, r.rolsuper, current_user::text,
-                    pg_is_in_recovery()
+                    pg_is_in_recovery(), current_setting('max_prepared_transactions')::int
              FROM pg_roles r WHERE r.rolname = current_user",
             &[],
         )
@@ -196,6 +196,13 @@ async fn inspect(server: &Session) -> Result<(i32, i64), LifecycleError> {
     }
     if row.get(3) {
         return refuse("the server is a read-only standby; give the DSN of its primary".to_owned());
+    }
+    if row.get::<_, i32>(4) > 0 {
+        return refuse(
+            "the server has max_prepared_transactions above 0, so a tenant's PREPARE TRANSACTION would keep its locks after it \
+             has left; set it to 0 and restart the server"
+                .to_owned(),
+        );
     }
     let identity = server.query_one("SELECT system_identifier FROM pg_control_system()", &[]).await;
     Ok((version, identity.map_err(|error| server.fault(&error))?.get(0)))

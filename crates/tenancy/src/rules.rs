@@ -47,9 +47,6 @@ impl TenantHandle {
     pub async fn client_rules(&self) -> Result<Option<ClientRules>, Refusal> {
         let route = self.route();
         let placement = &route.placement;
-        if placement.isolation.has_own_database() {
-            return Ok(None);
-        }
         let threshold = self.threshold();
         let rules = threshold.shelf.rules(&threshold.catalog, &route.app, placement.isolation).await;
         let rules = rules.map_err(|error| {

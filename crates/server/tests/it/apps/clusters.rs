@@ -110,6 +110,18 @@ async fn a_role_that_is_no_superuser_is_not_enough() {
 }
 
 #[tokio::test]
+async fn a_server_where_transactions_outlive_their_sessions_is_refused() {
+    let bed = Bed::bare(Options::default()).await;
+    let programs = devdb::Programs::find().expect("PostgreSQL");
+    let server = Scratch::start_with(&programs, &[("max_prepared_transactions", "5")]).await.expect("a server");
+    let refused = add(&bed, json!({"name": "third", "dsn": server.dsn("postgres")})).await;
+    refused.is_problem(422, "INVALID_CLUSTER").points_at("/dsn").says("max_prepared_transactions");
+    assert_eq!(names(&bed).await, ["main", "dedicated"]);
+    server.stop().await.expect("stopped");
+    bed.close().await;
+}
+
+#[tokio::test]
 async fn a_known_cluster_takes_a_new_dsn_and_keeps_its_tenants() {
     let bed = Bed::make().await;
     let made = bed.tenant("stays", "shared").await;

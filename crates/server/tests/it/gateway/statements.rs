@@ -56,6 +56,26 @@ async fn copy_out(client: &Client, sql: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn public_names_everything_of_the_app_in_every_isolation() {
+    let bed = Bed::make().await;
+    for isolation in ["shared", "schema", "database", "cluster"] {
+        let client = enter(&bed.tenant(isolation, isolation).await).await;
+        for sql in [
+            "SELECT count(*) > 0 FROM public.species",
+            "SELECT count(*) > 0 FROM \"public\".\"species\" JOIN public.clients ON true",
+            "SELECT 'public.species'::regclass IS NOT NULL",
+        ] {
+            assert_eq!(rows(&client, sql).await, ["t"], "{isolation}: {sql}");
+            let prepared = client.query_one(sql, &[]).await.expect("the extended protocol");
+            assert!(prepared.get::<_, bool>(0), "{isolation}: {sql}");
+        }
+        client.batch_execute("SET search_path = public").await.expect("set");
+        assert_eq!(rows(&client, "SELECT count(*) > 0 FROM species").await, ["t"], "{isolation}");
+    }
+    bed.close().await;
+}
+
+#[tokio::test]
 async fn on_conflict_finds_the_tenants_own_keys() {
     let bed = Bed::make().await;
     for isolation in ISOLATIONS {
