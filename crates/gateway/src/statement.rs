@@ -172,7 +172,6 @@ impl Clerk {
     pub(crate) fn answer_apart(
         self: &Arc<Self>,
         message: BytesMut,
-        room: Option<Room>,
         dialect: Dialect,
         settled: bool,
     ) -> Pending<Result<BytesMut, Fault>> {
@@ -183,7 +182,7 @@ impl Clerk {
             let (message, true) = scanned else { return Ok(scanned.0) };
             let turns = (clerk.share.turn().await, Arc::clone(&clerk.long).acquire_owned().await);
             let read = clerk.apart(message, move |clerk, tag, body| {
-                let _until_read = (turns, room);
+                let _until_read = turns;
                 clerk.answer(tag, body, dialect, settled)
             });
             let (message, answer) = read.await?;

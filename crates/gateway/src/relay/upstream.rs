@@ -23,6 +23,8 @@ pub(super) struct Upstream {
     wait: Option<Wait>,
     /// For the long statement that is coming in.
     room: Option<Room>,
+    /// For long statements that the server has not taken yet.
+    taken: Vec<Room>,
     /// What is left of the current message does not go out: something else has.
     declined: bool,
 }
@@ -62,7 +64,7 @@ impl Upstream {
             None => Cow::Borrowed(&[]),
         };
         let pump = Pump::new(Direction::ToServer, demands, pipelined);
-        Self { pump, left: false, clerk, wait: None, room: None, declined: false }
+        Self { pump, left: false, clerk, wait: None, room: None, taken: Vec::new(), declined: false }
     }
 
     /// Judges what has arrived.
@@ -71,7 +73,7 @@ impl Upstream {
             && self.wait.is_none()
             && let Some(piece) = self.pump.peek()?
         {
-            let room = self.room.take();
+            self.taken.extend(self.room.take());
             let (len, ends) = (piece.bytes.len(), piece.ends);
             let (mut fate, mut settled) = (Fate::Pass, false);
             match (piece.begins, &self.clerk) {
@@ -102,7 +104,7 @@ impl Upstream {
                 }
                 Fate::ReadApart => {
                     let message = self.pump.take(len);
-                    let reading = |clerk: &Arc<Clerk>| clerk.answer_apart(message, room, dialect, settled);
+                    let reading = |clerk: &Arc<Clerk>| clerk.answer_apart(message, dialect, settled);
                     self.wait = self.clerk.as_ref().map(reading).map(Wait::Reading);
                 }
             }
@@ -124,9 +126,14 @@ impl Upstream {
         source: &mut (impl AsyncRead + Unpin),
         sink: &mut (impl AsyncWrite + Unpin),
     ) -> Result<Step, Fault> {
-        let Self { pump, wait, room, .. } = self;
+        let Self { pump, wait, room, taken, .. } = self;
         tokio::select! {
-            step = pump.step(source, sink) => return Ok(step),
+            step = pump.step(source, sink) => {
+                if wait.is_none() && !pump.has_passed() {
+                    taken.clear();
+                }
+                return Ok(step);
+            }
             had = async {
                 match wait {
                     Some(Wait::Room(pending)) => Had::Room(pending.await),
@@ -154,6 +161,7 @@ impl Upstream {
     /// The server takes nothing more.
     pub(super) fn abandon(&mut self) {
         (self.wait, self.room) = (None, None);
+        self.taken.clear();
         self.pump.abandon();
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Share {
     turn: Arc<Semaphore>,
 }
 
-/// Room for a statement while it comes in and is read. A guard: dropping it gives the room back.
+/// Room for a statement from before it comes in until the server has taken it. A guard: dropping it gives the room back.
 #[derive(Debug)]
 pub(crate) struct Room {
     _permit: Option<OwnedSemaphorePermit>,

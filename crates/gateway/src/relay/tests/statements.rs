@@ -7,14 +7,16 @@ use domain::Isolation;
 use tenancy::ClientRules;
 use tenantize::client::Rules;
 use tenantize::{Sources, SqlFile};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::TcpStream;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 use wire::frame::HEADER_LEN;
 
+use super::super::ledger::Ledger;
+use super::super::upstream::Upstream;
 use super::{Left, Stage, hear, say, stage_for};
-use crate::statement::{Clerk, Clerks};
+use crate::statement::{Clerk, Clerks, Dialect};
 
 const SCHEMA: &str = "CREATE TABLE pets (id int PRIMARY KEY, tag text UNIQUE)";
 const PREFIX: &str = "n_0123456789abcdef01234_";
@@ -175,6 +177,49 @@ async fn long_statements_of_a_tenant_wait_for_each_other() {
     say(&mut slow.client, end).await;
     hear(&mut slow.server, &long).await;
     hear(&mut other.server, &long).await;
+}
+
+/// Whether a stage comes to the end of what it can do, its far end being as it is.
+async fn goes_on(
+    stage: &mut Upstream,
+    source: &mut DuplexStream,
+    sink: &mut DuplexStream,
+    until: impl Fn(&Upstream) -> bool,
+) {
+    let mut ledger = Ledger::new();
+    let all = async {
+        while !until(stage) {
+            stage.inspect(&mut ledger, Dialect::of([])).expect("sound messages");
+            stage.step(source, sink).await.expect("no fault");
+        }
+    };
+    let _in_the_middle = timeout(Duration::from_millis(100), all).await;
+}
+
+#[tokio::test]
+async fn long_statements_that_the_server_does_not_take_keep_their_room() {
+    let clerk = clerk();
+    let long = query(&"x".repeat(60_000));
+    let mut stages = Vec::new();
+    for _ in 0..2 {
+        let ((mut client, source), (sink, server)) = (duplex(1 << 20), duplex(1024));
+        client.write_all(&long).await.expect("sent");
+        stages.push((Upstream::new(&[], Some(Arc::clone(&clerk))), client, source, sink, server));
+    }
+    let (first, second) = stages.split_at_mut(1);
+    let (stalled, _, source, sink, server) = &mut first[0];
+    goes_on(stalled, source, sink, |_| false).await;
+    let (other, _, others_source, others_sink, others_server) = &mut second[0];
+    goes_on(other, others_source, others_sink, |_| false).await;
+    let mut byte = [0];
+    let heard = timeout(Duration::from_millis(20), others_server.read(&mut byte)).await;
+    assert!(heard.is_err(), "the first is in memory as it was, and both are more than the tenant's share");
+
+    let mut all = vec![0; long.len()];
+    let ((), taken) = tokio::join!(goes_on(stalled, source, sink, Upstream::is_drained), server.read_exact(&mut all));
+    taken.expect("everything");
+    goes_on(other, others_source, others_sink, |_| false).await;
+    assert_eq!(others_server.read(&mut byte).await.expect("the second's turn"), 1);
 }
 
 #[tokio::test]
