@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use domain::quote_ident;
 use pg_query::{DeparseOptions, NodeEnum, ParserOptions, protobuf as pb};
 use serde_json::Value;
 
 use crate::refusal::{Fault, Verdict};
+
+mod quote;
 
 /// The column that shared tables have and apps must not.
 pub(crate) const TENANT_ID: &str = "tenant_id";
@@ -105,35 +106,18 @@ pub(crate) fn parse(sql: &str) -> Result<pb::Node, ParseError> {
 /// Writes a statement as SQL, and reads that back: a deparser that drops a clause must not go unnoticed.
 pub(crate) fn write(statement: &pb::Node) -> Verdict<String> {
     let mut quoted = statement.clone();
-    quote_set_columns(&mut quoted);
+    quote::set_columns(&mut quoted);
     let sql = deparse(&quoted)?;
-    let again = parse(&sql).map_err(|_| unfaithful("it is not read back"))?;
-    if same(statement, &again) { Ok(sql) } else { Err(unfaithful("it is read back as something else")) }
-}
-
-/// The deparser writes the columns of ON DELETE SET NULL (…) as they are, so they are given in the quotes that some
-/// need (`pg_query` 18.1.0).
-fn quote_set_columns(statement: &mut pb::Node) {
-    let quote = |node: &mut pb::Node| {
-        let constraint = match &mut node.node {
-            Some(NodeEnum::Constraint(constraint)) => constraint,
-            Some(NodeEnum::AlterTableCmd(command)) => {
-                match command.def.as_deref_mut().and_then(|def| def.node.as_mut()) {
-                    Some(NodeEnum::Constraint(constraint)) => constraint,
-                    _ => return,
-                }
-            }
-            _ => return,
-        };
-        for column in &mut constraint.fk_del_set_cols {
-            *column = name(quote_ident(string(column).unwrap_or_default()));
-        }
+    let is_same = |sql: &str| parse(sql).map(|again| same(statement, &again));
+    let detail = match is_same(&sql) {
+        Ok(true) => return Ok(sql),
+        Ok(false) => "it is read back as something else",
+        Err(_) => "it is not read back",
     };
-    match &mut statement.node {
-        Some(NodeEnum::CreateStmt(table)) => table.table_elts.iter_mut().for_each(quote),
-        Some(NodeEnum::AlterTableStmt(alter)) => alter.cmds.iter_mut().for_each(quote),
-        _ => {}
-    }
+    // Only what needs them gets quotes, for those who read what their SQL becomes.
+    quote::parameters(&mut quoted);
+    let sql = quote::words(&deparse(&quoted)?, &quote::left_bare(statement));
+    if matches!(is_same(&sql), Ok(true)) { Ok(sql) } else { Err(unfaithful(detail)) }
 }
 
 /// Writes a statement as SQL that is not run as it is.
