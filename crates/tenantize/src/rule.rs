@@ -208,6 +208,15 @@ fn in_any_file(statement: &pb::Node, kind: &NodeEnum, data: Option<&str>, schema
         NodeEnum::TransactionStmt(transaction) => transaction::apply(transaction),
         NodeEnum::ConstraintsSetStmt(_) => Ok(setting::constraints()),
         NodeEnum::VacuumStmt(_) => Ok(Rewrite::dropped("the servers do this by themselves (autovacuum)")),
+        NodeEnum::ReindexStmt(_) | NodeEnum::ClusterStmt(_) => {
+            Ok(Rewrite::dropped("nothing is in the tables yet that could be put in order"))
+        }
+        NodeEnum::CheckPointStmt(_) => Ok(Rewrite::dropped("the servers do this by themselves")),
+        NodeEnum::DiscardStmt(_) => Ok(Rewrite::dropped("síndico's sessions end by themselves")),
+        NodeEnum::LockStmt(_) => Ok(Rewrite::dropped("nobody else has the tables yet")),
+        NodeEnum::NotifyStmt(_) | NodeEnum::ListenStmt(_) | NodeEnum::UnlistenStmt(_) => {
+            Ok(Rewrite::dropped("nobody listens yet"))
+        }
         _ => return None,
     })
 }
@@ -218,7 +227,7 @@ fn in_migrations(read: Read<'_>, kind: &NodeEnum, schema: &mut Schema) -> Verdic
     match kind {
         NodeEnum::CreateStmt(table) => create_table::apply(table, global, schema),
         NodeEnum::AlterTableStmt(alter) => match privilege::without_owner(alter)? {
-            None => Ok(privilege::owner()),
+            None => Ok(privilege::left_out(alter)),
             Some(alter) if alter.objtype() == pb::ObjectType::ObjectType => composite::alter(&alter, schema),
             Some(alter) if is_view(alter.relation.as_ref(), alter.objtype(), schema) => view::alter(&alter, schema),
             Some(alter) => match trigger::switch(&alter, schema) {
@@ -271,9 +280,13 @@ fn in_migrations(read: Read<'_>, kind: &NodeEnum, schema: &mut Schema) -> Verdic
         NodeEnum::CreatePolicyStmt(_) | NodeEnum::AlterPolicyStmt(_) => Err(privilege::row_security()),
         NodeEnum::CreateRoleStmt(_)
         | NodeEnum::AlterRoleStmt(_)
-        | NodeEnum::AlterRoleSetStmt(_)
         | NodeEnum::DropRoleStmt(_)
-        | NodeEnum::GrantRoleStmt(_) => Err(privilege::role()),
+        | NodeEnum::GrantRoleStmt(_) => Ok(privilege::role()),
+        NodeEnum::AlterRoleSetStmt(_) => Err(privilege::role_setting()),
+        NodeEnum::RefreshMatViewStmt(refreshed) => Err(match refreshed.relation.as_ref() {
+            Some(view) if schema.is_broken(&view.relname) => Fault::echo(),
+            _ => refused::statement(kind),
+        }),
         NodeEnum::CreateSchemaStmt(created) if created.schemaname == "public" && created.schema_elts.is_empty() => {
             Ok(Rewrite::dropped("the tenant's schema is there already"))
         }
@@ -326,6 +339,7 @@ pub(crate) fn renames(statement: &pb::Node) -> Option<String> {
 pub(crate) fn creates(statement: &pb::Node) -> Option<String> {
     let last = |names: &[pb::Node]| names.last().and_then(tree::string).map(str::to_owned);
     match &statement.node {
+        Some(NodeEnum::CreateTableAsStmt(created)) => Some(created.into.as_ref()?.rel.as_ref()?.relname.clone()),
         Some(NodeEnum::ViewStmt(created)) => created.view.as_ref().map(|name| name.relname.clone()),
         Some(NodeEnum::CreateFunctionStmt(created)) => last(&created.funcname),
         Some(NodeEnum::CreateTrigStmt(created)) => Some(created.trigname.clone()),

@@ -8,7 +8,7 @@ use crate::refusal::{Fault, Verdict};
 mod objects;
 mod table;
 
-pub(crate) use objects::{Kind, Objects, Routine, Trigger, Type, View};
+pub(crate) use objects::{Enum, Kind, Objects, Routine, Trigger, Type, View};
 pub(crate) use table::{Check, Column, Exclusion, ForeignKey, Index, Key, Table};
 
 /// Everything that has a name. Names of indexes and constraints are those of a plain database.
@@ -205,6 +205,11 @@ impl Schema {
     pub(crate) fn mark_broken(&mut self, name: Option<String>) {
         self.objects.broken.extend(name.clone());
         self.broken.extend(name);
+    }
+
+    /// Whether a refused statement would have made something of this name.
+    pub(crate) fn is_broken(&self, name: &str) -> bool {
+        self.objects.broken.iter().any(|broken| broken == name)
     }
 
     pub(crate) fn published(&self) -> Vec<plan::Table> {

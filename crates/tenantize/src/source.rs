@@ -7,6 +7,7 @@ use crate::refusal::{Fault, Refusal, Refusals, Verdict};
 use crate::rule::{self, Filled, Lasting, Read, Rewrite, Rows, Sql, Stage};
 use crate::schema::Schema;
 use crate::{loading, marker, order, syntax, tree};
+use pg_query::NodeEnum;
 
 /// A file of SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
         later: Vec::new(),
         routines: Vec::new(),
         renamed: Vec::new(),
+        enums: Vec::new(),
     };
     if sources.migrations.is_empty() {
         reader.refusals.push(Refusal {
@@ -46,6 +48,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
     }
     let mut migrations = reader.files(&sources.migrations, Stage::Migration);
     reader.look_forward(&mut migrations);
+    reader.grow_enums(&mut migrations);
     let (mut seed, loading) = reader.rows_of_migrations();
     seed.extend(reader.files(&sources.seed, Stage::Seed));
     match Refusals::of(reader.refusals) {
@@ -70,6 +73,8 @@ struct Reader<'a> {
     routines: Vec<(Page<'a>, Piece<'a>, usize, Vec<String>)>,
     /// Former names of tables.
     renamed: Vec<String>,
+    /// The step that creates each of the schema's enumerated types.
+    enums: Vec<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -113,6 +118,7 @@ impl<'a> Reader<'a> {
                         let known = self.schema.tables().iter().map(|table| table.name.clone()).collect();
                         self.routines.push((page, piece, steps.len(), known));
                     }
+                    self.enums.resize(self.schema.objects.enums.len(), steps.len());
                     steps.push(step);
                 }
                 Err((place, fault)) => self.refuse(&page, place, piece.text, fault),
@@ -206,6 +212,38 @@ impl<'a> Reader<'a> {
                     }
                 }
                 Err(fault) => self.refuse(&page, piece.start, piece.text, fault),
+            }
+        }
+    }
+
+    /// Gives enumerated types the values that later migrations add.
+    fn grow_enums(&mut self, steps: &mut [Step]) {
+        for (created, place) in self.schema.objects.enums.iter().zip(&self.enums) {
+            if created.grown == created.written {
+                continue;
+            }
+            let kind =
+                |created: &pg_query::protobuf::CreateEnumStmt| tree::node(NodeEnum::CreateEnumStmt(created.clone()));
+            let Some(step) = steps.get_mut(*place) else { continue };
+            let written = kind(&created.written);
+            let is_it = |sql: &&mut String| tree::parse(sql).is_ok_and(|tree| tree::same(&tree, &written));
+            match tree::write(&kind(&created.grown)) {
+                Ok(grown) => {
+                    for texts in [&mut step.shared, &mut step.own] {
+                        if let Some(text) = texts.iter_mut().find(is_it) {
+                            text.clone_from(&grown);
+                        }
+                    }
+                    let note = "with the values that later migrations add".to_owned();
+                    step.note = Some(step.note.take().map_or_else(|| note.clone(), |other| format!("{other}; {note}")));
+                }
+                Err(fault) => self.refusals.push(Refusal {
+                    file: step.file.clone(),
+                    line: step.line,
+                    statement: String::new(),
+                    reason: fault.reason,
+                    remedy: fault.remedy,
+                }),
             }
         }
     }

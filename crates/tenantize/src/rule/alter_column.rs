@@ -61,7 +61,17 @@ impl Change<'_> {
         let mut keys = column::lift_keys(&mut added);
         create_table::settle_column_checks(&mut added, self.table, self.schema)?;
         keys.sort_by_key(|key| key.contype() == pb::ConstrType::ConstrForeign);
+        let default = column::take_called(&mut added);
+        let name = added.colname.clone();
         self.shared.push(with_def(&command, NodeEnum::ColumnDef(Box::new(added))));
+        // In the same statement, whose steps PostgreSQL takes in an order of its own: columns first.
+        self.shared.extend(default.map(|default| pb::AlterTableCmd {
+            subtype: pb::AlterTableType::AtColumnDefault.into(),
+            name,
+            behavior: pb::DropBehavior::DropRestrict.into(),
+            def: Some(default),
+            ..pb::AlterTableCmd::default()
+        }));
         for key in keys {
             let add = pb::AlterTableCmd {
                 subtype: pb::AlterTableType::AtAddConstraint.into(),

@@ -44,6 +44,9 @@ pub(super) fn apply(statement: &pb::AlterTableStmt, schema: &mut Schema) -> Verd
         (!alter.cmds.is_empty()).then(|| Sql::of(NodeEnum::AlterTableStmt(alter)))
     };
     let mut rewrite = Rewrite::nothing(scope);
+    if kept.is_empty() && shared.is_empty() {
+        rewrite.note = Some("it changes nothing here".to_owned());
+    }
     rewrite.own.extend(statement(kept.clone()));
     if scope == Scope::Global {
         rewrite.shared.extend(statement(kept));
@@ -178,8 +181,8 @@ impl<'a> Change<'a> {
                 Ok(())
             }
             // Tables are logged in every isolation, whatever the app says (see create_table), and DETACH runs to its end
-            // at once.
-            Kind::AtSetLogged | Kind::AtSetUnLogged | Kind::AtDetachPartitionFinalize => Ok(()),
+            // at once. No table has OIDs since PostgreSQL 12.
+            Kind::AtSetLogged | Kind::AtSetUnLogged | Kind::AtDetachPartitionFinalize | Kind::AtDropOids => Ok(()),
             Kind::AtSetTableSpace => storage::check_tablespace(&command.name),
             Kind::AtSetAccessMethod => storage::check_access_method(&command.name),
             Kind::AtEnableTrig

@@ -156,6 +156,22 @@ fn drawing(default: &pb::Node) -> Verdict<Vec<pb::Node>> {
     }
 }
 
+/// Takes a default out that calls a function. ADD COLUMN would compute it for the rows that are there, as the tables'
+/// owner, who may not call what draws from a tenant's sequence; there are no rows while an app is built.
+pub(super) fn take_called(column: &mut pb::ColumnDef) -> Option<Box<pb::Node>> {
+    let calls = |node: &pb::Node| match &node.node {
+        Some(NodeEnum::Constraint(constraint)) if constraint.contype() == pb::ConstrType::ConstrDefault => {
+            constraint.raw_expr.as_deref().is_some_and(|default| !tree::functions_called(default).is_empty())
+        }
+        _ => false,
+    };
+    let at = column.constraints.iter().position(calls)?;
+    match column.constraints.remove(at).node {
+        Some(NodeEnum::Constraint(constraint)) => constraint.raw_expr,
+        _ => None,
+    }
+}
+
 /// Takes primary key, unique and foreign key out of a column, as constraints of the table: with `tenant_id` they have
 /// two columns.
 pub(super) fn lift_keys(column: &mut pb::ColumnDef) -> Vec<pb::Constraint> {

@@ -144,7 +144,13 @@ fn column_names(elements: &[pb::Node], inherited: &[Column]) -> Verdict<Vec<Stri
             }
             Some(NodeEnum::ColumnDef(column)) => names.push(column.colname.clone()),
             Some(NodeEnum::Constraint(_)) => {}
-            Some(NodeEnum::TableLikeClause(_)) => return Err(Fault::unsupported("LIKE", "repeat the columns")),
+            Some(NodeEnum::TableLikeClause(_)) => {
+                return Err(Fault::unsupported(
+                    "LIKE in CREATE TABLE",
+                    "write the other table's columns, defaults, constraints and indexes out (psql's \\d shows them): where \
+                 tenants share tables they have other forms than the ones to copy",
+                ));
+            }
             _ => return Err(Fault::unsupported("this element of a table", "use columns and constraints")),
         }
     }

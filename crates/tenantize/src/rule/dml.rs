@@ -24,7 +24,12 @@ pub(super) fn apply(statement: &pb::Node, schema: &Schema) -> Verdict<Rewrite> {
     let mut shared = own.clone();
     let mut reader = Reader::new(schema, false);
     reader.statement(&mut own)?;
-    let scope = reader.scope(statement)?;
+    if let (Some(NodeEnum::SelectStmt(_)), true) = (&own.node, reader.writes.is_empty())
+        && !reader.has_effect(statement)
+    {
+        return without_effect(statement, schema);
+    }
+    let scope = reader.scope()?;
     Reader::new(schema, true).statement(&mut shared)?;
     Ok(Rewrite {
         shared: vec![Sql::Tree(Box::new(shared))],
@@ -32,6 +37,43 @@ pub(super) fn apply(statement: &pb::Node, schema: &Schema) -> Verdict<Rewrite> {
         rows: Some(rows(statement, schema)),
         ..Rewrite::nothing(scope)
     })
+}
+
+/// A query that calls nothing of the app's and writes nothing.
+fn without_effect(statement: &pb::Node, schema: &Schema) -> Verdict<Rewrite> {
+    // What asks and does nothing else.
+    const ASKING: [&str; 14] = [
+        "version",
+        "now",
+        "count",
+        "current_setting",
+        "current_database",
+        "current_schema",
+        "coalesce",
+        "max",
+        "min",
+        "sum",
+        "to_regclass",
+        "pg_typeof",
+        "upper",
+        "lower",
+    ];
+    let calls = tree::functions_called(statement);
+    if calls.iter().any(|name| schema.is_broken(name)) {
+        return Err(Fault::echo());
+    }
+    let relations = tree::relations(statement);
+    if relations.iter().any(|(_, name)| schema.objects.find_view(name).is_some()) {
+        return Err(Fault::unsupported("a query of a view", "remove it: nobody would see what it returns"));
+    }
+    match calls.iter().find(|name| !ASKING.contains(&name.as_str())) {
+        None => Ok(Rewrite::dropped("it changes nothing, and nobody would see what it returns")),
+        Some(name) => Err(Fault::unsupported(
+            format!("a query that changes no rows and calls the function {name}, which is none of the app's,"),
+            "remove it if it is there for its answer: nobody would see that; an extension that it belongs to is not \
+             available to apps",
+        )),
+    }
 }
 
 /// Which rows a statement is about, for their order.
@@ -143,7 +185,7 @@ impl<'a> Reader<'a> {
         Self { schema, shared, ctes: vec![], reads: vec![], writes: vec![], bare: vec![], alone: true, rows: vec![] }
     }
 
-    fn scope(&self, statement: &pb::Node) -> Verdict<Scope> {
+    fn scope(&self) -> Verdict<Scope> {
         let whole_row = self.rows.iter().find(|row| self.bare.contains(row) && !self.is_column(row));
         if let Some(row) = whole_row {
             return Err(Fault::new(
@@ -160,11 +202,6 @@ impl<'a> Reader<'a> {
         let tenants = |tables: &[&'a Table]| tables.iter().find(|table| table.scope == Scope::Tenant).copied();
         let global = self.writes.iter().find(|table| table.scope == Scope::Global);
         match (global, tenants(&self.writes)) {
-            (None, None) if self.has_effect(statement) => Ok(Scope::Tenant),
-            (None, None) => Err(Fault::unsupported(
-                "a statement that changes nothing",
-                "remove it: nobody would see what SELECT returns",
-            )),
             (Some(global), Some(tenant)) => Err(Fault::new(
                 format!("the statement writes {}, which is global, and {}", global.name, tenant.name),
                 "write two statements: one runs once, the other once per tenant",
@@ -175,7 +212,7 @@ impl<'a> Reader<'a> {
                     "take them from global tables, or write them out",
                 ))
             }),
-            (None, Some(_)) => Ok(Scope::Tenant),
+            (None, _) => Ok(Scope::Tenant),
         }
     }
 

@@ -28,8 +28,11 @@ pub(super) fn in_seed(kind: &NodeEnum) -> Fault {
 /// For every other kind of statement.
 pub(super) fn statement(kind: &NodeEnum) -> Fault {
     let (what, remedy) = match kind {
+        NodeEnum::CreateTableAsStmt(created) if created.objtype() == pb::ObjectType::ObjectMatview => {
+            ("a materialized view", "create a view, which is always fresh, or a table that the application fills")
+        }
         NodeEnum::CreateTableAsStmt(_) => {
-            ("CREATE TABLE AS and materialized views", "create the table with its columns")
+            ("CREATE TABLE AS", "create the table with its columns, and fill it with INSERT … SELECT in seed/")
         }
         NodeEnum::CreateEventTrigStmt(_) | NodeEnum::AlterEventTrigStmt(_) => {
             ("an event trigger", "leave it out: it would run for síndico's own statements, and takes a superuser")
@@ -88,17 +91,10 @@ pub(super) fn statement(kind: &NodeEnum) -> Fault {
         NodeEnum::DoStmt(_) => ("a DO block", "write the statements that it would run"),
         NodeEnum::TruncateStmt(_) => ("TRUNCATE", "write DELETE FROM in a seed file"),
         NodeEnum::MergeStmt(_) => ("MERGE", "write INSERT … ON CONFLICT, UPDATE or DELETE"),
-        NodeEnum::LockStmt(_) => ("LOCK", "leave it out"),
         NodeEnum::PrepareStmt(_) | NodeEnum::ExecuteStmt(_) | NodeEnum::DeallocateStmt(_) => {
             ("PREPARE and EXECUTE", "write the statement itself")
         }
-        NodeEnum::ListenStmt(_) | NodeEnum::NotifyStmt(_) | NodeEnum::UnlistenStmt(_) => {
-            ("LISTEN and NOTIFY", "use them from the application")
-        }
         NodeEnum::ExplainStmt(_) => ("EXPLAIN", "remove it"),
-        NodeEnum::ReindexStmt(_) | NodeEnum::ClusterStmt(_) | NodeEnum::CheckPointStmt(_) => {
-            ("maintenance (REINDEX, CLUSTER, CHECKPOINT)", "leave it to whoever runs the clusters")
-        }
         _ => (
             "a statement of this kind",
             "write it with tables, indexes, types, views, functions, triggers, INSERT, UPDATE and DELETE",
@@ -127,7 +123,7 @@ pub(super) fn drop_of(kind: pb::ObjectType) -> Fault {
     use pb::ObjectType as Kind;
     match kind {
         Kind::ObjectSchema => Fault::unsupported("DROP SCHEMA", "drop the tables one by one: síndico owns the schemas"),
-        Kind::ObjectMatview => Fault::unsupported("DROP MATERIALIZED VIEW", "remove it: an app has none"),
+        Kind::ObjectMatview => Fault::unsupported("DROP MATERIALIZED VIEW", "remove it: an app has views instead"),
         _ => {
             Fault::unsupported("DROP of this", "drop tables, sequences, indexes, views, types, functions and triggers")
         }

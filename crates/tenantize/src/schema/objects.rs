@@ -1,5 +1,7 @@
 //! What an app has besides tables: types, views, routines, triggers, extensions.
 
+use pg_query::protobuf as pb;
+
 use super::Table;
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
@@ -11,6 +13,8 @@ pub(crate) struct Objects {
     pub(crate) views: Vec<View>,
     pub(crate) routines: Vec<Routine>,
     pub(crate) triggers: Vec<Trigger>,
+    /// Enumerated types as they were created, those dropped since included.
+    pub(crate) enums: Vec<Enum>,
     /// Names of extended statistics.
     pub(crate) statistics: Vec<String>,
     /// Extensions, in the order in which they are asked for.
@@ -30,12 +34,23 @@ pub(crate) struct Type {
 /// What a type is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// With its labels in order.
-    Enum(Vec<String>),
+    /// With its labels in order, and its place among [`Objects::enums`].
+    Enum(Vec<String>, usize),
     Domain,
     /// With its attributes in order.
     Composite(Vec<String>),
     Range,
+}
+
+/// The CREATE TYPE of an enumerated type.
+#[derive(Debug, Clone)]
+pub(crate) struct Enum {
+    /// As it was written.
+    pub(crate) written: pb::CreateEnumStmt,
+    /// With the values that were added since, each where it belongs; labels have the names that they had at first.
+    pub(crate) grown: pb::CreateEnumStmt,
+    /// Whether values are added by statements of their own from now on.
+    pub(crate) settled: bool,
 }
 
 /// A view.

@@ -5,6 +5,8 @@
 
 mod dumps;
 mod functions;
+mod histories;
+mod quoted;
 mod tools;
 mod triggers;
 mod types;

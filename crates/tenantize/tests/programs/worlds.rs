@@ -26,6 +26,7 @@ const SETUP: &str = "
         RETURN CASE WHEN session_user ~ '^[rt]_[0-9a-f]{32}$' THEN substr(session_user, 3)::uuid END;
     CREATE FUNCTION sindico.next_value(sequence text) RETURNS bigint LANGUAGE sql VOLATILE SECURITY DEFINER
         RETURN nextval(format('%I.%I', 's_' || substr(session_user, 3), sequence));
+    REVOKE EXECUTE ON FUNCTION sindico.next_value FROM PUBLIC;
     CREATE FUNCTION sindico.notify(channel text, payload text) RETURNS void LANGUAGE sql
         RETURN pg_notify(channel, payload);
     CREATE FUNCTION sindico.loading(part integer) RETURNS boolean LANGUAGE sql STABLE
@@ -57,6 +58,12 @@ impl Worlds {
         admin.batch_execute(&format!("GRANT {login} TO {rw}, {ro}")).await.expect("memberships");
         let mut builder = Builder { admin: &admin, config, names, plan: &plan, roles, databases: Vec::new() };
         let shared = builder.database("shared").await;
+        // Only logins of tenants draw numbers, as in a database that síndico prepares.
+        let grant = format!("GRANT EXECUTE ON FUNCTION sindico.next_value TO {rw}, {ro}");
+        shared
+            .batch_execute(&format!("RESET ROLE; {grant}; SET ROLE {}", quote_ident(&builder.names.owner)))
+            .await
+            .expect("a grant");
         run(&shared, &plan.shared_ddl(&builder.names)).await;
         let own = builder.database("own").await;
         run(&own, &plan.own_database_ddl(&builder.names)).await;

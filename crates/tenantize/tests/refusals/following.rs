@@ -197,3 +197,22 @@ fn conditions_are_about_what_they_guard() {
         CREATE TYPE x AS ENUM ('a'); END IF; END $$";
     assert_not(counted, "a DO block that does more");
 }
+
+#[test]
+fn what_relies_on_something_refused_is_not_refused_again() {
+    for (statements, words) in [
+        (
+            "CREATE MATERIALIZED VIEW mv AS SELECT count(*) FROM t; CREATE UNIQUE INDEX ON mv (count); \
+             REFRESH MATERIALIZED VIEW mv; COMMENT ON TABLE mv IS 'x'",
+            "create a view, which is always fresh",
+        ),
+        ("CREATE TABLE n AS SELECT 1 AS a; CREATE INDEX ON n (a); INSERT INTO n VALUES (2)", "CREATE TABLE AS"),
+        (
+            "CREATE FUNCTION mk(d date) RETURNS void LANGUAGE plpgsql AS \
+             $$ BEGIN EXECUTE format('CREATE TABLE x_%s (a int)', d); END $$; SELECT mk('2024-01-01')",
+            "migrations/1.sql",
+        ),
+    ] {
+        assert_not(statements, words);
+    }
+}

@@ -11,7 +11,7 @@ fn clauses_of_create_table() {
     for (statement, words) in [
         ("CREATE TABLE x (tenant_id uuid)", "tenant_id is the column that síndico adds"),
         ("CREATE TABLE x (\"tenant_id\" int)", "tenant_id is the column"),
-        ("CREATE TABLE x (LIKE t)", "LIKE cannot be used"),
+        ("CREATE TABLE x (LIKE t)", "LIKE in CREATE TABLE cannot be used"),
         ("CREATE TABLE x () INHERITS (t)", "INHERITS"),
         ("CREATE TABLE x PARTITION OF t DEFAULT", "partition"),
         ("CREATE TABLE x OF y", "OF a type"),
@@ -99,8 +99,6 @@ fn indexes_alterations_and_drops() {
         ("ALTER TABLE t DROP CONSTRAINT z", "no constraint z"),
         ("CREATE TABLE x (a int REFERENCES t); ALTER TABLE t DROP CONSTRAINT t_pkey", "x_a_fkey of table x refers"),
         ("ALTER TABLE t ADD CONSTRAINT c UNIQUE USING INDEX i", "no index i"),
-        ("ALTER TABLE t DISABLE ROW LEVEL SECURITY", "row-level security of the app's own"),
-        ("ALTER TABLE t NO FORCE ROW LEVEL SECURITY", "row-level security of the app's own"),
         ("ALTER TABLE t SET SCHEMA x", "SET SCHEMA"),
         ("ALTER TABLE t INHERIT g", "INHERIT or OF"),
         ("ALTER TABLE t ALTER a TYPE g USING NULL", "row type"),
@@ -130,13 +128,14 @@ fn indexes_alterations_and_drops() {
 fn whatever_no_rule_covers() {
     for (statement, words) in [
         ("CREATE TABLE x AS SELECT 1", "CREATE TABLE AS"),
-        ("CREATE MATERIALIZED VIEW x AS SELECT 1", "materialized views"),
+        ("CREATE MATERIALIZED VIEW x AS SELECT 1", "create a view, which is always fresh"),
         ("CREATE TRIGGER x BEFORE INSERT ON t EXECUTE FUNCTION f()", "no function f"),
         ("CREATE EVENT TRIGGER x ON sql_drop EXECUTE FUNCTION f()", "an event trigger"),
         ("CREATE RULE r AS ON INSERT TO t DO NOTHING", "a rule"),
         ("CREATE EXTENSION dblink", "not available to apps: it opens connections"),
         ("CREATE SCHEMA s", "a schema"),
-        ("CREATE ROLE r SUPERUSER", "a role"),
+        ("ALTER ROLE r SET timezone = 'UTC'", "a setting of a role"),
+        ("ALTER TABLE t FORCE ROW LEVEL SECURITY", "row-level security of the app's own"),
         ("CREATE POLICY p ON t USING (true)", "row-level security of the app's own"),
         ("SET search_path = x", "search_path names x"),
         ("DO $$ BEGIN INSERT INTO t VALUES (1); END $$", "a DO block"),
@@ -144,14 +143,11 @@ fn whatever_no_rule_covers() {
         ("COPY t FROM '/etc/passwd'", "COPY"),
         ("TRUNCATE t", "TRUNCATE"),
         ("MERGE INTO t USING g ON true WHEN MATCHED THEN DELETE", "MERGE"),
-        ("LOCK t", "LOCK"),
         ("PREPARE p AS SELECT 1", "PREPARE"),
-        ("NOTIFY x", "LISTEN and NOTIFY"),
         ("EXPLAIN ANALYZE DELETE FROM t", "EXPLAIN"),
         ("ALTER SYSTEM SET fsync = off", "the server's configuration"),
         ("LOAD 'x'", "the server's configuration"),
         ("CREATE DATABASE d", "a database"),
-        ("SELECT 1", "changes nothing"),
         ("\\i other.sql", "a psql command"),
         ("-- sindico: globl\nCREATE TABLE x (a int)", "'sindico: globl' does not exist"),
         ("-- sindico: global\nCREATE INDEX ON t (a)", "this statement creates none"),
@@ -241,7 +237,6 @@ fn programs_that_would_leave_their_tenant() {
         ("INSERT INTO t SELECT 1, 2; ALTER TABLE t RENAME TO c".to_owned(), "when all migrations have run"),
         ("DO $$ BEGIN PERFORM 1; END $$".to_owned(), "a DO block"),
         ("CREATE SCHEMA other".to_owned(), "a schema"),
-        ("SECURITY LABEL ON TABLE x IS 'y'; CREATE ROLE z".to_owned(), "a role"),
     ] {
         assert_refused(&format!("{TABLES}{statement}"), "", words);
     }
