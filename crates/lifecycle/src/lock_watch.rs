@@ -6,10 +6,12 @@
 //! waits. What is looked for is nothing that a tenant's own work waits for: locks on databases and on catalogs of the whole
 //! server, and strong locks on tables that it shares.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
@@ -19,16 +21,26 @@ use crate::{Lifecycle, LifecycleError};
 /// How often each cluster is looked at.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// How many looks pass until the clusters and the tenants' roles are read again.
-const ROLES_EVERY: u32 = 12;
+/// How often it is asked which clusters there are. A watch that was lost begins again then.
+const CLUSTERS_EVERY: Duration = Duration::from_secs(3);
 
-/// The login roles of tenants, and whether they share tables with others. The names are [`domain::Role`]'s and
+/// Roles are looked at anew after so many looks, since a number may be given to another role once the first is gone.
+const FORGET_AFTER: u32 = 1_200;
+
+/// Reading roles may have to wait for what the next look ends.
+const LIMIT: &str = "SET lock_timeout = '500ms'";
+
+/// Roles with sessions that are not known yet.
+const STRANGERS: &str = "
+    SELECT DISTINCT usesysid FROM pg_stat_get_activity(NULL) WHERE usesysid IS NOT NULL AND usesysid <> ALL ($1)";
+
+/// Which of them are logins of tenants, and which of those share tables with others. The names are [`domain::Role`]'s and
 /// [`domain::SharedNames`]'s.
 const ROLES: &str = "
     SELECT r.oid, r.rolname ~ '_dense$' OR EXISTS (
         SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
         WHERE m.member = r.oid AND g.rolname ~ '^app_.*_shared_(rw|ro|login)$')
-    FROM pg_roles r WHERE r.rolname ~ '^([tr]_[0-9a-f]{32}|app_.*_dense)$'";
+    FROM pg_roles r WHERE r.oid = ANY ($1) AND r.rolname ~ '^([tr]_[0-9a-f]{32}|app_.*_dense)$'";
 
 /// Names no table, not even in a view: the ones of roles and databases may be what is locked. A wait of less than 200 ms is
 /// forgiven. 1262 is `pg_database`.
@@ -41,68 +53,83 @@ const END_WAITERS: &str = "
             OR waiting.locktype = 'relation' AND waiting.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock')
                 AND a.usesysid = ANY ($2))";
 
-/// A cluster under watch.
+/// A cluster under watch, with the roles that have had sessions.
 struct Post {
     session: Session,
+    known: HashSet<u32>,
     tenants: Vec<u32>,
-    /// Those of them that share tables.
+    /// Those of the tenants that share tables.
     sharing: Vec<u32>,
 }
 
 impl Lifecycle {
-    /// Looks at every cluster until this process ends.
+    /// Looks at every cluster until this process ends, at each apart from the others: one that hangs must not hold up the watch
+    /// over the rest.
     pub async fn watch_locks(self, shutdown: CancellationToken) {
-        let mut posts: HashMap<Uuid, Post> = HashMap::new();
-        let mut looks = 0_u32;
+        let mut watches: HashMap<Uuid, AbortOnDropHandle<()>> = HashMap::new();
         loop {
-            let renew = looks.is_multiple_of(ROLES_EVERY);
-            looks = looks.wrapping_add(1);
-            if renew {
-                match self.catalog.clusters().await {
-                    Ok(clusters) => self.take_posts(clusters.iter().map(|cluster| cluster.id), &mut posts).await,
-                    Err(error) => debug!(%error, "the clusters to watch could not be read"),
+            match self.catalog.clusters().await {
+                Ok(clusters) => {
+                    let clusters: HashSet<Uuid> = clusters.iter().map(|cluster| cluster.id).collect();
+                    watches.retain(|cluster, watch| clusters.contains(cluster) && !watch.is_finished());
+                    for cluster in clusters {
+                        let watch = || AbortOnDropHandle::new(tokio::spawn(self.clone().watch_cluster(cluster)));
+                        watches.entry(cluster).or_insert_with(watch);
+                    }
                 }
+                Err(error) => debug!(%error, "the clusters to watch could not be read"),
             }
-            let mut lost = Vec::new();
-            for (cluster, post) in &mut posts {
-                if let Err(error) = post.look(renew).await {
-                    debug!(%cluster, %error, "a cluster could not be watched");
-                    lost.push(*cluster);
-                }
-            }
-            for cluster in lost {
-                posts.remove(&cluster);
-            }
-            if shutdown.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
+            if shutdown.run_until_cancelled(sleep(CLUSTERS_EVERY)).await.is_none() {
                 return;
             }
         }
     }
 
-    async fn take_posts(&self, clusters: impl Iterator<Item = Uuid>, posts: &mut HashMap<Uuid, Post>) {
-        let clusters: Vec<Uuid> = clusters.collect();
-        posts.retain(|cluster, _| clusters.contains(cluster));
-        for cluster in clusters.into_iter().filter(|cluster| !posts.contains_key(cluster)).collect::<Vec<_>>() {
-            match self.admin(cluster, None).await {
-                Ok(session) => {
-                    posts.insert(cluster, Post { session, tenants: Vec::new(), sharing: Vec::new() });
+    /// Looks at one until its session is lost.
+    async fn watch_cluster(self, cluster: Uuid) {
+        let lost = async {
+            let session = self.admin(cluster, None).await?;
+            session.run(LIMIT).await?;
+            let mut post = Post { session, known: HashSet::new(), tenants: Vec::new(), sharing: Vec::new() };
+            for look in 1_u32.. {
+                if look.is_multiple_of(FORGET_AFTER) {
+                    (post.known, post.tenants, post.sharing) = Default::default();
                 }
-                Err(error) => debug!(%cluster, %error, "a cluster cannot be watched"),
+                // Before the roles are read, which may have to wait for what this ends.
+                post.end_waiters().await?;
+                match post.meet_strangers().await {
+                    Err(error) if post.session.is_closed() => return Err(error),
+                    Err(error) => debug!(%cluster, %error, "roles could not be read"),
+                    Ok(()) => {}
+                }
+                sleep(EVERY).await;
             }
+            Ok::<(), LifecycleError>(())
+        };
+        if let Err(error) = lost.await {
+            debug!(%cluster, %error, "a cluster cannot be watched");
         }
     }
 }
 
 impl Post {
-    async fn look(&mut self, renew: bool) -> Result<(), LifecycleError> {
-        // Before the roles: reading those may have to wait for what this ends.
-        self.end_waiters().await?;
-        if renew {
-            let rows = self.session.query(ROLES, &[]).await.map_err(|error| self.session.fault(&error))?;
-            let roles: Vec<(u32, bool)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-            self.tenants = roles.iter().map(|(role, _)| *role).collect();
-            self.sharing = roles.iter().filter(|(_, sharing)| *sharing).map(|(role, _)| *role).collect();
+    /// Finds out which roles that have sessions now are tenants'.
+    async fn meet_strangers(&mut self) -> Result<(), LifecycleError> {
+        let fault = |error| self.session.fault(&error);
+        let known: Vec<u32> = self.known.iter().copied().collect();
+        let strangers: Vec<u32> =
+            self.session.query(STRANGERS, &[&known]).await.map_err(fault)?.iter().map(|row| row.get(0)).collect();
+        if strangers.is_empty() {
+            return Ok(());
         }
+        for row in self.session.query(ROLES, &[&strangers]).await.map_err(fault)? {
+            let (role, shares): (u32, bool) = (row.get(0), row.get(1));
+            self.tenants.push(role);
+            if shares {
+                self.sharing.push(role);
+            }
+        }
+        self.known.extend(strangers);
         Ok(())
     }
 
