@@ -56,7 +56,11 @@ pub(super) fn read_plpgsql(arguments: &str, result: &str, source: &str) -> Verdi
     pg_query::parse_plpgsql(&text).map_err(|error| {
         let message = error.to_string();
         let message = message.trim_start_matches("Invalid statement: ").to_owned();
-        Fault::new(format!("the body is not read as PL/pgSQL: {message}"), "correct it; it has to run on PostgreSQL 15")
+        Fault::new(
+            format!("síndico could not read the body: its reader of PL/pgSQL says \"{message}\""),
+            "correct the body if that is so; if PostgreSQL 15 creates the function as it is, the reader does not know all \
+             the types in it, and it helps to declare variables with built-in types, %TYPE of a column, or record",
+        )
     })
 }
 

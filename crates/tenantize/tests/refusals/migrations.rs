@@ -203,7 +203,7 @@ fn programs_that_would_leave_their_tenant() {
         ),
         (plpgsql("EXECUTE format('CREATE TABLE %I (a int)', 'x');"), "EXECUTE runs a text with CREATE"),
         (plpgsql("EXECUTE 'truncate t';"), "EXECUTE runs a text with TRUNCATE"),
-        (plpgsql("IF THEN;"), "not read as PL/pgSQL"),
+        (plpgsql("IF THEN;"), "síndico could not read the body: its reader of PL/pgSQL says"),
         ("CREATE VIEW v AS SELECT * FROM x".to_owned(), "no table x"),
         ("CREATE VIEW v AS SELECT * FROM pg_stat_activity".to_owned(), "a view of pg_stat_activity"),
         ("CREATE VIEW v AS SELECT * FROM other.x".to_owned(), "other.x, in another schema"),
