@@ -2,7 +2,7 @@
 
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Rewrite, own_name};
+use super::{Rewrite, own_name, plpgsql};
 use crate::expr::{self, Place};
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
@@ -21,7 +21,8 @@ pub(super) fn create(statement: &pb::CreateDomainStmt, scope: Scope, schema: &mu
         expr::unqualify(&mut collate.collname, "the collation")?;
     }
     created.constraints.iter_mut().try_for_each(|node| constraint(node, schema))?;
-    schema.objects.types.push(Type { name, scope, kind: Kind::Domain });
+    let fields = created.type_name.as_ref().is_some_and(|base| plpgsql::has_fields(base, schema));
+    schema.objects.types.push(Type { name, scope, kind: Kind::Domain { fields } });
     super::place_name(&mut created.domainname, scope);
     Ok(Rewrite::alike(scope, NodeEnum::CreateDomainStmt(Box::new(created))))
 }
@@ -31,7 +32,7 @@ pub(super) fn alter(statement: &pb::AlterDomainStmt, schema: &mut Schema) -> Ver
     let mut altered = statement.clone();
     let name = own_name(&mut altered.type_name)?;
     let known = schema.objects.type_mut(&name)?;
-    if known.kind != Kind::Domain {
+    if !matches!(known.kind, Kind::Domain { .. }) {
         return Err(Fault::new(format!("type {name} is not a domain"), "correct the name"));
     }
     let scope = known.scope;

@@ -43,7 +43,12 @@ pub(super) struct Reach {
 }
 
 /// Reads a function's body for what it gets at.
-pub(super) fn reach(function: &pb::CreateFunctionStmt, language: &str, source: Option<&str>) -> Verdict<Reach> {
+pub(super) fn reach(
+    function: &pb::CreateFunctionStmt,
+    language: &str,
+    source: Option<&str>,
+    schema: &Schema,
+) -> Verdict<Reach> {
     let mut reach = Reach { names_tables: false, calls: Vec::new() };
     if let Some(body) = function.sql_body.as_deref() {
         reach.add(body);
@@ -51,7 +56,7 @@ pub(super) fn reach(function: &pb::CreateFunctionStmt, language: &str, source: O
     }
     let source = source.unwrap_or_default();
     let texts = match language {
-        "plpgsql" => plpgsql::statements(function, source)?,
+        "plpgsql" => plpgsql::statements(function, source, schema)?,
         "sql" => vec![(source.to_owned(), false)],
         // Refused for that.
         _ => Vec::new(),

@@ -5,7 +5,7 @@
 //! by comparing.
 
 use domain::Isolation;
-use pg_query::{NodeEnum, protobuf as pb};
+use pg_query::protobuf as pb;
 use serde_json::Value;
 
 use super::body;
@@ -14,6 +14,9 @@ use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
 use crate::tree;
 
+mod declared;
+mod reader;
+mod stand_in;
 mod whole_row;
 
 /// A piece of SQL in a body.
@@ -51,7 +54,7 @@ pub(super) fn adapted(
     schema: &Schema,
 ) -> Verdict<(String, Option<String>)> {
     let mut edits: Vec<Edit> = Vec::new();
-    for piece in pieces(function, source)? {
+    for piece in reader::pieces(function, source, schema)? {
         let place = if piece.counted && !rows { Place::View } else { Place::PlPgSql };
         for edit in of_piece(&piece, place, isolation, schema)? {
             for at in places(source, &piece.text) {
@@ -67,7 +70,11 @@ pub(super) fn adapted(
 }
 
 /// The SQL in a body, expressions as SELECT would have them, and whether each computes a text that is run.
-pub(super) fn statements(function: &pb::CreateFunctionStmt, source: &str) -> Verdict<Vec<(String, bool)>> {
+pub(super) fn statements(
+    function: &pb::CreateFunctionStmt,
+    source: &str,
+    schema: &Schema,
+) -> Verdict<Vec<(String, bool)>> {
     let text = |piece: &Piece| match piece.kind {
         Kind::Statement => piece.text.clone(),
         Kind::Expression => format!("SELECT {}", piece.text),
@@ -75,59 +82,12 @@ pub(super) fn statements(function: &pb::CreateFunctionStmt, source: &str) -> Ver
             format!("SELECT {}", piece.text.get(piece.value().unwrap_or_default()..).unwrap_or_default())
         }
     };
-    Ok(pieces(function, source)?.iter().map(|piece| (text(piece), piece.dynamic)).collect())
+    Ok(reader::pieces(function, source, schema)?.iter().map(|piece| (text(piece), piece.dynamic)).collect())
 }
 
-fn pieces(function: &pb::CreateFunctionStmt, source: &str) -> Verdict<Vec<Piece>> {
-    let returned = function.return_type.as_ref().and_then(|named| named.names.last()).and_then(tree::string);
-    let parsed = if returned == Some("trigger") {
-        body::parse_plpgsql(source)?
-    } else {
-        body::read_plpgsql(&arguments(function), &result(function), source)?
-    };
-    let mut pieces = Vec::new();
-    collect(&parsed, "", &mut pieces);
-    Ok(pieces)
-}
-
-/// The arguments' names, which the reader has to know; their types it need not.
-fn arguments(function: &pb::CreateFunctionStmt) -> String {
-    use pb::FunctionParameterMode as Mode;
-    let parameters = function.parameters.iter().filter_map(|node| match &node.node {
-        Some(NodeEnum::FunctionParameter(parameter)) => Some(parameter.as_ref()),
-        _ => None,
-    });
-    // RETURN QUERY and RETURN NEXT are read for functions that give rows, which arguments that go out would narrow.
-    let argument = |parameter: &pb::FunctionParameter| {
-        let mode = match parameter.mode() {
-            Mode::FuncParamOut | Mode::FuncParamTable => "OUT ",
-            Mode::FuncParamInout => "INOUT ",
-            _ => "",
-        };
-        // A record may be assigned to by its fields, a scalar may not, and both as a whole.
-        let name = domain::quote_ident(&parameter.name);
-        if parameter.name.is_empty() { format!("{mode}record") } else { format!("{mode}{name} record") }
-    };
-    parameters.map(argument).collect::<Vec<_>>().join(", ")
-}
-
-fn result(function: &pb::CreateFunctionStmt) -> String {
-    use pb::FunctionParameterMode as Mode;
-    let goes_out = function.parameters.iter().any(|node| match &node.node {
-        Some(NodeEnum::FunctionParameter(parameter)) => {
-            matches!(parameter.mode(), Mode::FuncParamOut | Mode::FuncParamTable | Mode::FuncParamInout)
-        }
-        _ => false,
-    });
-    match &function.return_type {
-        None if goes_out => "record".to_owned(),
-        None => "void".to_owned(),
-        Some(named) => {
-            let void = named.names.last().and_then(tree::string) == Some("void");
-            let set = if named.setof { "SETOF " } else { "" };
-            if void { "void".to_owned() } else { format!("{set}record") }
-        }
-    }
+/// Whether values of a type have fields in PL/pgSQL.
+pub(super) fn has_fields(type_name: &pb::TypeName, schema: &Schema) -> bool {
+    stand_in::of_type(type_name, schema) == stand_in::RECORD
 }
 
 fn collect(value: &Value, under: &str, found: &mut Vec<Piece>) {

@@ -36,7 +36,10 @@ pub(crate) struct Type {
 pub(crate) enum Kind {
     /// With its labels in order, and its place among [`Objects::enums`].
     Enum(Vec<String>, usize),
-    Domain,
+    Domain {
+        /// Whether it is over a composite type.
+        fields: bool,
+    },
     /// With its attributes in order.
     Composite(Vec<String>),
     Range,

@@ -6,6 +6,7 @@
 mod dumps;
 mod functions;
 mod histories;
+mod plpgsql;
 mod quoted;
 mod tools;
 mod triggers;

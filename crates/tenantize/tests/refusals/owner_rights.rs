@@ -47,6 +47,24 @@ fn whichever_comes_last() {
 }
 
 #[test]
+fn what_looks_like_a_declared_type() {
+    // A column may be called declare, and a type may have arguments.
+    for statement in [
+        "PERFORM 1 > declare AND helper(1)",
+        "PERFORM 1 > declare AND text((SELECT count(*) FROM totals))",
+        "RAISE USING MESSAGE = declare AND helper(1)",
+        "RAISE USING MESSAGE = declare, MESSAGE = 1 > declare AND text((SELECT count(*) FROM totals))",
+    ] {
+        let function = format!(
+            "CREATE FUNCTION sly() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN {statement}; BEGIN NEW.text := 'x'; END; RETURN NEW; END $$;"
+        );
+        let trigger = "CREATE TRIGGER x BEFORE UPDATE ON notes FOR EACH ROW EXECUTE FUNCTION sly();";
+        assert_refused(&format!("{TABLES}{function}{trigger}"), "", "past the boundary between tenants");
+    }
+}
+
+#[test]
 fn definitions_that_read_tables() {
     for (statement, words) in [
         ("ALTER TABLE notes ADD CHECK (helper() > 0)", "which reads tables"),
