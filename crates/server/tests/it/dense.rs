@@ -2,6 +2,7 @@
 
 mod identity;
 mod limits;
+mod refused;
 mod reuse;
 mod scope;
 
