@@ -31,7 +31,8 @@ pub(crate) struct Health {
 }
 
 /// Whether this síndico works. Open to everybody, for load balancers.
-#[utoipa::path(get, path = "/health", tag = "health",
+#[utoipa::path(get, path = "/health", operation_id = "health",
+    tag = "health",
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(crate) async fn health(State(door): State<Door>) -> Response {
     // Load balancers ask often and do not wait long.

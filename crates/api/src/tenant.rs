@@ -23,7 +23,8 @@ pub(crate) struct OwnView {
 }
 
 /// The tenant that a key belongs to. The first thing for a client to try.
-#[utoipa::path(get, path = "/tenant", tag = "tenant", security(("tenant_key" = [])),
+#[utoipa::path(get, path = "/tenant", operation_id = "getOwnTenant",
+    tag = "tenant", security(("tenant_key" = [])),
     params(("X-Tenant-ID" = Option<String>, Header, description = "The tenant's id or slug")),
     responses((status = 200, body = OwnView), (status = 401, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 429, body = Problem), (status = 503, body = Problem)))]

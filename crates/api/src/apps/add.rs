@@ -40,7 +40,8 @@ pub(crate) struct FileBody {
 
 /// Registers an app. Every statement is read and tried before the app is accepted; if one is refused, nothing is left.
 /// Registering the same files again changes nothing.
-#[utoipa::path(post, path = "/apps", tag = "apps", security(("admin" = [])), request_body = NewAppBody,
+#[utoipa::path(post, path = "/apps", operation_id = "addApp",
+    tag = "apps", security(("admin" = [])), request_body = NewAppBody,
     responses((status = 201, body = AppView), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
         (status = 422, body = Problem), (status = 502, body = Problem)))]

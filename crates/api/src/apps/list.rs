@@ -16,7 +16,8 @@ pub(crate) struct AppList {
 }
 
 /// All registered apps.
-#[utoipa::path(get, path = "/apps", tag = "apps", security(("admin" = [])),
+#[utoipa::path(get, path = "/apps", operation_id = "listApps",
+    tag = "apps", security(("admin" = [])),
     responses((status = 200, body = AppList), (status = 401, body = Problem)))]
 pub(crate) async fn list(State(door): State<Door>) -> Result<Json<AppList>, Problem> {
     let apps = door.catalog.apps().await?;

@@ -26,7 +26,8 @@ pub(crate) struct NewAuditBody {
 
 /// Begins an audit: makes two tenants in each isolation, lets one attack the other in every known way, inspects the
 /// clusters' catalogs, and removes the tenants again. One runs at a time.
-#[utoipa::path(post, path = "/audits", tag = "audits", security(("admin" = [])), request_body = NewAuditBody,
+#[utoipa::path(post, path = "/audits", operation_id = "createAudit",
+    tag = "audits", security(("admin" = [])), request_body = NewAuditBody,
     responses(
         (status = 202, body = AuditView, headers(("location" = String, description = "Where to follow it"))),
         (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem),

@@ -10,7 +10,8 @@ use crate::body::Path;
 use crate::problem::Problem;
 
 /// How an audit stands. A process remembers the latest one that it began itself.
-#[utoipa::path(get, path = "/audits/{audit}", tag = "audits", security(("admin" = [])),
+#[utoipa::path(get, path = "/audits/{audit}", operation_id = "getAudit",
+    tag = "audits", security(("admin" = [])),
     params(("audit" = String, Path, description = "Its id")),
     responses((status = 200, body = AuditView), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem)))]

@@ -41,7 +41,8 @@ pub(crate) struct AddedClusterView {
 }
 
 /// Registers a server: PostgreSQL 15 or later, checked before anything is recorded, and every app is built on it.
-#[utoipa::path(post, path = "/clusters", tag = "clusters", security(("admin" = [])), request_body = NewClusterBody,
+#[utoipa::path(post, path = "/clusters", operation_id = "addCluster",
+    tag = "clusters", security(("admin" = [])), request_body = NewClusterBody,
     responses((status = 201, body = AddedClusterView), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
         (status = 502, body = Problem)))]

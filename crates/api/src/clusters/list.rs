@@ -16,7 +16,8 @@ pub(crate) struct ClusterList {
 }
 
 /// All registered clusters.
-#[utoipa::path(get, path = "/clusters", tag = "clusters", security(("admin" = [])),
+#[utoipa::path(get, path = "/clusters", operation_id = "listClusters",
+    tag = "clusters", security(("admin" = [])),
     responses((status = 200, body = ClusterList), (status = 401, body = Problem)))]
 pub(crate) async fn list(State(door): State<Door>) -> Result<Json<ClusterList>, Problem> {
     let mut items = Vec::new();

@@ -52,7 +52,8 @@ pub(crate) struct CreatedKeyView {
 }
 
 /// Gives a tenant one more key.
-#[utoipa::path(post, path = "/tenants/{tenant}/keys", tag = "keys", security(("admin" = [])),
+#[utoipa::path(post, path = "/tenants/{tenant}/keys", operation_id = "createKey",
+    tag = "keys", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug")), request_body = NewKeyBody,
     responses((status = 201, body = CreatedKeyView), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]

@@ -17,7 +17,8 @@ pub(crate) struct KeyList {
 }
 
 /// A tenant's keys, without their secrets, which nobody has any more.
-#[utoipa::path(get, path = "/tenants/{tenant}/keys", tag = "keys", security(("admin" = [])),
+#[utoipa::path(get, path = "/tenants/{tenant}/keys", operation_id = "listKeys",
+    tag = "keys", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug")),
     responses((status = 200, body = KeyList), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn list(State(door): State<Door>, Path(word): Path<String>) -> Result<Json<KeyList>, Problem> {

@@ -11,7 +11,8 @@ use crate::keys::owner;
 use crate::problem::Problem;
 
 /// Takes a key back: it opens nothing from now on, and the connections that it opened are closed.
-#[utoipa::path(delete, path = "/tenants/{tenant}/keys/{key}", tag = "keys", security(("admin" = [])),
+#[utoipa::path(delete, path = "/tenants/{tenant}/keys/{key}", operation_id = "revokeKey",
+    tag = "keys", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug"), ("key" = String, Path, description = "The key's id")),
     responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub(crate) async fn revoke(

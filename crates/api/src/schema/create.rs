@@ -11,7 +11,8 @@ use crate::problem::Problem;
 use crate::tenants::{TenantView, named};
 
 /// Gives a tenant whose schema was dropped a new one, with the app's tables and first rows.
-#[utoipa::path(post, path = "/tenants/{tenant}/schema", tag = "tenants", security(("admin" = [])),
+#[utoipa::path(post, path = "/tenants/{tenant}/schema", operation_id = "createSchema",
+    tag = "tenants", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug")),
     responses((status = 201, body = TenantView), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 502, body = Problem)))]

@@ -23,7 +23,8 @@ pub(crate) struct Confirmation {
 
 /// Drops a tenant's schema with everything in it; the tenant keeps its record, roles and keys. `confirm`, in the query or
 /// in a JSON body, has to repeat the tenant's slug.
-#[utoipa::path(delete, path = "/tenants/{tenant}/schema", tag = "tenants", security(("admin" = [])),
+#[utoipa::path(delete, path = "/tenants/{tenant}/schema", operation_id = "dropSchema",
+    tag = "tenants", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug"), Confirmation),
     request_body(content = Confirmation, description = "Instead of the query parameter"),
     responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem),

@@ -48,7 +48,8 @@ pub(crate) struct CreatedView {
 }
 
 /// Makes a tenant, complete with roles, tables and the app's first rows. If anything fails, nothing is left.
-#[utoipa::path(post, path = "/tenants", tag = "tenants", security(("admin" = [])),
+#[utoipa::path(post, path = "/tenants", operation_id = "createTenant",
+    tag = "tenants", security(("admin" = [])),
     request_body = NewTenantBody,
     responses(
         (status = 201, body = CreatedView, headers(("location" = String, description = "Its address"))),

@@ -9,7 +9,8 @@ use crate::problem::Problem;
 use crate::tenants::named;
 
 /// Deletes a tenant with all its data, keys and roles, at once and for good.
-#[utoipa::path(delete, path = "/tenants/{tenant}", tag = "tenants", security(("admin" = [])),
+#[utoipa::path(delete, path = "/tenants/{tenant}", operation_id = "deleteTenant",
+    tag = "tenants", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug")),
     responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 502, body = Problem)))]

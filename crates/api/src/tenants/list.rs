@@ -47,7 +47,8 @@ pub(crate) struct TenantPage {
 }
 
 /// Tenants, oldest first, page by page.
-#[utoipa::path(get, path = "/tenants", tag = "tenants", security(("admin" = [])), params(ListQuery),
+#[utoipa::path(get, path = "/tenants", operation_id = "listTenants",
+    tag = "tenants", security(("admin" = [])), params(ListQuery),
     responses((status = 200, body = TenantPage), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub(crate) async fn list(
     State(door): State<Door>,

@@ -26,7 +26,8 @@ pub(crate) struct PatchBody {
 }
 
 /// Renames, suspends or resumes a tenant.
-#[utoipa::path(patch, path = "/tenants/{tenant}", tag = "tenants", security(("admin" = [])),
+#[utoipa::path(patch, path = "/tenants/{tenant}", operation_id = "editTenant",
+    tag = "tenants", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug")), request_body = PatchBody,
     responses((status = 200, body = TenantView), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),

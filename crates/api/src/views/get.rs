@@ -10,7 +10,8 @@ use crate::problem::Problem;
 use crate::tenants::named;
 
 /// The views that were made for a tenant.
-#[utoipa::path(get, path = "/tenants/{tenant}/views", tag = "tenants", security(("admin" = [])),
+#[utoipa::path(get, path = "/tenants/{tenant}/views", operation_id = "getViews",
+    tag = "tenants", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug")),
     responses((status = 200, body = ViewsView), (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem), (status = 502, body = Problem)))]

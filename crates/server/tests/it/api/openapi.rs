@@ -54,6 +54,19 @@ fn the_description_changes_only_on_purpose() {
     insta::assert_snapshot!("openapi", document);
 }
 
+/// Generators of clients name their functions after them.
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document = serde_json::to_value(api::openapi()).expect("a document");
+    let items = document["paths"].as_object().expect("paths").values();
+    let operations = items.flat_map(|item| item.as_object().expect("operations").values());
+    let mut names: Vec<&str> = operations.map(|about| about["operationId"].as_str().expect("a name")).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "{names:?}");
+}
+
 #[tokio::test]
 async fn the_description_is_served_to_everybody() {
     let bed = Bed::bare(Options::default()).await;
