@@ -107,6 +107,15 @@ impl Schema {
         self.tables.push(table);
     }
 
+    /// Notes which names stand for types with fields at this point.
+    pub(crate) fn note_fields(&mut self) {
+        let tables = self.tables.iter().map(|table| &table.name);
+        let views = self.objects.views.iter().map(|view| &view.name);
+        let composite = |known: &&Type| matches!(known.kind, Kind::Composite(_) | Kind::Domain { fields: true });
+        let types = self.objects.types.iter().filter(composite).map(|known| &known.name);
+        self.objects.had_fields.extend(tables.chain(views).chain(types).cloned());
+    }
+
     /// Takes a view away with its triggers.
     pub(crate) fn remove_view(&mut self, name: &str) {
         self.objects.views.retain(|view| view.name != name);

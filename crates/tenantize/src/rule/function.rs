@@ -33,6 +33,7 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
     }
     // A function may call itself.
     let columns = columns(&own);
+    schema.note_fields();
     let reach = owner_rights::reach(&own, &language(&own), source(&own).ok(), schema)?;
     schema.objects.routines.retain(|known| known.arguments != signature);
     schema.objects.routines.push(Routine {

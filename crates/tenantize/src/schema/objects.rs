@@ -2,6 +2,8 @@
 
 use pg_query::protobuf as pb;
 
+use std::collections::BTreeSet;
+
 use super::Table;
 use crate::plan::Scope;
 use crate::refusal::{Fault, Verdict};
@@ -21,6 +23,8 @@ pub(crate) struct Objects {
     pub(crate) extensions: Vec<String>,
     /// What a refused statement would have made.
     pub(crate) broken: Vec<String>,
+    /// Names that stood for types with fields when a function was created: its body is read again after they may have gone.
+    pub(crate) had_fields: BTreeSet<String>,
 }
 
 /// A type.

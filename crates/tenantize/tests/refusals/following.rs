@@ -216,3 +216,17 @@ fn what_relies_on_something_refused_is_not_refused_again() {
         assert_not(statements, words);
     }
 }
+
+#[test]
+fn functions_outlive_the_types_in_them() {
+    // A body that names a later table is adapted once more when everything is known; by then a type may have gone with its function.
+    assert_accepted(
+        "CREATE TABLE gone (n int); CREATE TYPE pair AS (n int); CREATE TYPE way AS ENUM ('x');
+         CREATE FUNCTION went(r gone, p pair, w way) RETURNS void LANGUAGE plpgsql AS $$
+         DECLARE s gone; q pair; v way; i int;
+         BEGIN r.n := 1; p.n := 1; s.n := 1; q.n := 1; SELECT 'x', 1 INTO v, i; SELECT 'x', 1 INTO w, i;
+         PERFORM n FROM later; END $$;
+         DROP FUNCTION went(gone, pair, way); DROP TABLE gone; DROP TYPE pair; DROP TYPE way;
+         CREATE TABLE later (n int)",
+    );
+}

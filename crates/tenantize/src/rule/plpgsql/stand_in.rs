@@ -39,7 +39,8 @@ pub(super) fn of_type(type_name: &pb::TypeName, schema: &Schema) -> &'static str
             Some(Kind::Composite(_) | Kind::Domain { fields: true }) => RECORD,
             Some(Kind::Enum(..) | Kind::Domain { fields: false } | Kind::Range) => SCALAR,
             // Without a schema the catalog comes first.
-            None if !is_built_in(name) && schema.rows_of(name).is_ok() => RECORD,
+            None if is_built_in(name) => of_catalog(name),
+            None if schema.rows_of(name).is_ok() || schema.objects.had_fields.contains(name) => RECORD,
             None => of_catalog(name),
         },
         [] => SCALAR,
