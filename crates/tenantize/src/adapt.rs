@@ -30,6 +30,9 @@ mod on_conflict;
 mod qualifier;
 mod query;
 mod refused;
+pub(crate) mod row;
+mod row_cast;
+mod row_star;
 mod sequence;
 mod setting;
 mod shadow;
@@ -39,6 +42,7 @@ mod truncate;
 mod width;
 
 pub(crate) use edit::Edit;
+pub(crate) use row::{Row, Rows};
 use shadow::Shadows;
 
 /// What a text is adapted for.
@@ -72,10 +76,22 @@ pub(crate) fn statement(
     model: &Schema,
     flavour: Flavour,
 ) -> Verdict<Vec<Edit>> {
+    within(text, statements, model, flavour, &Rows::default())
+}
+
+/// [`statement`] for a part of a routine, which knows rows by names of its own.
+pub(crate) fn within(
+    text: &str,
+    statements: &[pb::RawStmt],
+    model: &Schema,
+    flavour: Flavour,
+    rows: &Rows<'_>,
+) -> Verdict<Vec<Edit>> {
     let mut adapter = Adapter {
         text,
         model,
         flavour,
+        rows,
         edits: Vec::new(),
         left: budget::of(text.len()),
         shadows: Shadows::default(),
@@ -95,6 +111,7 @@ struct Adapter<'a> {
     text: &'a str,
     model: &'a Schema,
     flavour: Flavour,
+    rows: &'a Rows<'a>,
     edits: Vec<Edit>,
     /// Bytes that may still be written of the model's columns.
     left: usize,

@@ -319,9 +319,14 @@ fn place_name(names: &mut Vec<pb::Node>, scope: Scope) {
     }
 }
 
-/// The shared form of a routine whose body names tables that were created after it.
+/// The shared form of a routine with all that was created after it.
 pub(crate) fn adapted_routine(text: &str, schema: &Schema) -> Verdict<String> {
     function::shared(text, schema)
+}
+
+/// Whether a routine has to be adapted to the tables as the last migration leaves them, since it runs with those.
+pub(crate) fn has_late_stars(text: &str) -> bool {
+    function::has_late_stars(text)
 }
 
 /// The name that a statement takes from a table or view.

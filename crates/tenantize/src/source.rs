@@ -197,12 +197,13 @@ impl<'a> Reader<'a> {
         page.step(piece, &tree, Rewrite { note, ..rewrite }).ok().map(|step| (step, rows))
     }
 
-    /// Routines whose bodies name tables that were created after them, as dumps have it: adapted to those tables.
+    /// Routines whose bodies name tables that were created after them, as dumps have it, or stand for columns that are known
+    /// only now, those of a trigger's table too: adapted to those tables.
     fn look_forward(&mut self, steps: &mut [Step]) {
         for (page, piece, place, known) in std::mem::take(&mut self.routines) {
             let later =
                 |table: &&crate::schema::Table| !known.contains(&table.name) && piece.text.contains(&table.name);
-            if !self.schema.tables().iter().any(|table| later(&table)) {
+            if !self.schema.tables().iter().any(|table| later(&table)) && !rule::has_late_stars(piece.text) {
                 continue;
             }
             match rule::adapted_routine(piece.text, &self.schema) {

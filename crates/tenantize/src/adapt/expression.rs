@@ -23,7 +23,10 @@ impl<'a> Adapter<'a> {
             NodeEnum::CoalesceExpr(expr) => self.expressions(&expr.args),
             NodeEnum::MinMaxExpr(expr) => self.expressions(&expr.args),
             NodeEnum::AArrayExpr(expr) => self.expressions(&expr.elements),
-            NodeEnum::RowExpr(expr) => self.expressions(&expr.args),
+            NodeEnum::RowExpr(expr) => {
+                self.value_stars(&expr.args, true)?;
+                self.expressions(&expr.args)
+            }
             NodeEnum::List(list) => self.expressions(&list.items),
             NodeEnum::NamedArgExpr(arg) => self.expression(arg.arg.as_deref()),
             NodeEnum::CollateClause(collate) => self.expression(collate.arg.as_deref()),
@@ -46,6 +49,7 @@ impl<'a> Adapter<'a> {
             }
             NodeEnum::TypeCast(cast) => {
                 self.cast(cast);
+                self.row_cast(cast);
                 self.expression(cast.arg.as_deref())
             }
             NodeEnum::ColumnRef(column) => {

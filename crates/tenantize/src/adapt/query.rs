@@ -40,6 +40,11 @@ impl<'a> Adapter<'a> {
         self.expressions(&select.group_clause)?;
         self.expression(select.having_clause.as_deref())?;
         self.expressions(&select.window_clause)?;
+        for row in &select.values_lists {
+            if let Some(NodeEnum::List(row)) = &row.node {
+                self.value_stars(&row.items, false)?;
+            }
+        }
         self.expressions(&select.values_lists)?;
         self.expressions(&select.sort_clause)?;
         self.expression(select.limit_offset.as_deref())?;
@@ -89,6 +94,7 @@ impl<'a> Adapter<'a> {
             if let Some(NodeEnum::MergeWhenClause(when)) = &when.node {
                 self.expression(when.condition.as_deref())?;
                 self.targets(&when.target_list)?;
+                self.value_stars(&when.values, false)?;
                 self.expressions(&when.values)?;
             }
         }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::model::has_late_columns;
+use super::row::Row;
 use super::{Adapter, TENANT_ID};
 use crate::plan::Scope;
 use crate::schema::Table;
@@ -38,12 +39,14 @@ pub(super) struct Source<'a> {
     pub(super) query: Option<&'a pb::Node>,
     /// How many columns it has, if it is a WITH query of which that is known.
     pub(super) width: Option<usize>,
+    /// Whether it is now one table and now another, with other columns.
+    pub(super) unlike: bool,
 }
 
 impl<'a> Source<'a> {
     /// One of which only the name is known, if it has one.
     fn unknown(name: Option<&'a str>) -> Self {
-        Self { name, shared: None, columns: None, query: None, width: None }
+        Self { name, shared: None, columns: None, query: None, width: None, unlike: false }
     }
 }
 
@@ -124,14 +127,47 @@ impl<'a> Adapter<'a> {
                 into.push(Source { query: sub.subquery.as_deref(), ..Source::unknown(name) });
             }
             Some(NodeEnum::RangeFunction(function)) => {
-                let name = function.alias.as_ref().map(|alias| alias.aliasname.as_str());
-                into.push(Source::unknown(name));
+                into.push(self.function_source(function));
             }
             _ => into.push(Source::unknown(None)),
         }
     }
 
+    /// A function that gives rows of a table.
+    fn function_source(&self, function: &'a pb::RangeFunction) -> Source<'a> {
+        let alias = function.alias.as_ref();
+        let call = match function.functions.first().and_then(|item| item.node.as_ref()) {
+            Some(NodeEnum::List(item)) => match item.items.first().and_then(|call| call.node.as_ref()) {
+                Some(NodeEnum::FuncCall(call)) => Some(call.as_ref()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let own = || call.and_then(|call| call.funcname.last()).and_then(tree::string);
+        let name = alias.map(|alias| alias.aliasname.as_str()).or_else(own);
+        let plain = !function.ordinality
+            && function.functions.len() == 1
+            && function.coldeflist.is_empty()
+            && alias.is_none_or(|alias| alias.colnames.is_empty());
+        match call.filter(|_| plain && self.shared()).and_then(|call| self.row_of_call(call)) {
+            Some(Row::Of(table)) => {
+                Source { shared: Some(table), columns: Some(table.column_names().collect()), ..Source::unknown(name) }
+            }
+            Some(Row::Unlike) => Source { unlike: true, ..Source::unknown(name) },
+            None => Source::unknown(alias.map(|alias| alias.aliasname.as_str())),
+        }
+    }
+
     fn relation_source(&self, relation: &'a pb::RangeVar, table: Option<&'a Table>) -> Source<'a> {
+        let transition = match table {
+            None if self.shared() && relation.schemaname.is_empty() => self.rows.transition(&relation.relname),
+            _ => None,
+        };
+        let unlike = matches!(transition, Some(Row::Unlike));
+        let table = match transition {
+            Some(Row::Of(table)) => Some(table),
+            _ => table,
+        };
         let alias = relation.alias.as_ref();
         let name = Some(alias.map_or(relation.relname.as_str(), |alias| alias.aliasname.as_str()));
         let shared = table.filter(|table| self.shared() && table.scope == Scope::Tenant);
@@ -141,8 +177,8 @@ impl<'a> Adapter<'a> {
         let lost = shared.is_some_and(|table| {
             renamed.len() > table.columns.len() || (!renamed.is_empty() && has_late_columns(table))
         });
-        if lost {
-            return Source::unknown(name);
+        if lost || unlike {
+            return Source { unlike, ..Source::unknown(name) };
         }
         let columns = table.map(|table| {
             let renamed = renamed.iter().filter_map(tree::string);
@@ -150,7 +186,7 @@ impl<'a> Adapter<'a> {
         });
         let is_shadow = table.is_none() && relation.schemaname.is_empty();
         let shadow = if is_shadow { self.shadows.find(&relation.relname) } else { None };
-        Source { name, shared, columns, query: None, width: shadow.and_then(|shadow| shadow.width) }
+        Source { name, shared, columns, query: None, width: shadow.and_then(|shadow| shadow.width), unlike: false }
     }
 }
 

@@ -4,6 +4,7 @@ use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::group_by::is_star;
+use super::row_star::is_any_star;
 use super::source::{MOST_COLUMNS, Source, Sources};
 use super::{Adapter, Edit, Place, place};
 use crate::lex::{Kind, Lexer};
@@ -21,12 +22,19 @@ impl<'a> Adapter<'a> {
         if !self.shared() || !(self.counted || self.flavour.place == Place::View) || targets.len() > MOST_COLUMNS {
             return Ok(());
         }
-        let stars: Vec<&pb::ColumnRef> = targets.iter().filter_map(|target| star(result(target)?)).collect();
+        let starred = |target: &&pb::ResTarget| target.val.as_deref().is_some_and(is_any_star);
+        let stars: Vec<&pb::ResTarget> = targets.iter().filter_map(result).filter(starred).collect();
         if stars.is_empty() {
             return Ok(());
         }
         let sources = self.written_sources(target, from);
-        for star in stars {
+        for target in stars {
+            let Some(value) = target.val.as_deref() else { continue };
+            if self.row_starred(value, Some(&sources)).is_some() {
+                self.row_star(value, place(target.location), Some(&sources))?;
+                continue;
+            }
+            let Some(star) = star(target) else { continue };
             let Some(expanded) = self.expand(star, &sources)? else { continue };
             if let Some(range) = place(star.location).and_then(|at| self.star_span(at)) {
                 self.edits.push(Edit::replace(range, expanded));
@@ -55,6 +63,9 @@ impl<'a> Adapter<'a> {
         let adaptable = |meant: &&[Source<'a>]| {
             meant.iter().any(|source| source.shared.is_some()) && meant.iter().all(|source| source.name.is_some())
         };
+        if let Some(unlike) = meant.and_then(|meant| meant.iter().find(|source| source.unlike)) {
+            return Err(super::row::unlike(unlike.name.unwrap_or_default()));
+        }
         let Some(meant) = meant.filter(adaptable) else { return Ok(None) };
         let mut out = String::new();
         for source in meant {

@@ -3,6 +3,8 @@
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::Adapter;
+use super::row::Row;
+use super::row_star::is_any_star;
 use super::shadow::Shadow;
 use super::source::{MOST_COLUMNS, Source, Sources};
 use super::star::star;
@@ -74,7 +76,7 @@ impl<'a> Adapter<'a> {
             }
             if let Some(row) = select.values_lists.first() {
                 return match &row.node {
-                    Some(NodeEnum::List(row)) => Some(row.items.len()),
+                    Some(NodeEnum::List(row)) => this.values_width(&row.items),
                     _ => None,
                 };
             }
@@ -92,7 +94,16 @@ impl<'a> Adapter<'a> {
         let mut total: usize = 0;
         for target in targets {
             let Some(NodeEnum::ResTarget(target)) = &target.node else { return None };
+            if let Some(value) = target.val.as_deref()
+                && is_any_star(value)
+                && let Some(row) = self.row_starred(value, Some(sources))
+            {
+                let Row::Of(table) = row else { return None };
+                total = total.checked_add(table.columns.len()).filter(|total| *total <= MOST_COLUMNS)?;
+                continue;
+            }
             let more = match star(target).map(|column| column.fields.as_slice()) {
+                None if target.val.as_deref().is_some_and(is_any_star) => return None,
                 None => 1,
                 Some([_]) if sources.tangled => return None,
                 Some(fields) => {

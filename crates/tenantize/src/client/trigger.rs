@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::Isolation;
 
-use crate::adapt::model::{Home, has_late_columns};
+use crate::adapt::model::Home;
 use crate::lex::{Kind, Lexer, Token, is_name, is_name_start};
 use crate::plan::Scope;
 use crate::schema::Schema;
@@ -17,8 +17,8 @@ pub(super) struct Triggers {
     lengths: [u32; 26],
     /// What may be called `public.name` without a rule being needed.
     at_home: HashSet<Vec<u8>>,
-    /// Whether values without a list of columns may be for other columns than they seem.
-    late_columns: bool,
+    /// Whether there are tables for which values without a list of columns may be other than they seem.
+    shares_tables: bool,
 }
 
 /// What a word says about a text.
@@ -30,6 +30,8 @@ enum Meaning {
     First,
     /// Only before BY.
     Group,
+    /// Only before a list of values.
+    Row,
     /// Only before the name of something that is elsewhere.
     Public,
     /// Only before a string.
@@ -51,7 +53,7 @@ const CHANNELS: [(&[u8], Meaning); 4] = [
 
 const SETTINGS: [(&[u8], Meaning); 2] = [(b"search_path", Meaning::Always), (b"schema", Meaning::Schema)];
 
-const SHARED: [(&[u8], Meaning); 15] = [
+const SHARED: [(&[u8], Meaning); 16] = [
     (b"copy", Meaning::First),
     (b"truncate", Meaning::First),
     (b"lock", Meaning::First),
@@ -60,6 +62,7 @@ const SHARED: [(&[u8], Meaning); 15] = [
     (b"pg_get_serial_sequence", Meaning::Always),
     (b"row_security", Meaning::Always),
     (b"group", Meaning::Group),
+    (b"row", Meaning::Row),
     (b"insert", Meaning::Insert),
     (b"select", Meaning::Select),
     (b"returning", Meaning::Returning),
@@ -124,10 +127,9 @@ impl Triggers {
             }
         }
         let at_home = if isolation == Isolation::Schema { HashSet::new() } else { at_home(model, isolation) };
-        let tenants = |table: &&crate::schema::Table| table.scope == Scope::Tenant;
-        let late_columns =
-            isolation == Isolation::Shared && model.tables().iter().filter(tenants).any(has_late_columns);
-        Some(Self { words, lengths, at_home, late_columns })
+        let shares_tables =
+            isolation == Isolation::Shared && model.tables().iter().any(|table| table.scope == Scope::Tenant);
+        Some(Self { words, lengths, at_home, shares_tables })
     }
 
     /// Whether a rule may be about a text.
@@ -187,11 +189,12 @@ impl Triggers {
             Meaning::Always => return true,
             Meaning::First => return first,
             Meaning::Group => return is_before_by(rest),
+            Meaning::Row => return is_before_list(rest),
             Meaning::Public => return self.is_elsewhere(rest, seen),
             Meaning::Schema => return is_before_string(rest),
             Meaning::Insert => {
                 seen.insert = true;
-                if self.late_columns && !lists_columns(rest) {
+                if self.shares_tables && !lists_columns(rest) {
                     return true;
                 }
             }
@@ -250,6 +253,11 @@ fn is_before_by(rest: &[u8]) -> bool {
     let rest = rest.trim_ascii_start();
     rest.first().is_none_or(|byte| matches!(byte, b'/' | b'-'))
         || rest.get(..2).is_some_and(|by| by.eq_ignore_ascii_case(b"by"))
+}
+
+/// Whether a parenthesis may be next.
+fn is_before_list(rest: &[u8]) -> bool {
+    rest.trim_ascii_start().first().is_none_or(|byte| matches!(byte, b'(' | b'/' | b'-'))
 }
 
 /// Whether a string of whichever kind may be next.

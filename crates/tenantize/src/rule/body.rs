@@ -3,7 +3,7 @@
 use domain::Isolation;
 use pg_query::{NodeEnum, ParserOptions, protobuf as pb};
 
-use crate::adapt::{self, Flavour, Place, edit};
+use crate::adapt::{self, Flavour, Place, Rows, edit};
 use crate::expr;
 use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
@@ -21,11 +21,13 @@ pub(super) fn parse(text: &str) -> Verdict<Vec<pb::RawStmt>> {
 }
 
 /// A text of statements as it runs where tenants share tables. Names in it have no `public.` any more.
-pub(super) fn shared(text: &str, place: Place, schema: &Schema) -> Verdict<String> {
-    edited(text, &parse(text)?, Isolation::Shared, place, schema)
+pub(super) fn shared(text: &str, place: Place, schema: &Schema, rows: &Rows<'_>) -> Verdict<String> {
+    let flavour = Flavour { isolation: Isolation::Shared, place };
+    let edits = adapt::within(text, &parse(text)?, schema, flavour, rows)?;
+    Ok(edit::written(text, edits, "public"))
 }
 
-/// [`shared`] for statements that are parts of the text, such as a view's query.
+/// The same for statements that are parts of the text, such as a view's query.
 pub(super) fn edited(
     text: &str,
     statements: &[pb::RawStmt],

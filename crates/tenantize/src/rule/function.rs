@@ -5,10 +5,10 @@ use pg_query::{NodeEnum, protobuf as pb};
 
 use super::drop_object::Found;
 use super::{Rewrite, Sql, body, own_name, owner_rights, plpgsql, refused};
-use crate::adapt::Place;
+use crate::adapt::{Place, Row, Rows, row};
 use crate::plan::{Grant, OWN_SCHEMA, Scope};
 use crate::refusal::{Fault, Verdict};
-use crate::schema::{Routine, Schema};
+use crate::schema::{Routine, Schema, Table};
 use crate::{bare, tree};
 
 /// CREATE FUNCTION and CREATE PROCEDURE.
@@ -33,6 +33,7 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
     }
     // A function may call itself.
     let columns = columns(&own);
+    let rows_of = rows_of(&own, schema).map(|table| table.name.clone());
     schema.note_fields();
     let reach = owner_rights::reach(&own, &language(&own), source(&own).ok(), schema)?;
     schema.objects.routines.retain(|known| known.arguments != signature);
@@ -41,18 +42,18 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
         scope: Scope::Tenant,
         arguments: signature.clone(),
         columns,
+        rows_of,
         names_tables: reach.names_tables,
         calls: reach.calls,
     });
 
-    let (shared, note) = adapt(&text, &mut own, schema)?;
+    let shared = adapt(&text, &mut own, schema)?;
     set_search_path(&mut own, OWN_NAME);
     let own = write(NodeEnum::CreateFunctionStmt(Box::new(own)))?;
     Ok(Rewrite {
         shared: vec![Sql::Text(shared)],
         own: vec![Sql::Text(own)],
         grants: vec![Grant::Routine(signature)],
-        note,
         ..Rewrite::nothing(Scope::Tenant)
     })
 }
@@ -62,36 +63,34 @@ pub(super) fn shared(text: &str, schema: &Schema) -> Verdict<String> {
     let text = bare::text(text);
     let mut function = statement(&text)?;
     own_name(&mut function.funcname)?;
-    adapt(&text, &mut function, schema).map(|(shared, _)| shared)
+    adapt(&text, &mut function, schema)
 }
 
-/// The shared form of a function, and what its author should know; the own form has its body without `public.`.
-fn adapt(text: &str, own: &mut pb::CreateFunctionStmt, schema: &Schema) -> Verdict<(String, Option<String>)> {
+/// The shared form of a function; the own form has its body without `public.`.
+fn adapt(text: &str, own: &mut pb::CreateFunctionStmt, schema: &Schema) -> Verdict<String> {
     let mut shared = own.clone();
-    let note = match language(own).as_str() {
+    match language(own).as_str() {
         "sql" if own.sql_body.is_some() => {
             shared = statement(&standard_body(text, own, schema)?)?;
             shared.funcname.clone_from(&own.funcname);
-            None
         }
         "sql" => {
             let written = bare::text(source(own)?);
             set_source(own, &written);
-            set_source(&mut shared, &sql_body(&written, gives_rows_of(own, schema), schema)?);
+            set_source(&mut shared, &sql_body(&written, gives_rows_of(own, schema), schema, &known_rows(own, schema))?);
             let statements = body::parse(&written)?;
             set_source(own, &body::edited(&written, &statements, Isolation::Schema, Place::Sql, schema)?);
-            None
         }
         "plpgsql" => {
             let written = bare::text(source(own)?);
             set_source(own, &written);
             let rows = gives_rows_of(own, schema);
-            let (body, note) = plpgsql::adapted(own, &written, rows, Isolation::Shared, schema)?;
+            let known = known_rows(own, schema);
+            let body = plpgsql::adapted(own, &written, rows, Isolation::Shared, schema, known)?;
             set_source(&mut shared, &body);
             // Channels are one space for a whole database, which tenants with schemas of their own share, too.
-            let (body, _) = plpgsql::adapted(own, &written, rows, Isolation::Schema, schema)?;
+            let body = plpgsql::adapted(own, &written, rows, Isolation::Schema, schema, Rows::default())?;
             set_source(own, &body);
-            note
         }
         other => {
             return Err(Fault::unsupported(
@@ -99,9 +98,9 @@ fn adapt(text: &str, own: &mut pb::CreateFunctionStmt, schema: &Schema) -> Verdi
                 "write it in SQL or PL/pgSQL: other languages are not installed, or run past every boundary",
             ));
         }
-    };
+    }
     set_search_path(&mut shared, "public");
-    Ok((write(NodeEnum::CreateFunctionStmt(Box::new(shared)))?, note))
+    write(NodeEnum::CreateFunctionStmt(Box::new(shared)))
 }
 
 /// [`OWN_SCHEMA`] as a name.
@@ -214,13 +213,43 @@ fn gives_rows_of(function: &pb::CreateFunctionStmt, schema: &Schema) -> bool {
     returned.is_some_and(|name| schema.find(name).is_some())
 }
 
-fn sql_body(text: &str, rows: bool, schema: &Schema) -> Verdict<String> {
+/// The table that tenants share and the function gives rows of.
+fn rows_of<'a>(function: &pb::CreateFunctionStmt, schema: &'a Schema) -> Option<&'a Table> {
+    row::of_row_type(function.return_type.as_ref()?, schema)
+}
+
+/// The rows that the function's body knows by its arguments, or by the triggers that call it.
+fn known_rows<'a>(function: &pb::CreateFunctionStmt, schema: &'a Schema) -> Rows<'a> {
+    use pb::FunctionParameterMode as Mode;
+    let mut rows = Rows::default();
+    for node in &function.parameters {
+        let Some(NodeEnum::FunctionParameter(parameter)) = &node.node else { continue };
+        let table = parameter.arg_type.as_ref().and_then(|named| row::of_row_type(named, schema)).map(Row::Of);
+        if let Some(row) = table.filter(|_| !parameter.name.is_empty()) {
+            rows.name(&parameter.name, row);
+        }
+        if !matches!(parameter.mode(), Mode::FuncParamOut | Mode::FuncParamTable) {
+            rows.arguments.push(table);
+        }
+    }
+    if let Some(name) = function.funcname.last().and_then(tree::string) {
+        rows.of_triggers(name, schema);
+    }
+    rows
+}
+
+/// Whether a routine's body has stars that mean what they mean when it runs: in PL/pgSQL.
+pub(super) fn has_late_stars(text: &str) -> bool {
+    text.contains('*') && statement(&bare::text(text)).is_ok_and(|function| language(&function) == "plpgsql")
+}
+
+fn sql_body(text: &str, rows: bool, schema: &Schema, known: &Rows<'_>) -> Verdict<String> {
     for raw in body::parse(text)? {
         body::check(raw.stmt.as_deref().ok_or_else(refused::nothing)?)?;
     }
-    let adapted = body::shared(text, Place::Sql, schema)?;
+    let adapted = body::shared(text, Place::Sql, schema, known)?;
     let counted = !rows && body::parse(&adapted)?.iter().any(|raw| raw.stmt.as_deref().is_some_and(tree::selects_star));
-    if counted { body::shared(&adapted, Place::View, schema) } else { Ok(adapted) }
+    if counted { body::shared(&adapted, Place::View, schema, known) } else { Ok(adapted) }
 }
 
 /// The whole statement's text with its body (`BEGIN ATOMIC …` or `RETURN …`) adapted.

@@ -9,15 +9,18 @@ use pg_query::protobuf as pb;
 use serde_json::Value;
 
 use super::body;
-use crate::adapt::{self, Edit, Flavour, Place, edit};
-use crate::refusal::{Fault, Verdict};
+use crate::adapt::{self, Edit, Flavour, Place, Rows, edit};
+use crate::refusal::Verdict;
 use crate::schema::Schema;
-use crate::tree;
 
 mod declared;
+mod dynamic;
 mod reader;
+mod records;
 mod stand_in;
 mod whole_row;
+
+use records::Records;
 
 /// A piece of SQL in a body.
 struct Piece {
@@ -27,6 +30,10 @@ struct Piece {
     counted: bool,
     /// Whether it computes a text that is then run as SQL.
     dynamic: bool,
+    /// What takes its columns one by one: a record by its name, or an empty name for several variables.
+    into: Option<String>,
+    /// What the parameters of a text that is run stand for.
+    using: Vec<String>,
 }
 
 impl Piece {
@@ -44,19 +51,22 @@ enum Kind {
     Assignment,
 }
 
-/// The body where tenants share tables, and what its author should know. `rows` says that the function gives whole rows
-/// of a table.
-pub(super) fn adapted(
+/// The body as an isolation runs it. `rows` says that the function gives whole rows of a table, and `known` which rows it
+/// knows by its arguments and triggers.
+pub(super) fn adapted<'a>(
     function: &pb::CreateFunctionStmt,
     source: &str,
     rows: bool,
     isolation: Isolation,
-    schema: &Schema,
-) -> Verdict<(String, Option<String>)> {
+    schema: &'a Schema,
+    mut known: Rows<'a>,
+) -> Verdict<String> {
     let mut edits: Vec<Edit> = Vec::new();
+    let records = Records::of(source, schema, &mut known);
     for piece in reader::pieces(function, source, schema)? {
-        let place = if piece.counted && !rows { Place::View } else { Place::PlPgSql };
-        for edit in of_piece(&piece, place, isolation, schema)? {
+        let counted = piece.counted && !rows || records.counts(&piece);
+        let place = if counted { Place::View } else { Place::PlPgSql };
+        for edit in of_piece(&piece, Flavour { isolation, place }, schema, &known)? {
             for at in places(source, &piece.text) {
                 let moved = Edit { range: edit.range.start + at..edit.range.end + at, parts: edit.parts.clone() };
                 if !edits.contains(&moved) {
@@ -66,7 +76,7 @@ pub(super) fn adapted(
         }
     }
     let body = edit::written(source, edits, "public");
-    Ok(if isolation == Isolation::Shared { whole_row::without_tenant(&body) } else { (body, None) })
+    Ok(if isolation == Isolation::Shared { whole_row::without_tenant(&body) } else { body })
 }
 
 /// The SQL in a body, expressions as SELECT would have them, and whether each computes a text that is run.
@@ -90,7 +100,33 @@ pub(super) fn has_fields(type_name: &pb::TypeName, schema: &Schema) -> bool {
     stand_in::of_type(type_name, schema) == stand_in::RECORD
 }
 
-fn collect(value: &Value, under: &str, found: &mut Vec<Piece>) {
+/// What the statement around a piece says of it.
+#[derive(Default)]
+struct Around {
+    into: Option<String>,
+    using: Vec<String>,
+}
+
+impl Around {
+    fn of(statement: &Value) -> Self {
+        let target = statement.get("target").or_else(|| statement.get("var"));
+        let into = target.and_then(|target| {
+            let record = target.pointer("/PLpgSQL_rec/refname").and_then(Value::as_str);
+            let fields = target.pointer("/PLpgSQL_row/fields").and_then(Value::as_array);
+            // A variable that is said to be a row of a table comes alone.
+            let only = fields.map(|fields| match fields.as_slice() {
+                [field] => field.get("name").and_then(Value::as_str).unwrap_or_default(),
+                _ => "",
+            });
+            record.or(only).map(str::to_owned)
+        });
+        let params = statement.get("params").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let text = |param: &Value| param.pointer("/PLpgSQL_expr/query").and_then(Value::as_str).map(str::to_owned);
+        Self { into, using: params.iter().map(|param| text(param).unwrap_or_default()).collect() }
+    }
+}
+
+fn collect(value: &Value, under: &str, around: &Around, found: &mut Vec<Piece>) {
     match value {
         Value::Object(members) => {
             if let Some(text) = members.get("query").and_then(Value::as_str) {
@@ -99,7 +135,7 @@ fn collect(value: &Value, under: &str, found: &mut Vec<Piece>) {
                     Some(2) => Kind::Expression,
                     Some(_) => Kind::Assignment,
                 };
-                let counted = under == "PLpgSQL_stmt_return_query.query";
+                let counted = matches!(under, "PLpgSQL_stmt_return_query.query" | "PLpgSQL_stmt_return_query.dynquery");
                 let dynamic = matches!(
                     under,
                     "PLpgSQL_stmt_dynexecute.query"
@@ -107,7 +143,16 @@ fn collect(value: &Value, under: &str, found: &mut Vec<Piece>) {
                         | "PLpgSQL_stmt_return_query.dynquery"
                         | "PLpgSQL_stmt_open.dynquery"
                 );
-                found.push(Piece { text: text.to_owned(), kind, counted, dynamic });
+                let filled = matches!(
+                    under,
+                    "PLpgSQL_stmt_execsql.sqlstmt"
+                        | "PLpgSQL_stmt_fors.query"
+                        | "PLpgSQL_stmt_dynexecute.query"
+                        | "PLpgSQL_stmt_dynfors.query"
+                );
+                let into = around.into.clone().filter(|_| filled);
+                let using = if dynamic { around.using.clone() } else { Vec::new() };
+                found.push(Piece { text: text.to_owned(), kind, counted, dynamic, into, using });
             }
             for (key, inner) in members {
                 // Members are named by kind, then by role; an expression's own name says nothing.
@@ -116,16 +161,17 @@ fn collect(value: &Value, under: &str, found: &mut Vec<Piece>) {
                     _ if key.starts_with("PLpgSQL_") => key.clone(),
                     _ => format!("{}.{key}", under.split('.').next().unwrap_or_default()),
                 };
-                collect(inner, &path, found);
+                let own = (key.starts_with("PLpgSQL_") && key != "PLpgSQL_expr").then(|| Around::of(inner));
+                collect(inner, &path, own.as_ref().unwrap_or(around), found);
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| collect(item, under, found)),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, under, around, found)),
         _ => {}
     }
 }
 
 /// The changes of one piece, in its own bytes.
-fn of_piece(piece: &Piece, place: Place, isolation: Isolation, schema: &Schema) -> Verdict<Vec<Edit>> {
+fn of_piece(piece: &Piece, flavour: Flavour, schema: &Schema, known: &Rows<'_>) -> Verdict<Vec<Edit>> {
     // An expression is read as what SELECT would give.
     const SELECT: &str = "SELECT ";
     let skipped = match piece.kind {
@@ -138,9 +184,11 @@ fn of_piece(piece: &Piece, place: Place, isolation: Isolation, schema: &Schema) 
                 kind: Kind::Expression,
                 counted: false,
                 dynamic: false,
+                into: None,
+                using: Vec::new(),
             };
             let moved = |edit: Edit| Edit { range: edit.range.start + value..edit.range.end + value, ..edit };
-            return Ok(of_piece(&shorter, place, isolation, schema)?.into_iter().map(moved).collect());
+            return Ok(of_piece(&shorter, flavour, schema, known)?.into_iter().map(moved).collect());
         }
     };
     let text = if skipped > 0 { format!("{SELECT}{}", piece.text) } else { piece.text.clone() };
@@ -149,11 +197,17 @@ fn of_piece(piece: &Piece, place: Place, isolation: Isolation, schema: &Schema) 
         let node = raw.stmt.as_deref().ok_or_else(super::refused::nothing)?;
         body::check(node)?;
         if piece.dynamic {
-            check_dynamic(node)?;
+            dynamic::check(node)?;
+            if flavour.isolation == Isolation::Shared {
+                dynamic::check_stars(node, flavour.place == Place::View)?;
+            }
         }
     }
-    let flavour = Flavour { isolation, place };
-    let edits = adapt::statement(&text, &statements, schema, flavour)?;
+    let constant = dynamic::constant(&statements);
+    let edits = match constant.filter(|_| piece.dynamic && flavour.isolation == Isolation::Shared) {
+        Some(constant) => dynamic::adapted(piece, &text, &constant, flavour, schema, known)?.into_iter().collect(),
+        None => adapt::within(&text, &statements, schema, flavour, known)?,
+    };
     let moved = |edit: Edit| Edit {
         range: edit.range.start.saturating_sub(skipped)..edit.range.end.saturating_sub(skipped),
         ..edit
@@ -185,34 +239,4 @@ fn places(source: &str, piece: &str) -> Vec<usize> {
             && !(word(piece.last()) && word(source.get(at + piece.len())))
     };
     (0..source.len()).filter(fits).collect()
-}
-
-/// Fails where a text that is run as SQL holds words that would need adapting, or would change the schema.
-fn check_dynamic(node: &pb::Node) -> Verdict<()> {
-    const REFUSED: [(&str, &str); 14] = [
-        ("ON CONFLICT (", "its key has another column where tenants share tables"),
-        ("ON CONFLICT(", "its key has another column where tenants share tables"),
-        ("TRUNCATE", "it would empty the tables of all tenants"),
-        ("COPY ", "it is not available under row-level security"),
-        ("LOCK TABLE", "it would hold up all tenants"),
-        ("LISTEN ", "channels are shared by everybody in a database"),
-        ("NOTIFY ", "channels are shared by everybody in a database"),
-        ("PG_NOTIFY", "channels are shared by everybody in a database"),
-        ("CREATE ", "tenants' roles create nothing"),
-        ("ALTER ", "tenants' roles change no objects"),
-        ("DROP ", "tenants' roles drop nothing"),
-        ("GRANT ", "síndico decides who reads and writes what"),
-        ("SET ROLE", "tenants' roles are no members of others"),
-        ("REFRESH ", "an app has no materialized views"),
-    ];
-    for text in tree::strings_in(node) {
-        let upper = text.to_ascii_uppercase();
-        if let Some((word, why)) = REFUSED.iter().find(|(word, _)| upper.contains(word)) {
-            return Err(Fault::new(
-                format!("EXECUTE runs a text with {}: {why}", word.trim_end_matches([' ', '('])),
-                "write the statement itself in place of EXECUTE, or do without it",
-            ));
-        }
-    }
-    Ok(())
 }

@@ -71,6 +71,12 @@ pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
         name,
         table,
         routine,
+        transitions: { trigger.transition_rels.iter() }
+            .filter_map(|node| match &node.node {
+                Some(NodeEnum::TriggerTransition(transition)) => Some(transition.name.clone()),
+                _ => None,
+            })
+            .collect(),
         before: trigger.timing & BEFORE != 0,
         on_update: trigger.events & UPDATE != 0,
         on_delete: trigger.events & DELETE != 0,

@@ -79,6 +79,8 @@ pub(crate) struct Routine {
     pub(crate) arguments: String,
     /// Columns of the rows it gives, if it gives rows of known columns.
     pub(crate) columns: Option<Vec<String>>,
+    /// The table that it gives rows of.
+    pub(crate) rows_of: Option<String>,
     /// Whether its body names tables or runs a text as SQL.
     pub(crate) names_tables: bool,
     /// Functions that its body calls.
@@ -91,6 +93,8 @@ pub(crate) struct Trigger {
     pub(crate) name: String,
     pub(crate) table: String,
     pub(crate) routine: String,
+    /// The names that it gives to the rows before and after.
+    pub(crate) transitions: Vec<String>,
     /// Whether it fires before the rows change, and so in the middle of a foreign key's action.
     pub(crate) before: bool,
     pub(crate) on_update: bool,

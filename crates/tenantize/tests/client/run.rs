@@ -15,7 +15,7 @@ const TABLES: &str = r#"
     ALTER TABLE archive ADD COLUMN name text, ADD COLUMN born date, ADD COLUMN at date DEFAULT '2020-02-02';
 "#;
 
-const SESSION: [&str; 36] = [
+const SESSION: [&str; 41] = [
     "INSERT INTO clients (email, name) VALUES ('a@x', 'A'), ('b@x', 'B') RETURNING id",
     "INSERT INTO clients (email, name) VALUES ('a@x', 'C') ON CONFLICT (email) DO UPDATE SET name = excluded.name RETURNING name",
     "INSERT INTO public.clients AS c (id, email) VALUES (1, 'z') ON CONFLICT (id) DO UPDATE SET name = c.name || '!'",
@@ -35,6 +35,11 @@ const SESSION: [&str; 36] = [
     "SELECT * FROM archive ORDER BY id",
     "WITH gone AS (DELETE FROM archive WHERE id = 9 RETURNING *) INSERT INTO archive SELECT * FROM gone",
     "SELECT id, email, name, born, at FROM archive ORDER BY id",
+    "INSERT INTO lines VALUES (1, 9, 'x', 'extra')",
+    "INSERT INTO lines VALUES (1, 9, 'x', DEFAULT)",
+    "INSERT INTO lines SELECT 1, 9, 'x', NULL, 2",
+    "INSERT INTO archive SELECT * FROM jsonb_populate_recordset(null::archive, '[{\"id\": 77, \"name\": \"j\"}]') RETURNING id, name, at",
+    "SELECT (ROW(7, 8, 'x')::lines).what",
     "SELECT * FROM lines UNION ALL SELECT 7, 8, 'u' ORDER BY 1, 2",
     "SELECT id FROM \"Order\" WHERE total IN (SELECT * FROM (SELECT o.total FROM \"Order\" o) s) ORDER BY 1",
     "SELECT ARRAY(SELECT * FROM (VALUES (1)) v) AS a",

@@ -197,9 +197,17 @@ fn values_are_for_the_columns_that_the_app_sees_in_order() {
         "INSERT INTO t (a) VALUES (1)",
         "INSERT INTO t DEFAULT VALUES",
         "INSERT INTO u VALUES (1)",
-        "INSERT INTO t VALUES (1, 2, 3, 4)",
+        "INSERT INTO t VALUES (1, 2, 3, 4, 5)",
+        "INSERT INTO u SELECT * FROM jsonb_to_recordset($1) AS x (a int, b int, c int)",
     ] {
         assert_eq!(rules.rewrite(sql, true), Verdict::Unchanged, "{sql}");
+    }
+    for (sql, expected) in [
+        ("INSERT INTO u VALUES (1, DEFAULT)", r#"INSERT INTO u ("a") VALUES (1, DEFAULT)"#),
+        ("INSERT INTO u SELECT 1, 2", r#"INSERT INTO u ("a") SELECT 1, 2"#),
+        ("INSERT INTO t VALUES (1, 2, 3, 4)", r#"INSERT INTO t ("a", "b", "c") VALUES (1, 2, 3, 4)"#),
+    ] {
+        assert_eq!(rewritten(&rules, sql), expected, "one value too many");
     }
     for sql in ["INSERT INTO t VALUES (now(), 1)", "insert into t as x values (DEFAULT)", "INSERT INTO t SELECT (a)"] {
         assert!(rules.concerns(sql.as_bytes()), "{sql}: the first word in the parentheses is no column");

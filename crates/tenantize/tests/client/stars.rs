@@ -8,6 +8,7 @@ use crate::{rewritten, rules};
 const TABLES: &str = "
     CREATE TABLE a (id int, x text);
     CREATE TABLE archive (id int, x text, at timestamptz DEFAULT now());
+    CREATE TABLE five (a int, b text, c int, d text, e int);
     CREATE TABLE one (\"I\" int);
     -- sindico: global
     CREATE TABLE kinds (id int PRIMARY KEY, name text);
@@ -43,8 +44,8 @@ fn counted_stars_are_the_apps_columns() {
         ),
         ("SELECT (SELECT one.* FROM one), count(*) FROM a", r#"SELECT (SELECT "one"."I" FROM one), count(*) FROM a"#),
         (
-            "INSERT INTO archive SELECT * FROM a JOIN kinds k ON true",
-            r#"INSERT INTO archive SELECT "a"."id", "a"."x", "k".* FROM a JOIN kinds k ON true"#,
+            "INSERT INTO five SELECT * FROM a JOIN kinds k ON true",
+            r#"INSERT INTO five SELECT "a"."id", "a"."x", "k".* FROM a JOIN kinds k ON true"#,
         ),
     ] {
         assert_eq!(rewritten(&rules, sql), expected);
@@ -69,4 +70,42 @@ fn other_stars_stay() {
     for sql in ["SELECT * FROM a WHERE id = 2 * 3", "SELECT count(*) FROM a WHERE id IN (SELECT id FROM one)"] {
         assert!(!rules.concerns(sql.as_bytes()), "{sql}");
     }
+}
+
+#[test]
+fn rows_of_a_tables_type_are_the_apps_columns() {
+    let rules = rules(TABLES, Isolation::Shared);
+    for (sql, expected) in [
+        (
+            "INSERT INTO a SELECT * FROM jsonb_populate_record(null::a, $1)",
+            r#"INSERT INTO a SELECT "jsonb_populate_record"."id", "jsonb_populate_record"."x" FROM jsonb_populate_record(null::a, $1)"#,
+        ),
+        (
+            "INSERT INTO public.a SELECT r.* FROM json_populate_recordset(NULL::public.a, $1) r RETURNING id",
+            r#"INSERT INTO public.a SELECT "r"."id", "r"."x" FROM json_populate_recordset(NULL::public.a, $1) r RETURNING id"#,
+        ),
+        (
+            "INSERT INTO a SELECT (jsonb_populate_record(null::a, $1)).*",
+            r#"INSERT INTO a SELECT (jsonb_populate_record(null::a, $1))."id", (jsonb_populate_record(null::a, $1))."x""#,
+        ),
+        (
+            "INSERT INTO a SELECT * FROM unnest($1::a[])",
+            r#"INSERT INTO a SELECT "unnest"."id", "unnest"."x" FROM unnest($1::a[])"#,
+        ),
+        ("SELECT ROW (7, f(ARRAY[1, 2]))::a", "SELECT ROW (7, f(ARRAY[1, 2]), sindico.current_tenant())::a"),
+    ] {
+        assert_eq!(rewritten(&rules, sql), expected);
+    }
+    for sql in [
+        "INSERT INTO kinds SELECT * FROM jsonb_populate_record(null::kinds, $1)",
+        "INSERT INTO a SELECT * FROM jsonb_populate_record(null::a, $1) AS r (i, j)",
+        "SELECT ROW(7, 'a', 'b')::a, ROW(1, 'x')::kinds",
+    ] {
+        assert_eq!(rules.rewrite(sql, true), Verdict::Unchanged, "{sql}");
+    }
+    let late = crate::rules("CREATE TABLE t (a int, b int[]); ALTER TABLE t ADD c int", Isolation::Shared);
+    assert_eq!(
+        rewritten(&late, "SELECT CAST(ROW((1), '{1,2}', 3) AS t)"),
+        "SELECT CAST(ROW((1), '{1,2}', sindico.current_tenant(), 3) AS t)"
+    );
 }

@@ -8,6 +8,7 @@ mod functions;
 mod histories;
 mod plpgsql;
 mod quoted;
+mod rows;
 mod tools;
 mod triggers;
 mod types;

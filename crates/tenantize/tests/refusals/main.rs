@@ -9,6 +9,7 @@ mod migrations;
 mod owner_rights;
 mod places;
 mod seed;
+mod stars;
 
 use tenantize::{Plan, Refusals, Sources, SqlFile};
 

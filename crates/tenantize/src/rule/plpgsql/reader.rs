@@ -3,7 +3,7 @@
 use pg_query::{NodeEnum, protobuf as pb};
 use serde_json::Value;
 
-use super::{Piece, collect, declared, stand_in};
+use super::{Around, Piece, collect, declared, stand_in};
 use crate::refusal::Verdict;
 use crate::rule::body;
 use crate::schema::Schema;
@@ -14,7 +14,7 @@ pub(super) fn pieces(function: &pb::CreateFunctionStmt, source: &str, schema: &S
     let read = |source: &str| {
         let parsed = parsed(function, source, schema)?;
         let mut pieces = Vec::new();
-        collect(&parsed, "", &mut pieces);
+        collect(&parsed, "", &Around::default(), &mut pieces);
         Ok(pieces)
     };
     let body = declared::with_stand_ins(source, schema);
