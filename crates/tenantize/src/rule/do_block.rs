@@ -45,7 +45,9 @@ pub(super) fn apply(statement: &pb::DoStmt, schema: &mut Schema) -> Verdict<Rewr
     let mut notes = Vec::new();
     for (sql, guard) in statements {
         let tree = tree::parse(&sql).map_err(|_| refused())?;
-        is_about(&guard, &tree)?;
+        if !is_left_out(&tree) {
+            is_about(&guard, &tree)?;
+        }
         let mut after = schema.clone();
         let read = Read { tree: &tree, text: &sql, data: None, global: false };
         let part = match super::apply(read, super::Stage::Migration, &mut after) {
@@ -74,6 +76,22 @@ pub(super) fn apply(statement: &pb::DoStmt, schema: &mut Schema) -> Verdict<Rewr
     notes.insert(0, "the block's statements run by themselves".to_owned());
     whole.note = Some(notes.join("; "));
     Ok(whole)
+}
+
+/// Whether a statement has no effect whatever a condition says: roles and privileges are síndico's business.
+fn is_left_out(statement: &pb::Node) -> bool {
+    matches!(
+        &statement.node,
+        Some(
+            NodeEnum::CreateRoleStmt(_)
+                | NodeEnum::AlterRoleStmt(_)
+                | NodeEnum::DropRoleStmt(_)
+                | NodeEnum::GrantRoleStmt(_)
+                | NodeEnum::GrantStmt(_)
+                | NodeEnum::AlterDefaultPrivilegesStmt(_)
+                | NodeEnum::AlterOwnerStmt(_)
+        )
+    )
 }
 
 /// Whether a statement was refused for what the block guards against.
@@ -224,6 +242,11 @@ fn collect(value: &Value, guard: &Guard, found: &mut Vec<(String, Guard)>) -> Ve
                 let guard = handled(inner, guard)?;
                 inner.get("body").map_or(Ok(()), |body| collect(body, &guard, found))
             }
+            // What is kept in a variable decides about something later.
+            "PLpgSQL_stmt_execsql" if inner.get("into").is_some_and(|into| into == true) => Err(Fault::unsupported(
+                "SELECT … INTO a variable in a DO block",
+                "ask in the IF itself: IF [NOT] EXISTS (SELECT … FROM information_schema.columns WHERE …) THEN",
+            )),
             "PLpgSQL_stmt_execsql" => {
                 found.push((query(inner, "/sqlstmt/PLpgSQL_expr/query").ok_or_else(refused)?, guard.clone()));
                 Ok(())
@@ -262,6 +285,11 @@ fn handled(block: &Value, guard: &Guard) -> Verdict<Guard> {
     let mut outcome = guard.clone();
     for handler in list {
         let handler = handler.get("PLpgSQL_exception").ok_or_else(refused)?;
+        // It may pass the error on, so that it is not known what this one guards against.
+        if handler.get("action").is_some_and(only_raises) {
+            outcome = Guard::None;
+            continue;
+        }
         let mut done = Vec::new();
         collect(handler.get("action").unwrap_or(&Value::Null), &Guard::None, &mut done)?;
         if !done.is_empty() {
@@ -277,6 +305,25 @@ fn handled(block: &Value, guard: &Guard) -> Verdict<Guard> {
         }
     }
     Ok(outcome)
+}
+
+/// Whether statements do nothing but ask for something and raise an error or a notice.
+fn only_raises(action: &Value) -> bool {
+    fn harmless(value: &Value) -> bool {
+        match value {
+            Value::Array(items) => items.iter().all(harmless),
+            Value::Object(members) => members.iter().all(|(kind, inner)| match kind.as_str() {
+                "PLpgSQL_stmt_raise" | "PLpgSQL_stmt_null" => true,
+                "PLpgSQL_stmt_if" => {
+                    ["then_body", "elsif_list", "else_body"].iter().filter_map(|part| inner.get(part)).all(harmless)
+                }
+                _ => false,
+            }),
+            _ => false,
+        }
+    }
+    let asks = |value: &Value| value.get("PLpgSQL_stmt_if").is_some();
+    action.as_array().is_some_and(|items| items.iter().any(asks)) && harmless(action)
 }
 
 /// What `[NOT] EXISTS (…)` over the catalog asks.

@@ -23,10 +23,14 @@ async fn blocks_that_guard_against_what_is_there() {
            IF NOT EXISTS (SELECT 1 FROM pg_type WHERE typname = 'level') THEN
              CREATE TYPE level AS ENUM ('low');
            END IF;
+           IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app_user') THEN CREATE ROLE app_user LOGIN; END IF;
+           IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'anon') THEN GRANT SELECT ON users TO anon; END IF;
            IF EXISTS (SELECT FROM information_schema.tables WHERE table_name = 'nothing') THEN
              EXECUTE 'DROP TABLE nothing';
            END IF;
          END; $$ LANGUAGE plpgsql;
+         DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS plpgsql; EXCEPTION WHEN OTHERS THEN
+           IF EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'plpgsql') THEN RAISE NOTICE 'x'; ELSE RAISE; END IF; END $$;
          ALTER TABLE posts ADD COLUMN level level;
          CREATE TABLE schema_migrations (version varchar(255) PRIMARY KEY);
          CREATE TABLE ar_internal_metadata (key varchar PRIMARY KEY, value varchar);
