@@ -8,6 +8,7 @@ mod bare;
 pub mod client;
 mod copy_text;
 mod expr;
+mod follow;
 mod lex;
 mod loading;
 mod manifest;

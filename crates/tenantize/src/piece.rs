@@ -19,6 +19,14 @@ pub(crate) struct Piece<'a> {
     pub(crate) data: Option<&'a str>,
 }
 
+impl Piece<'_> {
+    /// The same place with another text.
+    pub(crate) fn saying<'b>(&'b self, text: &'b str) -> Piece<'b> {
+        let (leading, inner) = (self.leading.clone(), self.inner.clone());
+        Piece { text, start: self.start, leading, inner, tokens: self.tokens.clone(), data: self.data }
+    }
+}
+
 /// What a file falls into.
 #[derive(Debug)]
 pub(crate) struct Pieces<'a> {

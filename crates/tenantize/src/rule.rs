@@ -29,6 +29,7 @@ mod drop_object;
 mod enum_type;
 mod exclusion;
 mod extension;
+mod fitting;
 mod foreign_key;
 mod from;
 mod function;

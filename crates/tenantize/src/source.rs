@@ -1,6 +1,7 @@
 //! An app's SQL files, and reading them from the first to the last.
 
 use crate::adapt::model::Model;
+use crate::follow::{self, Rename};
 use crate::piece::{self, Piece};
 use crate::plan::{Grant, Plan, Scope, Step};
 use crate::refusal::{Fault, Refusal, Refusals, Verdict};
@@ -36,6 +37,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
         routines: Vec::new(),
         renamed: Vec::new(),
         enums: Vec::new(),
+        renames: Vec::new(),
     };
     if sources.migrations.is_empty() {
         reader.refusals.push(Refusal {
@@ -73,6 +75,8 @@ struct Reader<'a> {
     routines: Vec<(Page<'a>, Piece<'a>, usize, Vec<String>)>,
     /// Former names of tables.
     renamed: Vec<String>,
+    /// What the statements in `later` are followed through.
+    renames: Vec<Rename>,
     /// The step that creates each of the schema's enumerated types.
     enums: Vec<usize>,
 }
@@ -142,17 +146,28 @@ impl<'a> Reader<'a> {
     fn rows_of_migrations(&mut self) -> (Vec<Step>, bool) {
         let mut filled = Filled::default();
         let mut parts = Vec::new();
+        let mut nth = 0;
         for later in std::mem::take(&mut self.later).chunk_by(|left, right| left.0 == right.0) {
-            let steps = self.rows_of_part(later, &mut filled);
+            let steps = self.rows_of_part(later, nth, &mut filled);
+            nth += later.len();
             parts.push((later.first().map_or(0, |first| first.0), order::parents_first(steps, &self.schema)));
         }
         let said = loading::announce(&mut parts, self.schema.loading.part());
         (parts.into_iter().flat_map(|(_, steps)| steps).collect(), said)
     }
 
-    fn rows_of_part(&mut self, later: &[(u32, Page<'a>, Piece<'a>)], filled: &mut Filled) -> Vec<(Step, Option<Rows>)> {
+    /// `nth` is how many statements stand in the parts before.
+    fn rows_of_part(
+        &mut self,
+        later: &[(u32, Page<'a>, Piece<'a>)],
+        nth: usize,
+        filled: &mut Filled,
+    ) -> Vec<(Step, Option<Rows>)> {
         let mut steps = Vec::new();
-        for (_, page, piece) in later {
+        for (nth, (_, page, piece)) in (nth..).zip(later) {
+            let renames = self.renames.iter().filter(|rename| nth < rename.after);
+            let followed = follow::through(piece.text, renames);
+            let piece = &piece.saying(followed.as_deref().unwrap_or(piece.text));
             if let Some(step) = nothing(page, piece, filled, &self.schema) {
                 steps.push((step, None));
                 continue;
@@ -275,6 +290,9 @@ impl<'a> Reader<'a> {
         });
         match step {
             Ok(_) => {
+                if stage == Stage::Migration {
+                    self.renames.extend(follow::rename(&tree, &self.schema, self.later.len()));
+                }
                 self.schema = schema;
                 self.renamed.extend(rule::renames(&tree));
             }

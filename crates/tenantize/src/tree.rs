@@ -235,7 +235,8 @@ pub(crate) fn selects_star(statement: &pb::Node) -> bool {
     found
 }
 
-fn each_member(statement: &pb::Node, seen: &mut impl FnMut(&str, &Value)) {
+/// Tells every member of a statement's tree, with its name there.
+pub(crate) fn each_member(statement: &pb::Node, seen: &mut impl FnMut(&str, &Value)) {
     fn descend(value: &Value, seen: &mut impl FnMut(&str, &Value)) {
         match value {
             Value::Object(members) => {

@@ -150,6 +150,14 @@ impl Change<'_> {
         Ok(())
     }
 
+    pub(super) fn set_not_null(&mut self, command: pb::AlterTableCmd) -> Verdict<()> {
+        let not_null = command.subtype() == pb::AlterTableType::AtSetNotNull;
+        self.model()?.column(&command.name)?;
+        self.each_column(&command.name, |model| model.not_null = not_null)?;
+        self.alike(command);
+        Ok(())
+    }
+
     /// PostgreSQL changes the type of an identity column's sequence with the column's; the one behind a shared table
     /// would leave the end of the new type where it is, so it is made anew.
     pub(super) fn alter_type(&mut self, mut command: pb::AlterTableCmd) -> Verdict<()> {

@@ -154,9 +154,8 @@ impl<'a> Change<'a> {
             Kind::AtAddIdentity => self.add_identity(command),
             Kind::AtSetIdentity => self.set_identity(command),
             Kind::AtDropIdentity => self.drop_identity(command),
-            Kind::AtSetNotNull
-            | Kind::AtDropNotNull
-            | Kind::AtSetStatistics
+            Kind::AtSetNotNull | Kind::AtDropNotNull => self.set_not_null(command),
+            Kind::AtSetStatistics
             | Kind::AtSetOptions
             | Kind::AtResetOptions
             | Kind::AtSetStorage

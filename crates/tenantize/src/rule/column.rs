@@ -66,6 +66,7 @@ pub(super) fn share(
         default: None,
         draws: Vec::new(),
         computed_from: Vec::new(),
+        not_null: false,
         late: false,
     };
     let mut shared = scope == Scope::Tenant;
@@ -85,6 +86,7 @@ pub(super) fn share(
                     carrier = Some(name);
                 }
             }
+            pb::ConstrType::ConstrNotnull => model.not_null = true,
             pb::ConstrType::ConstrGenerated => {
                 model.filled = Filled::Computed;
                 model.computed_from = super::place::mentions(&mut constraint.raw_expr, &mut place)?;

@@ -107,7 +107,7 @@ fn inserted<'a>(statement: &pb::Node, insert: &pb::InsertStmt, schema: &'a Schem
     schema.find(&insert.relation.as_ref()?.relname)
 }
 
-fn values(insert: &pb::InsertStmt) -> Option<&[pb::Node]> {
+pub(super) fn values(insert: &pb::InsertStmt) -> Option<&[pb::Node]> {
     match insert.select_stmt.as_deref()?.node.as_ref()? {
         NodeEnum::SelectStmt(select) if !select.values_lists.is_empty() => Some(&select.values_lists),
         _ => None,
@@ -115,7 +115,7 @@ fn values(insert: &pb::InsertStmt) -> Option<&[pb::Node]> {
 }
 
 /// The columns that have a value in every row.
-fn given(insert: &pb::InsertStmt, table: &Table) -> Vec<String> {
+pub(super) fn given(insert: &pb::InsertStmt, table: &Table) -> Vec<String> {
     let rows: Vec<&[pb::Node]> = { values(insert).into_iter().flatten() }
         .filter_map(|row| match &row.node {
             Some(NodeEnum::List(row)) => Some(row.items.as_slice()),
@@ -173,7 +173,15 @@ pub(super) struct Reader<'a> {
     reads: Vec<&'a Table>,
     writes: Vec<&'a Table>,
     /// Columns mentioned without a table.
-    bare: Vec<String>,
+    pub(super) bare: Vec<String>,
+    /// Tables by the names that columns are qualified with.
+    pub(super) named: Vec<(String, &'a Table)>,
+    /// Columns with what they are qualified by.
+    pub(super) qualified: Vec<(String, String)>,
+    /// Names that queries give their values.
+    pub(super) given: Vec<String>,
+    /// Whether rows may have columns that are not known here: those of WITH queries, sub-queries, functions and views.
+    pub(super) unknown: bool,
     /// Whether rows come from tables only, and not from WITH queries, sub-queries and functions.
     pub(super) alone: bool,
     /// Names under which tenants' tables may be mentioned as a whole row.
@@ -182,7 +190,20 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(schema: &'a Schema, shared: bool) -> Self {
-        Self { schema, shared, ctes: vec![], reads: vec![], writes: vec![], bare: vec![], alone: true, rows: vec![] }
+        Self {
+            schema,
+            shared,
+            ctes: vec![],
+            reads: vec![],
+            writes: vec![],
+            bare: vec![],
+            alone: true,
+            rows: vec![],
+            named: vec![],
+            qualified: vec![],
+            given: vec![],
+            unknown: false,
+        }
     }
 
     fn scope(&self) -> Verdict<Scope> {
@@ -199,6 +220,7 @@ impl<'a> Reader<'a> {
         {
             table.column(column)?;
         }
+        self.columns_are_there()?;
         let tenants = |tables: &[&'a Table]| tables.iter().find(|table| table.scope == Scope::Tenant).copied();
         let global = self.writes.iter().find(|table| table.scope == Scope::Global);
         match (global, tenants(&self.writes)) {
@@ -244,6 +266,7 @@ impl<'a> Reader<'a> {
         self.with(insert.with_clause.as_mut())?;
         let table = self.write(insert.relation.as_mut())?;
         check_targets(&mut insert.cols, table)?;
+        self.is_complete(insert, table)?;
         if insert.cols.is_empty()
             && let Some(NodeEnum::SelectStmt(select)) = insert.select_stmt.as_deref().and_then(|s| s.node.as_ref())
         {
@@ -283,6 +306,7 @@ impl<'a> Reader<'a> {
         if table.scope == Scope::Tenant {
             self.rows.push("excluded".to_owned());
         }
+        self.named.extend(self.schema.find(&table.name).map(|table| ("excluded".to_owned(), table)));
         if let Some(infer) = conflict.infer.as_deref_mut() {
             for element in &mut infer.index_elems {
                 let Some(NodeEnum::IndexElem(element)) = &mut element.node else { continue };
@@ -361,7 +385,7 @@ impl<'a> Reader<'a> {
 
     fn with(&mut self, with: Option<&mut pb::WithClause>) -> Verdict<()> {
         let Some(with) = with else { return Ok(()) };
-        self.alone = false;
+        (self.alone, self.unknown) = (false, true);
         let names: Vec<String> = with.ctes.iter().filter_map(cte_name).collect();
         if with.recursive {
             self.ctes.extend(names.iter().cloned());
@@ -384,6 +408,7 @@ impl<'a> Reader<'a> {
     fn targets(&mut self, targets: &mut [pb::Node]) -> Verdict<()> {
         for target in targets {
             let Some(NodeEnum::ResTarget(target)) = &mut target.node else { return Err(refused::nothing()) };
+            self.given.push(target.name.clone());
             expr::walk_all(&mut target.indirection, self)?;
             expr::walk_opt(&mut target.val, self)?;
         }
@@ -424,6 +449,9 @@ impl<'a> Reader<'a> {
     fn known(&mut self, relation: &mut pb::RangeVar) -> Verdict<&'a Table> {
         unqualify(relation)?;
         let table = self.schema.rows_of(&relation.relname)?;
+        let alias = relation.alias.as_ref().map_or(&relation.relname, |alias| &alias.aliasname);
+        self.named.push((alias.clone(), table));
+        self.unknown |= self.schema.objects.find_view(&relation.relname).is_some();
         if table.scope == Scope::Tenant {
             // By position tenant_id would get one of the names, and a column added after it another's.
             if relation.alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty()) {
@@ -432,7 +460,6 @@ impl<'a> Reader<'a> {
                     "leave it out, and use the columns' own names",
                 ));
             }
-            let alias = relation.alias.as_ref().map_or(&relation.relname, |alias| &alias.aliasname);
             self.rows.push(alias.clone());
         }
         Ok(table)
@@ -441,8 +468,9 @@ impl<'a> Reader<'a> {
 
 impl Place for Reader<'_> {
     fn column(&mut self, table: Option<&str>, column: &str) -> Verdict<()> {
-        if table.is_none() {
-            self.bare.push(column.to_owned());
+        match table {
+            None => self.bare.push(column.to_owned()),
+            Some(table) => self.qualified.push((table.to_owned(), column.to_owned())),
         }
         Ok(())
     }

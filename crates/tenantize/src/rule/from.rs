@@ -28,12 +28,13 @@ impl Reader<'_> {
                 expr::walk_opt(&mut join.quals, self)
             }
             Some(NodeEnum::RangeSubselect(sub)) => {
+                self.unknown = true;
                 let query = sub.subquery.as_deref_mut().ok_or_else(refused::nothing)?;
                 expr::Place::query(self, query)
             }
             // Each member is a list: the call, and the columns it is said to give.
             Some(NodeEnum::RangeFunction(function)) => {
-                self.alone = false;
+                (self.alone, self.unknown) = (false, true);
                 self.column_definitions(&mut function.coldeflist)?;
                 for member in &mut function.functions {
                     let Some(NodeEnum::List(member)) = &mut member.node else { return Err(refused::nothing()) };

@@ -6,6 +6,7 @@
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::Rows;
+use crate::plan::Scope;
 use crate::schema::{Schema, Table};
 use crate::tree;
 
@@ -64,11 +65,65 @@ pub(crate) fn changes_nothing(statement: &pb::Node, filled: &Filled, schema: &Sc
     let relation = match statement.node.as_ref()? {
         NodeEnum::UpdateStmt(update) => update.relation.as_ref()?,
         NodeEnum::DeleteStmt(delete) => delete.relation.as_ref()?,
+        NodeEnum::InsertStmt(insert) => return copies_nothing(insert, filled, schema),
         _ => return None,
     };
     // What is written in WITH is not looked at here.
     (!filled.may_have_rows(&relation.relname, schema) && tree::with_queries(statement).is_empty())
         .then(|| format!("a new tenant's {} has no rows that this would change", relation.relname))
+}
+
+/// Whether an INSERT takes its rows from a table that has none.
+fn copies_nothing(insert: &pb::InsertStmt, filled: &Filled, schema: &Schema) -> Option<String> {
+    // Functions that give a row even of none are left out of this list, as is whatever an app has.
+    const OF_A_ROW: [&str; 12] = [
+        "now",
+        "clock_timestamp",
+        "lower",
+        "upper",
+        "btrim",
+        "concat",
+        "length",
+        "replace",
+        "nextval",
+        "date_trunc",
+        "gen_random_uuid",
+        "uuid_generate_v4",
+    ];
+    let NodeEnum::SelectStmt(select) = insert.select_stmt.as_deref()?.node.as_ref()? else { return None };
+    let whole = select.having_clause.is_some()
+        || insert.with_clause.is_some()
+        || select.with_clause.is_some()
+        || select.larg.is_some();
+    let called = select.target_list.iter().flat_map(tree::functions_called);
+    if whole || { called }.any(|name| !OF_A_ROW.contains(&name.as_str())) {
+        return None;
+    }
+    let empty = select.from_clause.iter().find_map(|item| empty_source(item, filled, schema))?;
+    Some(format!("a new tenant's {empty} has no rows that this would copy"))
+}
+
+/// A table without which an item of FROM has no rows, and which has none.
+fn empty_source<'a>(item: &'a pb::Node, filled: &Filled, schema: &Schema) -> Option<&'a str> {
+    use pb::JoinType as Join;
+    match item.node.as_ref()? {
+        NodeEnum::RangeVar(relation) => {
+            let table = schema.find(&relation.relname)?;
+            let has_none = table.scope == Scope::Tenant && !filled.may_have_rows(&table.name, schema);
+            has_none.then_some(relation.relname.as_str())
+        }
+        NodeEnum::JoinExpr(join) => {
+            let side =
+                |arm: &'a Option<Box<pb::Node>>| arm.as_deref().and_then(|arm| empty_source(arm, filled, schema));
+            match join.jointype() {
+                Join::JoinInner => side(&join.larg).or_else(|| side(&join.rarg)),
+                Join::JoinLeft => side(&join.larg),
+                Join::JoinRight => side(&join.rarg),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// `None` when the statement cannot be reduced without knowing what it meant.

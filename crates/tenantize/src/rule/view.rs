@@ -139,6 +139,7 @@ fn shape(name: &str, columns: Vec<String>) -> Table {
         default: None,
         draws: Vec::new(),
         computed_from: Vec::new(),
+        not_null: false,
         late: false,
     };
     Table { columns: columns.into_iter().map(column).collect(), ..Table::new(name, Scope::Tenant) }

@@ -40,6 +40,8 @@ pub(crate) struct Column {
     pub(crate) default: Option<pb::Node>,
     /// Sequences of tenants that the default draws from.
     pub(crate) draws: Vec<String>,
+    /// Whether it takes no NULL, its table's primary key aside.
+    pub(crate) not_null: bool,
     /// Columns that a generated one is computed from.
     pub(crate) computed_from: Vec<String>,
     /// Whether it stands after `tenant_id` where tables are shared.

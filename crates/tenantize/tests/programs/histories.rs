@@ -86,3 +86,47 @@ async fn what_changes_nothing_is_left_out() {
     assert_eq!(notes, 19);
     worlds.clear().await;
 }
+
+#[tokio::test]
+async fn rows_follow_what_is_renamed() {
+    let worlds = Worlds::build(
+        "CREATE TABLE user_ (id serial PRIMARY KEY, name text, \"Old Nick\" text);
+         CREATE TABLE note (user_id int, said text);
+         INSERT INTO user_ (name) VALUES ('user_');
+         INSERT INTO public.user_ (name, \"Old Nick\") SELECT 'name', 'x' WHERE NOT EXISTS (SELECT 1 FROM user_ WHERE user_.name = 'none');
+         INSERT INTO note (user_id, said) SELECT user_.id, 'of ' || u.name FROM user_ JOIN User_ AS u ON u.id = user_.id;
+         UPDATE user_ SET name = upper(user_.name) WHERE name = 'name';
+         ALTER TABLE user_ RENAME TO person;
+         INSERT INTO person (name) SELECT name AS name FROM person AS p WHERE p.name = 'NAME';
+         ALTER TABLE person RENAME COLUMN \"Old Nick\" TO nick; ALTER TABLE person RENAME TO human;
+         CREATE TABLE user_ (name int); INSERT INTO user_ (name) VALUES (5);
+         CREATE TABLE other (name text); INSERT INTO other (name) SELECT name AS name FROM other AS o WHERE o.name = 'name';
+         INSERT INTO other AS other (name) VALUES ('name'); UPDATE other SET name = other.name || '!' WHERE name = 'name';
+         ALTER TABLE other RENAME COLUMN name TO \"fullName\";",
+        "",
+    )
+    .await;
+    assert_eq!(worlds.answer("SELECT name, nick FROM human ORDER BY id").await, "user_|NULL\nNAME|x\nNAME|NULL");
+    assert_eq!(worlds.answer("SELECT user_id, said FROM note ORDER BY 1").await, "1|of user_\n2|of name");
+    assert_eq!(worlds.answer("SELECT name FROM user_").await, "5");
+    assert_eq!(worlds.answer("SELECT \"fullName\" FROM other").await, "name!");
+    worlds.clear().await;
+}
+
+#[tokio::test]
+async fn rows_are_not_copied_from_where_there_are_none() {
+    let worlds = Worlds::build(
+        "CREATE TABLE users (id serial PRIMARY KEY, street text); CREATE TABLE addresses (user_id int NOT NULL, street text);
+         INSERT INTO addresses (user_id, street) SELECT id, street FROM users;
+         INSERT INTO addresses SELECT u.id, lower(u.street) FROM addresses a JOIN users u ON u.id = a.user_id;
+         ALTER TABLE users DROP COLUMN street;
+         INSERT INTO addresses (user_id) SELECT count(*) FROM users;
+         -- sindico: global
+         CREATE TABLE kinds (id int PRIMARY KEY); INSERT INTO kinds VALUES (7);
+         INSERT INTO addresses (user_id) SELECT id FROM kinds;",
+        "",
+    )
+    .await;
+    assert_eq!(worlds.answer("SELECT user_id FROM addresses ORDER BY 1").await, "0\n7");
+    worlds.clear().await;
+}

@@ -234,7 +234,10 @@ fn programs_that_would_leave_their_tenant() {
         ("COPY t (id) FROM stdin;\n1\t2\n\\.\n".to_owned(), "row 1 below COPY has 2 values"),
         ("COPY t FROM stdin;\n1\n".to_owned(), "have no end"),
         ("COPY t TO stdout".to_owned(), "COPY … TO"),
-        ("INSERT INTO t SELECT 1, 2; ALTER TABLE t RENAME TO c".to_owned(), "when all migrations have run"),
+        (
+            "WITH w AS (SELECT 1 AS x) INSERT INTO t (id) SELECT x FROM w; ALTER TABLE t RENAME id TO c".to_owned(),
+            "when all migrations have run, and then table t has no column id",
+        ),
         ("DO $$ BEGIN PERFORM 1; END $$".to_owned(), "a DO block"),
         ("CREATE SCHEMA other".to_owned(), "a schema"),
     ] {
