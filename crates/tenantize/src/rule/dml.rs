@@ -451,7 +451,9 @@ impl<'a> Reader<'a> {
         let table = self.schema.rows_of(&relation.relname)?;
         let alias = relation.alias.as_ref().map_or(&relation.relname, |alias| &alias.aliasname);
         self.named.push((alias.clone(), table));
-        self.unknown |= self.schema.objects.find_view(&relation.relname).is_some();
+        // What a view has is known roughly, and a list after the alias gives columns other names.
+        self.unknown |= self.schema.objects.find_view(&relation.relname).is_some()
+            || relation.alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty());
         if table.scope == Scope::Tenant {
             // By position tenant_id would get one of the names, and a column added after it another's.
             if relation.alias.as_ref().is_some_and(|alias| !alias.colnames.is_empty()) {
