@@ -11,6 +11,8 @@ use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
 use crate::tree;
 
+mod condition;
+
 /// What a block does about a statement that finds nothing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Guard {
@@ -40,7 +42,7 @@ pub(super) fn apply(statement: &pb::DoStmt, schema: &mut Schema) -> Verdict<Rewr
     let parsed = body::parse_plpgsql(source)?;
     let block = parsed.pointer("/0/PLpgSQL_function/action").ok_or_else(refused)?;
     let mut statements = Vec::new();
-    collect(block, &Guard::None, &mut statements)?;
+    collect(block, &Guard::None, &mut Vec::new(), &mut statements)?;
     let mut whole: Option<Rewrite> = None;
     let mut notes = Vec::new();
     for (sql, guard) in statements {
@@ -232,21 +234,36 @@ fn refused() -> Fault {
     )
 }
 
-/// The SQL in a list of statements, in order, with what guards it.
-fn collect(value: &Value, guard: &Guard, found: &mut Vec<(String, Guard)>) -> Verdict<()> {
+fn kept() -> Fault {
+    Fault::unsupported(
+        "SELECT … INTO a variable, but for whether something is there, in a DO block",
+        "ask in the IF itself: IF [NOT] EXISTS (SELECT … FROM information_schema.columns WHERE …) THEN",
+    )
+}
+
+/// The SQL in a list of statements, in order, with what guards it; `answers` are what variables hold.
+fn collect(
+    value: &Value,
+    guard: &Guard,
+    answers: &mut Vec<(String, Guard)>,
+    found: &mut Vec<(String, Guard)>,
+) -> Verdict<()> {
     let query = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).map(str::to_owned);
     match value {
-        Value::Array(items) => items.iter().try_for_each(|item| collect(item, guard, found)),
+        Value::Array(items) => items.iter().try_for_each(|item| collect(item, guard, answers, found)),
         Value::Object(members) => members.iter().try_for_each(|(kind, inner)| match kind.as_str() {
             "PLpgSQL_stmt_block" => {
                 let guard = handled(inner, guard)?;
-                inner.get("body").map_or(Ok(()), |body| collect(body, &guard, found))
+                inner.get("body").map_or(Ok(()), |body| collect(body, &guard, answers, found))
             }
-            // What is kept in a variable decides about something later.
-            "PLpgSQL_stmt_execsql" if inner.get("into").is_some_and(|into| into == true) => Err(Fault::unsupported(
-                "SELECT … INTO a variable in a DO block",
-                "ask in the IF itself: IF [NOT] EXISTS (SELECT … FROM information_schema.columns WHERE …) THEN",
-            )),
+            "PLpgSQL_stmt_execsql" if inner.get("into").is_some_and(|into| into == true) => {
+                let query = query(inner, "/sqlstmt/PLpgSQL_expr/query").ok_or_else(refused)?;
+                let certain = !matches!(guard, Guard::If(_) | Guard::IfNot(_));
+                let answer = condition::kept(&query).filter(|_| certain).ok_or_else(kept)?;
+                let variable = inner.pointer("/target/PLpgSQL_row/fields/0/name").and_then(Value::as_str);
+                answers.push((variable.ok_or_else(kept)?.to_owned(), answer));
+                Ok(())
+            }
             "PLpgSQL_stmt_execsql" => {
                 found.push((query(inner, "/sqlstmt/PLpgSQL_expr/query").ok_or_else(refused)?, guard.clone()));
                 Ok(())
@@ -263,8 +280,8 @@ fn collect(value: &Value, guard: &Guard, found: &mut Vec<(String, Guard)>) -> Ve
                     return Err(refused());
                 }
                 let condition = query(inner, "/cond/PLpgSQL_expr/query").ok_or_else(refused)?;
-                let guard = asked(&condition).ok_or_else(refused)?;
-                inner.get("then_body").map_or(Ok(()), |body| collect(body, &guard, found))
+                let guard = condition::asked(&condition, answers).ok_or_else(refused)?;
+                inner.get("then_body").map_or(Ok(()), |body| collect(body, &guard, answers, found))
             }
             // RAISE NOTICE and the RETURN at the end.
             "PLpgSQL_stmt_raise" | "PLpgSQL_stmt_return" | "PLpgSQL_stmt_null" => Ok(()),
@@ -291,7 +308,7 @@ fn handled(block: &Value, guard: &Guard) -> Verdict<Guard> {
             continue;
         }
         let mut done = Vec::new();
-        collect(handler.get("action").unwrap_or(&Value::Null), &Guard::None, &mut done)?;
+        collect(handler.get("action").unwrap_or(&Value::Null), &Guard::None, &mut Vec::new(), &mut done)?;
         if !done.is_empty() {
             return Err(refused());
         }
@@ -324,31 +341,6 @@ fn only_raises(action: &Value) -> bool {
     }
     let asks = |value: &Value| value.get("PLpgSQL_stmt_if").is_some();
     action.as_array().is_some_and(|items| items.iter().any(asks)) && harmless(action)
-}
-
-/// What `[NOT] EXISTS (…)` over the catalog asks.
-fn asked(condition: &str) -> Option<Guard> {
-    let tree = tree::parse(&format!("SELECT {condition}")).ok()?;
-    let of_catalog = |(schema, name): &(String, String)| match schema.as_str() {
-        "pg_catalog" | "information_schema" => true,
-        "" => name.starts_with("pg_"),
-        _ => false,
-    };
-    let relations = tree::relations(&tree);
-    if relations.is_empty() || !relations.iter().all(of_catalog) {
-        return None;
-    }
-    let texts = tree::strings_in(&tree);
-    let Some(NodeEnum::SelectStmt(select)) = tree.node else { return None };
-    let Some(NodeEnum::ResTarget(target)) = select.target_list.into_iter().next()?.node else { return None };
-    let exists = |node: &Option<NodeEnum>| matches!(node, Some(NodeEnum::SubLink(link)) if link.sub_link_type() == pb::SubLinkType::ExistsSublink);
-    match target.val?.node {
-        condition if exists(&condition) => Some(Guard::If(texts)),
-        Some(NodeEnum::BoolExpr(not)) if not.boolop() == pb::BoolExprType::NotExpr => {
-            exists(&not.args.first()?.node).then_some(Guard::IfNot(texts))
-        }
-        _ => None,
-    }
 }
 
 /// The text that an expression is, if it is a constant.

@@ -193,9 +193,19 @@ fn conditions_are_about_what_they_guard() {
     ] {
         assert_not(&block(exists, of, then), "not about whether the object is there");
     }
-    let kept = "DO $$ DECLARE c boolean; BEGIN SELECT count(*) <> 0 INTO c FROM information_schema.columns \
-        WHERE table_name = 't'; IF c THEN ALTER TABLE t DROP COLUMN a; END IF; END $$";
-    assert_not(kept, "SELECT … INTO a variable in a DO block");
+    let kept = |query: &str, then: &str| {
+        let from = "FROM information_schema.columns WHERE table_name = 't' AND column_name";
+        format!("DO $$ DECLARE c boolean := false; BEGIN SELECT {query} INTO c {from} = 'a'; {then} END $$")
+    };
+    let drop = "ALTER TABLE t DROP COLUMN a; END IF;";
+    let add = "ALTER TABLE t ADD COLUMN a int; END IF;";
+    assert_accepted(&kept("count(*) <> 0", &format!("IF c THEN {drop}")));
+    assert_accepted(&kept("count(*) = 0", &format!("IF NOT c THEN {drop}")));
+    assert_accepted(&kept("count(*) > 0", &format!("IF NOT c THEN {add}")));
+    assert_not(&kept("count(*) > 0", &format!("IF c THEN {add}")), "not about whether the object is there");
+    assert_not(&kept("count(*) > 1", &format!("IF c THEN {drop}")), "SELECT … INTO a variable");
+    assert_not(&kept("max(data_type)", &format!("IF c THEN {drop}")), "SELECT … INTO a variable");
+    assert_not(&kept("count(*) > 0", &format!("IF d THEN {drop}")), "a DO block that does more");
     let counted = "DO $$ BEGIN IF (SELECT count(*) = 0 FROM pg_type WHERE typname = 'x') THEN \
         CREATE TYPE x AS ENUM ('a'); END IF; END $$";
     assert_not(counted, "a DO block that does more");
