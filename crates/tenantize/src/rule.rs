@@ -325,6 +325,11 @@ pub(crate) fn adapted_routine(text: &str, schema: &Schema) -> Verdict<String> {
     function::shared(text, schema)
 }
 
+/// The name and arguments of the routine that a statement creates.
+pub(crate) fn signature(text: &str) -> Option<String> {
+    function::created(text)
+}
+
 /// Whether a routine has to be adapted to the tables as the last migration leaves them, since it runs with those.
 pub(crate) fn has_late_stars(text: &str) -> bool {
     function::has_late_stars(text)

@@ -1,5 +1,7 @@
 //! An app's SQL files, and reading them from the first to the last.
 
+use std::collections::HashMap;
+
 use crate::adapt::model::Model;
 use crate::follow::{self, Rename};
 use crate::piece::{self, Piece};
@@ -215,7 +217,13 @@ impl<'a> Reader<'a> {
     /// Routines whose bodies name tables that were created after them, as dumps have it, or stand for columns that are known
     /// only now, those of a trigger's table too: adapted to those tables.
     fn look_forward(&mut self, steps: &mut [Step]) {
-        for (page, piece, place, known) in std::mem::take(&mut self.routines) {
+        let routines = std::mem::take(&mut self.routines);
+        // By its arguments, the place of the last definition.
+        let mut last: HashMap<String, usize> = HashMap::new();
+        for (_, piece, place, _) in &routines {
+            last.extend(rule::signature(piece.text).map(|signature| (signature, *place)));
+        }
+        for (page, piece, place, known) in routines {
             let later =
                 |table: &&crate::schema::Table| !known.contains(&table.name) && piece.text.contains(&table.name);
             if !self.schema.tables().iter().any(|table| later(&table)) && !rule::has_late_stars(piece.text) {
@@ -226,6 +234,8 @@ impl<'a> Reader<'a> {
                     if let Some(step) = steps.get_mut(place) {
                         step.shared = vec![shared];
                     }
+                }
+                Err(_) if rule::signature(piece.text).and_then(|own| last.get(&own)).is_some_and(|at| *at != place) => {
                 }
                 Err(fault) => self.refuse(&page, piece.start, piece.text, fault),
             }

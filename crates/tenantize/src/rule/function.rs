@@ -238,6 +238,13 @@ fn known_rows<'a>(function: &pb::CreateFunctionStmt, schema: &'a Schema) -> Rows
     rows
 }
 
+/// The name and arguments of the routine that a statement creates.
+pub(super) fn created(text: &str) -> Option<String> {
+    let mut function = statement(&bare::text(text)).ok()?;
+    own_name(&mut function.funcname).ok()?;
+    signature(&function.funcname, inputs(&function)).ok()
+}
+
 /// Whether a routine's body has stars that mean what they mean when it runs: in PL/pgSQL.
 pub(super) fn has_late_stars(text: &str) -> bool {
     text.contains('*') && statement(&bare::text(text)).is_ok_and(|function| language(&function) == "plpgsql")

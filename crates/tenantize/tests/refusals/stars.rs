@@ -35,3 +35,18 @@ fn stars_in_texts_that_are_run() {
         assert!(plan(&parameter(text), "").is_ok(), "{text}");
     }
 }
+
+/// A function that another one replaces needs not fit the tables and triggers of the end.
+#[test]
+fn stars_of_functions_that_are_gone() {
+    let row = "CREATE TABLE gone (id int); CREATE TABLE a (id int, n text); CREATE TABLE b (m text); CREATE TABLE h (id int, n text);
+        CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE r gone; s gone%ROWTYPE; BEGIN
+            r.id := 1; s.id := 2; INSERT INTO h SELECT NEW.*; SELECT * INTO s FROM gone; RETURN NULL; END $$;
+        CREATE TRIGGER t AFTER INSERT ON a FOR EACH ROW EXECUTE FUNCTION f();";
+    assert!(plan(&format!("{row} DROP TABLE gone;"), "").is_ok());
+    let dropped = "DROP FUNCTION f() CASCADE; DROP TABLE gone;";
+    assert!(plan(&format!("{row} {dropped}"), "").is_ok());
+    let other = "CREATE OR REPLACE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+        CREATE TRIGGER t AFTER INSERT ON b FOR EACH ROW EXECUTE FUNCTION f();";
+    assert!(plan(&format!("{row} {other}"), "").is_ok());
+}
