@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use domain::{AppName, Isolation};
@@ -20,6 +21,7 @@ use tenancy::ClientRules;
 use tenantize::client::{Rules, Slots, Verdict};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use wire::frame::HEADER_LEN;
 use wire::frontend::{self, Statement};
 
@@ -39,6 +41,9 @@ pub(crate) const LONG: usize = 16 * 1024;
 
 /// Long texts that are read at once, each of another tenant; one takes many times its length in memory while it is.
 const LONG_AT_ONCE: usize = 2;
+
+/// How long a long statement waits for room.
+const ROOM_PATIENCE: Duration = Duration::from_secs(30);
 
 /// SQLSTATE `program_limit_exceeded`.
 const TOO_LONG: &str = "54000";
@@ -162,10 +167,16 @@ impl Clerk {
         Some(out)
     }
 
-    /// Room for a long message, to be had before it is taken in.
-    pub(crate) fn room(&self, bytes: usize) -> Pending<Room> {
+    /// Room for a long message, to be had before it is taken in. A session that waits does not hear that its client has gone,
+    /// so it does not wait for ever.
+    pub(crate) fn room(&self, bytes: usize) -> Pending<Result<Room, Fault>> {
         let share = Arc::clone(&self.share);
-        Box::pin(async move { share.room(bytes).await })
+        Box::pin(async move {
+            timeout(ROOM_PATIENCE, share.room(bytes)).await.map_err(|_elapsed| {
+                let message = "long statements of the tenant's other sessions left no room for this one";
+                Fault::new("53200", message, "Send fewer long statements at a time, or use COPY.")
+            })
+        })
     }
 
     /// The same as [`Clerk::answer`] for a long message, apart from the other sessions.

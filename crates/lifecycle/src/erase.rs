@@ -10,6 +10,13 @@ use crate::{Lifecycle, LifecycleError};
 /// How long a session that was told to end may take, in milliseconds.
 const PATIENCE_MS: i64 = 5_000;
 
+/// Ends whoever holds a tenant's views.
+const END_READERS: &str = "
+    SELECT coalesce(bool_and(pg_terminate_backend(held.pid)), true)
+    FROM (SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+          WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND c.relnamespace = to_regnamespace($1::text) AND l.pid <> pg_backend_pid()) held";
+
 impl Lifecycle {
     /// Removes roles, schema, database and rows, then reads back that none is left.
     pub(crate) async fn erase(&self, tenant: TenantId, placement: &Placement) -> Result<(), LifecycleError> {
@@ -72,6 +79,8 @@ impl Lifecycle {
             let held = quote_literal(&tenant.hex());
             inside.run(&format!("SELECT pg_advisory_xact_lock(hashtextextended({held}, 0))")).await?;
             delete_rows(&inside, tenant).await?;
+            // An operator's tool may have read the tenant's views in a transaction that it never ends.
+            inside.ask(END_READERS, &[&tenant.views_schema()]).await?;
             vec![tenant.sequence_schema(), tenant.views_schema()]
         };
         let list = schemas.iter().map(|schema| quote_ident(schema)).collect::<Vec<_>>().join(", ");

@@ -57,11 +57,11 @@ pub enum LifecycleError {
     #[error("tenant \"{0}\" has no views; make them with `sindico tenant views create {0}`")]
     NoViews(Slug),
     /// Somebody has built on them.
-    #[error("views of tenant \"{slug}\" are in use: {reason}; drop what depends on them first")]
+    #[error("views of tenant \"{slug}\" are in use: {reason}")]
     ViewsInUse {
         /// Which tenant.
         slug: Slug,
-        /// What depends on which, as PostgreSQL says it.
+        /// By what, and what to do.
         reason: String,
     },
     /// The app's SQL is not accepted.

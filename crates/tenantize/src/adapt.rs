@@ -246,6 +246,10 @@ mod tests {
             "SELECT b.x, upper(b.x), count(*) FROM a b JOIN kinds USING (id) \
              GROUP BY \"b\".\"x\", b.tenant_id, b.id"
         );
+        assert_eq!(
+            report("WITH a AS (SELECT a_1.id FROM public.a a_1) SELECT public.f(id) FROM a"),
+            "WITH a AS (SELECT a_1.id FROM \"sindico:own\".a a_1) SELECT public.f(id) FROM a"
+        );
         // Only the whole key stands for the rest.
         let part = "SELECT max(x), count(*) FROM a GROUP BY tenant_id";
         assert_eq!(report(part), part);

@@ -161,14 +161,15 @@ impl Plan {
     }
 
     /// The query of one of the app's views, as the database of the shared tables shows it, for a view that reads views of
-    /// the tables' names: columns that a primary key stands for in GROUP BY are written out, since a view has none. What is
-    /// not understood stays as it is, for the server to judge.
+    /// the tables' names in a schema: what is qualified by `public` is looked for there, and columns that a primary key
+    /// stands for in GROUP BY are written out, since a view has none. What is not understood stays as it is, for the server
+    /// to judge. No boundary rests on this.
     #[must_use]
-    pub fn report(&self, query: &str) -> String {
+    pub fn report(&self, query: &str, schema: &str) -> String {
         let Ok(parsed) = pg_query::parse(query, ParserOptions::default()) else { return query.to_owned() };
         let flavour = Flavour { isolation: Isolation::Shared, place: Place::Report };
         let edits = adapt::statement(query, &parsed.protobuf.stmts, self.model.schema(), flavour);
-        edits.map_or_else(|_| query.to_owned(), |edits| edit::written(query, edits, "public"))
+        edits.map_or_else(|_| query.to_owned(), |edits| edit::written(query, edits, schema))
     }
 
     /// What a tenant has of its own beside the shared tables: its sequences, in schema `s_<hex>`, which is there, is

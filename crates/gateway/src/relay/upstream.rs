@@ -43,14 +43,14 @@ enum Fate {
 /// What a long statement waits for.
 enum Wait {
     /// Room to come in.
-    Room(Pending<Room>),
+    Room(Pending<Result<Room, Fault>>),
     /// To have been read.
     Reading(Pending<Result<BytesMut, Fault>>),
 }
 
 /// What it got.
 enum Had {
-    Room(Room),
+    Room(Result<Room, Fault>),
     Read(Result<BytesMut, Fault>),
 }
 
@@ -129,7 +129,8 @@ impl Upstream {
         let Self { pump, wait, room, taken, .. } = self;
         tokio::select! {
             step = pump.step(source, sink) => {
-                if wait.is_none() && !pump.has_passed() {
+                // Waiting for more room while keeping what is not needed would have a tenant's sessions wait for each other.
+                if !pump.has_passed() && !matches!(wait, Some(Wait::Reading(_))) {
                     taken.clear();
                 }
                 return Ok(step);
@@ -142,7 +143,7 @@ impl Upstream {
                 }
             } => match had {
                 Had::Room(had) => {
-                    *room = Some(had);
+                    *room = Some(had?);
                     pump.resume();
                 }
                 Had::Read(message) => pump.put(message?),

@@ -67,8 +67,13 @@ fn shared(database: &str, names: &SharedNames) -> String {
     )
 }
 
-/// What the app's statements run as, and under which names.
+/// What the app's statements run as, and under which names. Whoever may call its functions is told of each; what everybody
+/// may call, `information_schema` shows to everybody.
 pub(super) fn hand_over(names: &SharedNames) -> String {
     let owner = quote_ident(&names.owner);
-    format!("SET LOCAL ROLE {owner}; SET LOCAL search_path = public, global, extensions;")
+    format!(
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+         SET LOCAL ROLE {owner};
+         SET LOCAL search_path = public, global, extensions;"
+    )
 }

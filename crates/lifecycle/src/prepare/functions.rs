@@ -12,7 +12,7 @@ use super::Kind;
 /// Who may call a function.
 #[derive(Clone, Copy)]
 enum Callers {
-    /// Every group, and the app's owner, whose defaults and policies name it.
+    /// Every group, and the app's owner, whose defaults name it.
     All,
     /// The groups of tenants that share tables or a database, read-only ones included.
     Sessions,

@@ -104,7 +104,7 @@ const ATTEMPTS: [Attempt; 12] = [
         about: "SQL that cannot be made safe",
         file: "migrations/0002.sql",
         content: b"\n\nCREATE MATERIALIZED VIEW busy AS SELECT count(*) FROM guests;\n",
-        says: &["migrations/0002.sql:3", "materialized views", "; "],
+        says: &["migrations/0002.sql:3", "materialized view", "; "],
     },
     Attempt {
         about: "a type that does not exist",

@@ -18,6 +18,11 @@ const GLOBAL: &str = "global";
 const RELATION_NAMES: [&str; 6] = ["nextval", "currval", "setval", "to_regclass", "regclass", "pg_get_serial_sequence"];
 
 impl<'a> Adapter<'a> {
+    /// Whether what the app calls its own is in a schema that has to be named.
+    fn has_slot(&self) -> bool {
+        self.flavour.isolation == Isolation::Schema || self.flavour.place == Place::Report
+    }
+
     pub(super) fn relation(&mut self, relation: &pb::RangeVar) {
         if relation.schemaname == PUBLIC && relation.catalogname.is_empty() {
             let home = self.model.relation_home(&relation.relname, self.flavour.isolation);
@@ -41,8 +46,8 @@ impl<'a> Adapter<'a> {
             && tree::string(schema) == Some(PUBLIC)
             && let Some(name) = tree::string(name)
         {
-            let home = self.model.type_home(name);
-            self.requalify(type_name.location, Some(home));
+            let home = Some(self.model.type_home(name)).filter(|_| self.flavour.place != Place::Report);
+            self.requalify(type_name.location, home);
         }
     }
 
@@ -51,8 +56,9 @@ impl<'a> Adapter<'a> {
             && tree::string(schema) == Some(PUBLIC)
             && let Some(name) = tree::string(name)
         {
-            let home = self.model.routine_home(name);
-            self.requalify(call.location, Some(home));
+            // Views of one tenant have the tables' names; functions are where they were.
+            let home = Some(self.model.routine_home(name)).filter(|_| self.flavour.place != Place::Report);
+            self.requalify(call.location, home);
         }
     }
 
@@ -78,7 +84,7 @@ impl<'a> Adapter<'a> {
             return;
         }
         match home {
-            Some(Home::Own) if self.flavour.isolation == Isolation::Schema => {
+            Some(Home::Own) if self.has_slot() => {
                 let parts = vec![Part::Slot(Slot::Schema)];
                 self.edits.push(Edit { range: schema.start..schema.end, parts });
             }
@@ -127,7 +133,7 @@ impl<'a> Adapter<'a> {
         }
         let written = constant.value.get(name.start..name.end).unwrap_or_default();
         let schema = match home(self, &lex::name_of(written)) {
-            Some(Home::Own) if self.flavour.isolation == Isolation::Schema => {
+            Some(Home::Own) if self.has_slot() => {
                 vec![Part::Slot(Slot::SchemaInString), Part::Text(".".to_owned())]
             }
             Some(Home::Global) => vec![Part::Text(format!("{GLOBAL}."))],

@@ -13,7 +13,7 @@ use crate::{bare, tree};
 
 /// CREATE FUNCTION and CREATE PROCEDURE.
 pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
-    let text = bare::text(text);
+    let text = bare::same(text)?;
     let mut own = statement(&text)?;
     let name = own_name(&mut own.funcname)?;
     let signature = signature(&own.funcname, inputs(&own))?;
@@ -75,14 +75,14 @@ fn adapt(text: &str, own: &mut pb::CreateFunctionStmt, schema: &Schema) -> Verdi
             shared.funcname.clone_from(&own.funcname);
         }
         "sql" => {
-            let written = bare::text(source(own)?);
+            let written = bare::same(source(own)?)?;
             set_source(own, &written);
             set_source(&mut shared, &sql_body(&written, gives_rows_of(own, schema), schema, &known_rows(own, schema))?);
             let statements = body::parse(&written)?;
             set_source(own, &body::edited(&written, &statements, Isolation::Schema, Place::Sql, schema)?);
         }
         "plpgsql" => {
-            let written = bare::text(source(own)?);
+            let written = bare::same(source(own)?)?;
             set_source(own, &written);
             let rows = gives_rows_of(own, schema);
             let known = known_rows(own, schema);

@@ -17,7 +17,7 @@ use columns::Resolver;
 
 /// CREATE VIEW.
 pub(super) fn create(text: &str, schema: &mut Schema) -> Verdict<Rewrite> {
-    let text = bare::text(text);
+    let text = bare::same(text)?;
     let own = statement(&text)?;
     let relation = own.view.as_ref().ok_or_else(refused::nothing)?;
     let view = relation.relname.clone();

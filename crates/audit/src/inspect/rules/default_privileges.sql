@@ -7,3 +7,4 @@ SELECT format('default privileges of %s%s', r.rolname, coalesce(' in schema ' ||
 FROM pg_default_acl d
 JOIN pg_roles r ON r.oid = d.defaclrole
 LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace
+WHERE EXISTS (SELECT FROM aclexplode(d.defaclacl) a WHERE a.grantee <> d.defaclrole)

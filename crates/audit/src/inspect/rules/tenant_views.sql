@@ -1,12 +1,15 @@
 -- Views of single tenants: each over one shared table and for its own tenant's rows, or over such views; nothing else may
--- belong to the role that reads all rows.
+-- belong to the role that reads all rows. A view's tree tells what its text may hide: in a tree, spaces within names are
+-- escaped (PostgreSQL, outfuncs.c).
 WITH views AS (
-    SELECT c.oid, substr(n.nspname, 3)::uuid AS tenant, c.reloptions,
-           regexp_replace(pg_get_viewdef(c.oid), '\s+', ' ', 'g') AS query,
-           ARRAY(SELECT DISTINCT d.refobjid
-                 FROM pg_rewrite r JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-                 WHERE r.ev_class = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid) AS reads
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT c.oid, substr(n.nspname, 3)::uuid AS tenant, c.reloptions, r.ev_action::text AS tree,
+           regexp_replace(pg_get_viewdef(c.oid), '^.*\sWHERE\s', '') AS condition,
+           ARRAY(SELECT DISTINCT d.refobjid FROM pg_depend d
+                 WHERE d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+                   AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> c.oid) AS reads
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_rewrite r ON r.ev_class = c.oid
     WHERE n.nspname ~ '^v_[0-9a-f]{32}$' AND c.relkind = 'v'
 )
 SELECT v.oid::regclass::text, 'reads a shared table otherwise than for its tenant alone',
@@ -14,9 +17,13 @@ SELECT v.oid::regclass::text, 'reads a shared table otherwise than for its tenan
 FROM views v
 WHERE EXISTS (SELECT FROM pg_class c WHERE c.oid = ANY (v.reads) AND c.relnamespace = 'public'::regnamespace)
   AND NOT (cardinality(v.reads) = 1
-           AND right(v.query, -strpos(v.query, ' WHERE ')) IN (
+           -- One query, from one relation, without a join.
+           AND cardinality(string_to_array(v.tree, '{QUERY ')) = 2
+           AND cardinality(string_to_array(v.tree, '{RANGETBLREF ')) = 2
+           AND cardinality(string_to_array(v.tree, '{JOINEXPR ')) = 1
+           AND v.condition IN (
                SELECT format(form, quote_ident(c.relname), v.tenant)
-               FROM pg_class c, (VALUES ('WHERE (tenant_id = ''%2$s''::uuid);'), ('WHERE (%1$s.tenant_id = ''%2$s''::uuid);')) f (form)
+               FROM pg_class c, (VALUES ('(tenant_id = ''%2$s''::uuid);'), ('(%1$s.tenant_id = ''%2$s''::uuid);')) f (form)
                WHERE c.oid = ANY (v.reads))
            AND coalesce('security_barrier=true' = ANY (v.reloptions), false))
 UNION ALL

@@ -223,6 +223,21 @@ async fn long_statements_that_the_server_does_not_take_keep_their_room() {
 }
 
 #[tokio::test]
+async fn a_session_does_not_wait_for_its_own_statements() {
+    let ((mut client, mut source), (mut sink, mut server)) = (duplex(1 << 20), duplex(1 << 20));
+    // Together they are more than the tenant's share.
+    let long = query(&"x".repeat(60_000));
+    client.write_all(&[&long[..], &long, &long].concat()).await.expect("sent");
+    let mut stage = Upstream::new(&[], Some(clerk()));
+    let mut all = vec![0; 3 * long.len()];
+    let (heard, ()) = tokio::join!(
+        timeout(Duration::from_secs(5), server.read_exact(&mut all)),
+        goes_on(&mut stage, &mut source, &mut sink, |_| false)
+    );
+    heard.expect("in time").expect("everything");
+}
+
+#[tokio::test]
 async fn what_is_no_statement_passes_for_the_server_to_judge() {
     let mut stage = stage().await;
     let odd = [message(b'Q', b"LOCK pets"), message(b'Q', b"LOCK\0pets\0"), message(b'P', b"s1\0LOCK pets")].concat();

@@ -75,7 +75,9 @@ fn programs_get_the_same_as_json() {
 
 #[test]
 fn what_is_refused_stands_with_its_place_reason_and_remedy() {
-    let folder = app("CREATE TABLE notes (id int PRIMARY KEY);\n\nCREATE EXTENSION dblink;\nCREATE ROLE mine;\n");
+    let folder = app(
+        "CREATE TABLE notes (id int PRIMARY KEY);\n\nCREATE EXTENSION dblink;\nCREATE TABLESPACE mine LOCATION '/mine';\n",
+    );
     let said = check(folder.path(), &[]);
     assert_eq!(said.code, Some(1), "{said:?}");
     for word in ["migrations/1.sql:3  CREATE EXTENSION dblink", "migrations/1.sql:4", "refused: ", "instead: "] {

@@ -39,7 +39,7 @@ async fn the_same_app_again_changes_nothing_and_another_is_refused() {
 #[tokio::test]
 async fn everything_refused_is_listed_with_file_and_line() {
     let bed = Bed::bare(Options::default()).await;
-    let migration = "CREATE TABLE fine (id int PRIMARY KEY);\n\nCREATE EXTENSION dblink;\nCREATE ROLE mine;\n";
+    let migration = "CREATE TABLE fine (id int PRIMARY KEY);\n\nCREATE EXTENSION dblink;\nCREATE TABLESPACE mine LOCATION '/mine';\n";
     let seed = "-- first rows\nCOPY fine FROM '/etc/passwd';\n";
     let refused = register(&bed, &[("migrations/1.sql", migration), ("seed/1.sql", seed)]).await;
     refused.is_problem(422, "SQL_REFUSED");

@@ -37,6 +37,27 @@ const CHANGES: &[(&str, At, &str)] = &[
         "CREATE OR REPLACE VIEW v_{one}.staff WITH (security_barrier) AS
             SELECT * FROM public.staff WHERE tenant_id = '00000000-0000-0000-0000-000000000000'",
     ),
+    (
+        "tenant_views",
+        At::Shared,
+        "CREATE VIEW v_{one}.both WITH (security_barrier) AS SELECT name FROM clients
+            UNION ALL SELECT name FROM clients WHERE (clients.tenant_id = '{one}'::uuid);
+        ALTER VIEW v_{one}.both OWNER TO app_{app}_views",
+    ),
+    (
+        "tenant_views",
+        At::Shared,
+        "CREATE VIEW v_{one}.twice WITH (security_barrier) AS SELECT c.name FROM clients, clients c
+            WHERE (clients.tenant_id = '{one}'::uuid);
+        ALTER VIEW v_{one}.twice OWNER TO app_{app}_views",
+    ),
+    (
+        "tenant_views",
+        At::Shared,
+        "CREATE VIEW v_{one}.asked WITH (security_barrier) AS SELECT (SELECT max(c.name) FROM clients c) FROM clients
+            WHERE (clients.tenant_id = '{one}'::uuid);
+        ALTER VIEW v_{one}.asked OWNER TO app_{app}_views",
+    ),
     ("tenant_views", At::Shared, "CREATE SCHEMA v_00000000000000000000000000000000"),
     (
         "tenant_views",
