@@ -22,8 +22,8 @@ const PRIVILEGES: &str = "
 /// Row-level security of every shared table, and the policies that it has.
 const ROW_SECURITY: &str = "
     SELECT coalesce(bool_and(relrowsecurity AND relforcerowsecurity
-        AND (SELECT array_agg(polname::text ORDER BY polname) FROM pg_policy WHERE polrelid = c.oid)
-            = ARRAY['entered', 'tenant', 'views']), true) AND sindico.current_tenant() = $2
+        AND (SELECT array_agg(polname::text) FROM pg_policy WHERE polrelid = c.oid)
+            @> ARRAY['tenant', 'entered', 'views']), true) AND sindico.current_tenant() = $2
     FROM pg_class c WHERE c.oid = ANY ($1::text[]::regclass[])";
 
 /// The tenant's own sequences: all that columns draw from are there, and nobody else has anything to say about them.
