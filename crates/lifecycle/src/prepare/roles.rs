@@ -13,6 +13,9 @@ const POWERFUL: &str = "
 
 const EXISTS: &str = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)";
 
+/// A parameter's grants are one row of the server's, and PostgreSQL fails whoever changes it while another does.
+const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(hashtextextended('backtrace_functions', 0))";
+
 /// The first version in which a membership can be inherited without being a role to `SET ROLE` to.
 const SET_OPTION: &str = "SELECT current_setting('server_version_num')::int >= 160000";
 
@@ -52,6 +55,7 @@ impl Lifecycle {
         server
             .run(&format!(
                 "BEGIN;
+                 {ONE_AT_A_TIME};
                  {verb} ROLE {dense} LOGIN INHERIT NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION
                      PASSWORD {verifier};
                  ALTER ROLE {dense} RESET ALL;
@@ -67,7 +71,8 @@ impl Lifecycle {
 pub(super) async fn drop_all(server: &Session, names: &SharedNames) -> Result<(), LifecycleError> {
     if server.ask(EXISTS, &[&names.definer]).await? {
         let definer = quote_ident(&names.definer);
-        server.run(&format!("REVOKE SET ON PARAMETER backtrace_functions FROM {definer}")).await?;
+        let revoke = format!("REVOKE SET ON PARAMETER backtrace_functions FROM {definer}");
+        server.run(&format!("BEGIN; {ONE_AT_A_TIME}; {revoke}; COMMIT")).await?;
     }
     let list = names.roles().map(quote_ident).collect::<Vec<_>>().join(", ");
     server.run(&format!("DROP ROLE IF EXISTS {list}")).await

@@ -134,10 +134,12 @@ impl Home {
     pub(crate) fn postmasters(&self) -> Vec<(String, i32)> {
         let mut found = Vec::new();
         for name in ["dedicated", "main"] {
-            // Only the main process keeps its command line; its children show what they do instead.
+            // Only the main process keeps its command line; its children show what they do instead, as soon as they run.
             let data = self.clusters().join(name).join("data");
             let own = |words: &[String]| words.windows(2).any(|pair| pair[0] == "-D" && Path::new(&pair[1]) == data);
-            found.extend(processes().into_iter().filter(|it| own(&it.words)).map(|it| (name.to_owned(), it.pid)));
+            let all: Vec<Process> = processes().into_iter().filter(|it| own(&it.words)).collect();
+            let mains = all.iter().filter(|it| all.iter().all(|other| other.pid != it.parent));
+            found.extend(mains.map(|it| (name.to_owned(), it.pid)));
         }
         found
     }
@@ -296,6 +298,7 @@ pub(crate) fn wait(child: &mut Child, patience: Duration) -> Option<ExitStatus> 
 
 struct Process {
     pid: i32,
+    parent: i32,
     words: Vec<String>,
     cwd: Option<PathBuf>,
 }
@@ -307,7 +310,10 @@ fn processes() -> Vec<Process> {
     let read = |pid: i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|line| !line.is_empty())?;
         let words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        Some(Process { pid, words, cwd: fs::read_link(format!("/proc/{pid}/cwd")).ok() })
+        // proc(5): pid, the program's name in parentheses, state, parent.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+        Some(Process { pid, parent, words, cwd: fs::read_link(format!("/proc/{pid}/cwd")).ok() })
     };
     pids.filter_map(read).collect()
 }

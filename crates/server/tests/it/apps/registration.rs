@@ -18,6 +18,18 @@ async fn listed(bed: &Bed) -> Value {
     operator(bed, Method::GET, "/apps", None).await.body["items"].clone()
 }
 
+/// What they share on a server, such as who may change a setting, PostgreSQL lets only one change at a time.
+#[tokio::test]
+async fn apps_that_are_registered_at_once_do_not_fail_each_other() {
+    let bed = Bed::bare(Options::default()).await;
+    let names: Vec<AppName> = (0..6).map(|nth| format!("{}_{nth}", bed.app).parse().expect("a name")).collect();
+    let register = |name| operator(&bed, Method::POST, "/apps", Some(body(name, &[TABLE])));
+    for reply in futures_util::future::join_all(names.iter().map(register)).await {
+        assert_eq!(reply.status, 201, "{reply:#?}");
+    }
+    bed.close().await;
+}
+
 #[tokio::test]
 async fn the_same_app_again_changes_nothing_and_another_is_refused() {
     let bed = Bed::bare(Options::default()).await;
