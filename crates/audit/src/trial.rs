@@ -221,7 +221,9 @@ pub(crate) async fn attempt(scene: &Scene, attack: &Attack, door: Door, attacker
 async fn control(scene: &Scene, attack: &Attack, door: Door, told: &[Heard]) -> Option<Fault> {
     let rests_on_silence = attack.steps.iter().zip(told).any(|(step, heard)| {
         let accept = step.verdict(scene.isolation(), door).unwrap_or_default();
-        accept.contains(&Accept::Blind) && heard.state().is_none()
+        // That there is nothing to see, for whoever asks in this way, is as good where it is said.
+        let expected_none = accept.contains(&Accept::NoRows) && heard.row_count() == 0;
+        accept.contains(&Accept::Blind) && heard.state().is_none() && !expected_none
     });
     if !rests_on_silence {
         return None;
