@@ -1,7 +1,7 @@
 //! Renaming, suspending and resuming a tenant: edits of its record, effective at every door at once.
 
 use catalog::{Tenant, TenantRef};
-use domain::{DisplayName, Status};
+use domain::{DisplayName, Status, TenantId};
 use tracing::info;
 
 use crate::{Lifecycle, LifecycleError};
@@ -21,8 +21,7 @@ impl Lifecycle {
         let before = self.find(&which).await?;
         if !self.catalog.edit_tenant(before.id, edit.name.as_ref(), edit.status).await? {
             let now = self.find(&which).await?;
-            let remedy = "only active and suspended tenants can be changed";
-            return Err(LifecycleError::WrongStatus { slug: now.slug, status: now.status, remedy });
+            return Err(unchangeable(now));
         }
         if edit.status == Some(Status::Suspended) {
             self.threshold.forget(before.id);
@@ -33,4 +32,18 @@ impl Lifecycle {
         }
         Ok(after)
     }
+
+    /// A tenant that may be changed. To be read under its lock: only what is seen there stays true.
+    pub(crate) async fn find_changeable(&self, id: TenantId) -> Result<Tenant, LifecycleError> {
+        let tenant = self.find(&TenantRef::Id(id)).await?;
+        match tenant.status {
+            Status::Active | Status::Suspended => Ok(tenant),
+            _ => Err(unchangeable(tenant)),
+        }
+    }
+}
+
+fn unchangeable(tenant: Tenant) -> LifecycleError {
+    let remedy = "only active and suspended tenants can be changed";
+    LifecycleError::WrongStatus { slug: tenant.slug, status: tenant.status, remedy }
 }

@@ -1,7 +1,7 @@
 //! Creating and dropping the schema of a tenant that stays.
 
 use catalog::{Tenant, TenantRef};
-use domain::{Isolation, Role, Status, TenantId, quote_ident};
+use domain::{Isolation, Role, TenantId, quote_ident};
 use tracing::info;
 
 use crate::create_tenant::Site;
@@ -66,15 +66,10 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Read under the lock: only what is seen there stays true.
     async fn find_in_schema(&self, id: TenantId) -> Result<Tenant, LifecycleError> {
-        let tenant = self.find(&TenantRef::Id(id)).await?;
+        let tenant = self.find_changeable(id).await?;
         if tenant.placement.isolation != Isolation::Schema {
             return Err(LifecycleError::NotInSchema { slug: tenant.slug, isolation: tenant.placement.isolation });
-        }
-        if !matches!(tenant.status, Status::Active | Status::Suspended) {
-            let remedy = "only active and suspended tenants can be changed";
-            return Err(LifecycleError::WrongStatus { slug: tenant.slug, status: tenant.status, remedy });
         }
         Ok(tenant)
     }

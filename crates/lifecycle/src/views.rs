@@ -5,7 +5,7 @@
 //! and operators from seeing a row before that was asked (PostgreSQL manual, 41.5).
 
 use catalog::{Tenant, TenantRef};
-use domain::{Isolation, Status, TenantId, quote_ident};
+use domain::{Isolation, TenantId, quote_ident};
 use tenantize::Plan;
 use tokio_postgres::error::SqlState;
 use tracing::info;
@@ -112,7 +112,7 @@ impl Lifecycle {
         let inside = self.builder(id, tenant.placement.cluster, Some(&tenant.placement.database)).await?;
         inside.run(&format!("BEGIN; {PATIENCE}; SET LOCAL search_path = public, global, extensions")).await?;
         let before = drop_made(&inside, &tenant).await?;
-        let tables = names_of(&inside, TABLES).await?;
+        let tables = inside.query(TABLES, &[]).await.map_err(|error| inside.fault(&error))?;
         let views = inside.query(VIEWS, &[]).await.map_err(|error| inside.fault(&error))?;
         inside
             .run(&format!(
@@ -122,7 +122,7 @@ impl Lifecycle {
                  SET LOCAL search_path = {schema}, public, global, extensions"
             ))
             .await?;
-        for table in tables.iter().map(|table| quote_ident(table)) {
+        for table in tables.iter().map(|row| quote_ident(row.get(0))) {
             inside
                 .run(&format!(
                     "CREATE VIEW {schema}.{table} WITH (security_barrier) AS
@@ -160,13 +160,9 @@ impl Lifecycle {
     }
 
     async fn find_sharing(&self, id: TenantId) -> Result<Tenant, LifecycleError> {
-        let tenant = self.find(&TenantRef::Id(id)).await?;
+        let tenant = self.find_changeable(id).await?;
         if tenant.placement.isolation != Isolation::Shared {
             return Err(LifecycleError::NotShared { slug: tenant.slug, isolation: tenant.placement.isolation });
-        }
-        if !matches!(tenant.status, Status::Active | Status::Suspended) {
-            let remedy = "only active and suspended tenants can be changed";
-            return Err(LifecycleError::WrongStatus { slug: tenant.slug, status: tenant.status, remedy });
         }
         Ok(tenant)
     }
@@ -249,9 +245,4 @@ async fn made(inside: &Session, tenant: &Tenant) -> Result<Vec<Made>, LifecycleE
     let (schema, owner) = (quote_ident(&tenant.id.views_schema()), tenant.app.names().views);
     let rows = inside.query(MADE, &[&schema, &owner]).await.map_err(|error| inside.fault(&error))?;
     Ok(rows.iter().map(|row| Made { name: row.get(0), readers: row.get(1) }).collect())
-}
-
-async fn names_of(inside: &Session, sql: &str) -> Result<Vec<String>, LifecycleError> {
-    let rows = inside.query(sql, &[]).await.map_err(|error| inside.fault(&error))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -61,10 +61,10 @@ impl<'a> Adapter<'a> {
 fn left_to_the_key<'a>(select: &'a pb::SelectStmt, source: &Source<'a>, add: &mut impl FnMut(&'a str)) {
     // Types that have no equality to group by (manual, 8.8, 8.13, 8.14).
     const UNEQUAL: [&str; 9] = ["json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle"];
-    let mut used = tree::words(&select.target_list);
-    used.extend(tree::words(&select.sort_clause));
-    used.extend(select.having_clause.iter().flat_map(|having| tree::words(std::slice::from_ref(having))));
     let Some((table, names)) = source.shared.zip(source.columns.as_ref()) else { return };
+    let having = select.having_clause.as_deref().map(std::slice::from_ref).unwrap_or_default();
+    let used: HashSet<String> =
+        [&select.target_list, &select.sort_clause, having].into_iter().flat_map(tree::words).collect();
     for (column, name) in table.columns.iter().zip(names) {
         let kind = column.type_name.names.last().and_then(tree::string).unwrap_or_default();
         if used.contains(*name) && !UNEQUAL.contains(&kind) {

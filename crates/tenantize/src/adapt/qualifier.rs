@@ -1,11 +1,14 @@
 //! `public.`: the app calls its own schema so, in which isolation ever its objects are elsewhere.
 
+use std::borrow::Cow;
+
 use domain::Isolation;
 use pg_query::{NodeEnum, protobuf as pb};
 
 use super::edit::{Part, Slot};
 use super::model::Home;
 use super::{Adapter, Edit, Place, place};
+use crate::bare;
 use crate::lex::{self, Kind, Lexer};
 use crate::tree;
 
@@ -93,7 +96,13 @@ impl<'a> Adapter<'a> {
                 let parts = vec![Part::Slot(Slot::Sequences)];
                 self.edits.push(Edit { range: schema.start..schema.end, parts });
             }
-            Some(Home::Sequences | Home::Path) => self.edits.push(Edit::replace(schema.start..name.start, "")),
+            Some(Home::Sequences | Home::Path) => {
+                let edit = match bare::alone(self.text.get(name.start..name.end).unwrap_or_default()) {
+                    Cow::Borrowed(_) => Edit::replace(schema.start..name.start, ""),
+                    Cow::Owned(quoted) => Edit::replace(schema.start..name.end, quoted),
+                };
+                self.edits.push(edit);
+            }
             Some(Home::Own) | None => {}
         }
     }

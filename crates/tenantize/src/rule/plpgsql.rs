@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::body;
 use crate::adapt::{self, Edit, Flavour, Place, Rows, edit};
-use crate::refusal::Verdict;
+use crate::refusal::{Fault, Verdict};
 use crate::schema::Schema;
 
 mod declared;
@@ -66,8 +66,13 @@ pub(super) fn adapted<'a>(
     for piece in reader::pieces(function, source, schema)? {
         let counted = piece.counted && !rows || records.counts(&piece);
         let place = if counted { Place::View } else { Place::PlPgSql };
-        for edit in of_piece(&piece, Flavour { isolation, place }, schema, &known)? {
-            for at in places(source, &piece.text) {
+        let edits_of_piece = of_piece(&piece, Flavour { isolation, place }, schema, &known)?;
+        let places = places(source, &piece.text);
+        if places.is_empty() && !edits_of_piece.is_empty() {
+            return Err(unplaced(&piece));
+        }
+        for edit in edits_of_piece {
+            for at in &places {
                 let moved = Edit { range: edit.range.start + at..edit.range.end + at, parts: edit.parts.clone() };
                 if !edits.contains(&moved) {
                     edits.push(moved);
@@ -152,7 +157,8 @@ fn collect(value: &Value, under: &str, around: &Around, found: &mut Vec<Piece>) 
                 );
                 let into = around.into.clone().filter(|_| filled);
                 let using = if dynamic { around.using.clone() } else { Vec::new() };
-                found.push(Piece { text: text.to_owned(), kind, counted, dynamic, into, using });
+                let text = in_case(text).unwrap_or(text).to_owned();
+                found.push(Piece { text, kind, counted, dynamic, into, using });
             }
             for (key, inner) in members {
                 // Members are named by kind, then by role; an expression's own name says nothing.
@@ -213,6 +219,20 @@ fn of_piece(piece: &Piece, flavour: Flavour, schema: &Schema, known: &Rows<'_>) 
         ..edit
     };
     Ok(edits.into_iter().map(moved).collect())
+}
+
+/// What stands behind WHEN in a CASE of an expression: the reader writes a comparison around it.
+fn in_case(text: &str) -> Option<&str> {
+    let (_, compared) = text.strip_prefix("\"__Case__Variable_")?.split_once("__\" IN (")?;
+    compared.strip_suffix(')')
+}
+
+/// The reader may give an expression that the body does not say in these words.
+fn unplaced(piece: &Piece) -> Fault {
+    Fault::new(
+        format!("síndico would change \"{}\" and cannot tell where the body says it", piece.text.trim()),
+        "assign the expression to a variable first, and use the variable here",
+    )
 }
 
 /// Where in the body a piece stands: its blanks may stand for other words.

@@ -68,6 +68,11 @@ fn elsewhere_public_stays_but_for_what_is_not_there() {
         for (sql, expected) in [
             ("SELECT name FROM \"public\".\"kinds\", public.posts", "SELECT name FROM global.\"kinds\", public.posts"),
             ("SELECT 'x'::public.citext", "SELECT 'x'::citext"),
+            // Behind a dot any word is a name; alone this one is a statement's.
+            (
+                "SELECT public.DO(1), public . kinds.name FROM public.kinds",
+                "SELECT \"do\"(1), global . kinds.name FROM global.kinds",
+            ),
         ] {
             assert_eq!(rewritten(&rules, sql), expected);
         }

@@ -192,3 +192,21 @@ async fn cursors_loops_and_diagnostics() {
     assert_eq!(worlds.stranger("SELECT n FROM jobs ORDER BY id").await, "5\n8");
     worlds.clear().await;
 }
+
+#[tokio::test]
+async fn what_case_compares_with_is_adapted_too() {
+    let worlds = worlds(
+        "CREATE FUNCTION which(asked text) RETURNS text LANGUAGE plpgsql AS $$
+         BEGIN
+             CASE asked
+                 WHEN 'none', (SELECT code FROM jobs GROUP BY id ORDER BY id LIMIT 1) THEN RETURN 'first';
+                 WHEN (SELECT code FROM public.jobs GROUP BY id ORDER BY id DESC LIMIT 1) THEN RETURN 'last';
+                 ELSE RETURN 'other';
+             END CASE;
+         END $$;",
+    )
+    .await;
+    let asked = "SELECT which('none'), which('11'), which('22'), which('33')";
+    assert_eq!(worlds.answer(asked).await, "first|first|last|other");
+    worlds.clear().await;
+}

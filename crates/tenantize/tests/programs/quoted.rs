@@ -84,3 +84,28 @@ async fn tables_and_what_belongs_to_them() {
     assert_eq!(worlds.answer(r#"SELECT "parentId" FROM "Child""#).await, "NULL");
     worlds.clear().await;
 }
+
+#[tokio::test]
+async fn keywords_need_none_behind_public() {
+    let worlds = Worlds::build(
+        r#"CREATE TABLE public.user (id int PRIMARY KEY, name text); CREATE TABLE public.order (id int PRIMARY KEY, buyer int REFERENCES public.user);
+        CREATE FUNCTION public.left_of(i int) RETURNS bigint LANGUAGE sql AS $$
+            SELECT count(*) FROM public.user WHERE public.user.id < i $$;
+        CREATE FUNCTION public.buy(i int) RETURNS int LANGUAGE plpgsql AS $$
+            DECLARE found_user public.user%ROWTYPE;
+            BEGIN
+                SELECT * INTO found_user FROM public.user WHERE id = i;
+                INSERT INTO public.order VALUES (i * 10, found_user.id);
+                RETURN (SELECT max(id) FROM public.order);
+            END $$;
+        CREATE FUNCTION public.do(i int) RETURNS int LANGUAGE sql AS $$ SELECT $1 + 1 $$;
+        CREATE FUNCTION log() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.name := public.do(NEW.id) || NEW.name; RETURN NEW; END $$;
+        CREATE TRIGGER logs BEFORE INSERT ON public.user FOR EACH ROW EXECUTE FUNCTION public.log();
+        CREATE VIEW public.select AS SELECT u.id, o.id AS "order" FROM public.user u JOIN public.order o ON o.buyer = u.id;"#,
+        "INSERT INTO public.user VALUES (1, 'a'), (2, 'b'); SELECT public.buy(2);",
+    )
+    .await;
+    assert_eq!(worlds.answer("SELECT left_of(2), name FROM \"user\" WHERE id = 2").await, "1|3b");
+    assert_eq!(worlds.answer("SELECT * FROM \"select\"").await, "2|20");
+    worlds.clear().await;
+}
