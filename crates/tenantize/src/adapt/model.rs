@@ -75,9 +75,11 @@ impl Schema {
             .unwrap_or(Home::Path)
     }
 
-    /// Where a function is that the app calls `public.name`; that of an extension if it is none of the app's.
+    /// Where a function is that the app calls `public.name`: one of the app's, else a type, which is called to cast to it
+    /// (manual, 10.3), else that of an extension.
     pub(super) fn routine_home(&self, name: &str) -> Home {
-        self.objects.routines_called(name).next().map_or(Home::Path, |routine| home_of(routine.scope))
+        let routine = self.objects.routines_called(name).next();
+        routine.map_or_else(|| self.type_home(name), |routine| home_of(routine.scope))
     }
 
     /// The names of what the app may call `public.name`.

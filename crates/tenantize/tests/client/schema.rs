@@ -45,6 +45,7 @@ fn public_is_the_tenants_schema() {
             "CREATE TEMP TABLE public (LIKE public.posts, m public.mood)",
             "CREATE TEMP TABLE public (LIKE \"t_1\".posts, m \"t_1\".mood)",
         ),
+        ("SELECT public.mood('ok')", "SELECT \"t_1\".mood('ok')"),
         ("PREPARE p (public.mood) AS SELECT $1", "PREPARE p (\"t_1\".mood) AS SELECT $1"),
         ("LOCK TABLE public.posts", "LOCK TABLE \"t_1\".posts"),
         ("EXPLAIN SELECT 1 FROM public.posts", "EXPLAIN SELECT 1 FROM \"t_1\".posts"),
@@ -76,7 +77,7 @@ fn elsewhere_public_stays_but_for_what_is_not_there() {
         ] {
             assert_eq!(rewritten(&rules, sql), expected);
         }
-        let prisma = r#"SELECT "public"."User"."id" FROM "public"."User", PUBLIC.Posts WHERE 'ok'::public.mood = $1"#;
+        let prisma = r#"SELECT "public"."User"."id" FROM "public"."User", PUBLIC.Posts WHERE 'ok'::public.mood = public.mood($1)"#;
         assert!(!rules.concerns(prisma.as_bytes()));
         assert_eq!(rules.rewrite(prisma, true), Verdict::Unchanged);
     }
