@@ -196,7 +196,11 @@ pub(crate) async fn relations(
                 continue;
             }
             let parent = parent.rsplit_once('.').map_or(parent.as_str(), |(_, name)| name).to_owned();
-            let foreign = standing.query(&format!("SELECT max({key}) FROM {parent}")).await?;
+            // Not every type has a max, but every key has an order.
+            let foreign = standing.query(&format!("SELECT {key} FROM {parent} ORDER BY 1 DESC LIMIT 1")).await?;
+            if foreign.state().is_some() || foreign.row_count() == 0 {
+                continue;
+            }
             let foreign = foreign.rows();
             let known = own.query(&format!("SELECT FROM {parent} WHERE {key}::text = '{foreign}'")).await?;
             if foreign != "NULL" && known.state().is_none() && known.row_count() == 0 {

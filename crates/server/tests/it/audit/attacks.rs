@@ -23,9 +23,19 @@ async fn no_attack_leaves_its_tenant() {
 /// An app with functions, views, types and triggers, where a tenant has a schema of its own beside another's.
 #[tokio::test]
 async fn functions_and_views_lead_to_no_other_schema() {
+    attack_app("camara", "schema").await;
+}
+
+/// An app with partitions, ranges and keys that are no numbers, where tenants share its tables.
+#[tokio::test]
+async fn partitions_and_keys_tell_nothing_of_other_rows() {
+    attack_app("vms", "shared").await;
+}
+
+async fn attack_app(name: &str, isolation: &str) {
     let bed = Bed::bare(Options::default()).await;
-    bed.lifecycle().add_app(app("camara", &bed.app)).await.expect("the app registers");
-    bed.tenant("one", "schema").await;
+    bed.lifecycle().add_app(app(name, &bed.app)).await.expect("the app registers");
+    bed.tenant("one", isolation).await;
     let (progress, _seen) = watch::channel(Progress::default());
     let target = Target { tenant: Some(TenantRef::Slug("one".parse().expect("a slug"))), families: Vec::new() };
     let report = bed.auditor().run(&target, progress).await.expect("an audit");
