@@ -76,7 +76,7 @@ impl<'a> Lexer<'a> {
     fn skip_blanks(&mut self) {
         loop {
             match (self.byte(0), self.byte(1)) {
-                (b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, _) => self.at += 1,
+                (blank, _) if is_blank(blank) => self.at += 1,
                 (b'-', b'-') => self.pass(|byte| !is_newline(byte)),
                 (b'/', b'*') => self.skip_comment(),
                 _ => return,
@@ -314,6 +314,11 @@ pub(crate) fn name_parts(text: &str, start: usize) -> Vec<Token> {
         lexer = ahead;
     }
     parts
+}
+
+/// Whether PostgreSQL's scanner skips a byte between words.
+pub(crate) const fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
 }
 
 /// The name that a word stands for: unquoted ones in lower case, as far as ASCII goes.

@@ -148,24 +148,33 @@ impl Quotes {
 /// The names in a setting's text, as PostgreSQL's `SplitIdentifierString` reads them; `None` for what it refuses.
 fn path_names(value: &str) -> Option<Vec<String>> {
     let mut names = Vec::new();
-    let mut rest = value.trim_ascii_start();
+    let mut rest = past_blanks(value);
     loop {
         let behind = if let Some(quoted) = rest.strip_prefix('"') {
             let (name, behind) = quoted_name(quoted)?;
             names.push(name);
             behind
         } else {
-            let end = rest.find(|letter: char| letter == ',' || letter.is_ascii_whitespace()).unwrap_or(rest.len());
+            let end = rest.find(|letter: char| letter == ',' || is_blank(letter)).unwrap_or(rest.len());
             let (name, behind) = rest.split_at_checked(end)?;
             names.push(Some(name.to_ascii_lowercase()).filter(|name| !name.is_empty())?);
             behind
         };
-        let behind = behind.trim_ascii_start();
+        let behind = past_blanks(behind);
         if behind.is_empty() {
             return Some(names);
         }
-        rest = behind.strip_prefix(',')?.trim_ascii_start();
+        rest = past_blanks(behind.strip_prefix(',')?);
     }
+}
+
+/// In PostgreSQL 16 and later a vertical tab is a blank, too.
+fn is_blank(letter: char) -> bool {
+    letter.is_ascii_whitespace() || letter == '\x0b'
+}
+
+fn past_blanks(text: &str) -> &str {
+    text.trim_start_matches(is_blank)
 }
 
 /// The name up to its closing quote, and what follows.

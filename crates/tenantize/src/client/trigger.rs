@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use domain::Isolation;
 
 use crate::adapt::model::Home;
-use crate::lex::{Kind, Lexer, Token, is_name, is_name_start};
+use crate::lex::{Kind, Lexer, Token, is_blank, is_name, is_name_start};
 use crate::plan::Scope;
 use crate::schema::Schema;
 
@@ -156,7 +156,7 @@ impl Triggers {
             }
             at += 1;
             match (byte, sql.get(at)) {
-                (b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c, _) => {}
+                (blank, _) if is_blank(blank) => {}
                 (b'-', Some(b'-')) | (b'/', Some(b'*')) | (b'*', Some(b'/')) => {
                     seen.comment = true;
                     at += 1;
@@ -207,12 +207,12 @@ impl Triggers {
 
     /// Whether `public` is followed by the name of something that may be in another schema.
     fn is_elsewhere<'a>(&self, rest: &'a [u8], seen: &mut Seen<'a>) -> bool {
-        let rest = rest.strip_prefix(b"\"").unwrap_or(rest).trim_ascii_start();
+        let rest = past_blanks(rest.strip_prefix(b"\"").unwrap_or(rest));
         let Some(rest) = rest.strip_prefix(b".") else {
             // A comment may stand before the point.
             return rest.starts_with(b"/*") || rest.starts_with(b"--");
         };
-        let rest = rest.trim_ascii_start();
+        let rest = past_blanks(rest);
         let quoted = rest.strip_prefix(b"\"");
         let (rest, ends): (_, fn(u8) -> bool) = match quoted {
             Some(quoted) => (quoted, |byte| byte == b'"'),
@@ -248,21 +248,27 @@ fn at_home(model: &Schema, isolation: Isolation) -> HashSet<Vec<u8>> {
         .collect()
 }
 
+/// What stands behind blanks, which for PostgreSQL 16 and later are one more than ASCII has: the vertical tab.
+fn past_blanks(rest: &[u8]) -> &[u8] {
+    let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
+    rest.get(blanks..).unwrap_or_default()
+}
+
 /// Whether BY may be next.
 fn is_before_by(rest: &[u8]) -> bool {
-    let rest = rest.trim_ascii_start();
+    let rest = past_blanks(rest);
     rest.first().is_none_or(|byte| matches!(byte, b'/' | b'-'))
         || rest.get(..2).is_some_and(|by| by.eq_ignore_ascii_case(b"by"))
 }
 
 /// Whether a parenthesis may be next.
 fn is_before_list(rest: &[u8]) -> bool {
-    rest.trim_ascii_start().first().is_none_or(|byte| matches!(byte, b'(' | b'/' | b'-'))
+    past_blanks(rest).first().is_none_or(|byte| matches!(byte, b'(' | b'/' | b'-'))
 }
 
 /// Whether a string of whichever kind may be next.
 fn is_before_string(rest: &[u8]) -> bool {
-    let rest = rest.trim_ascii_start();
+    let rest = past_blanks(rest);
     rest.first().is_none_or(|byte| matches!(byte, b'\'' | b'$' | b'/' | b'-' | b'e' | b'E' | b'u' | b'U'))
 }
 

@@ -22,6 +22,7 @@ fn the_whole_key_is_grouped_by() {
         ("SELECT * FROM public.a AS t GROUP BY t.id", r#"GROUP BY "t".tenant_id, t.id"#),
         ("SELECT public.a.x FROM public.a GROUP BY public.a.id", r#"GROUP BY "a".tenant_id, public.a.id"#),
         ("SELECT id, x FROM a group /* by */ by 1 HAVING count(*) > 0", r#"by "a".tenant_id, 1 HAVING count(*) > 0"#),
+        ("SELECT * FROM a GROUP\x0bBY id", "GROUP\x0bBY \"a\".tenant_id, id"),
         ("SELECT id AS k, x FROM a GROUP BY k", r#"GROUP BY "a".tenant_id, k"#),
         ("SELECT t.u, x FROM a AS t (u) GROUP BY u", r#"GROUP BY "t".tenant_id, u"#),
         (
