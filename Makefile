@@ -6,7 +6,7 @@ TARGET ?= plan
 SECONDS ?= 600
 export SQLX_OFFLINE = true
 
-.PHONY: up build test test-18 frameworks fuzz check prepare tools
+.PHONY: up build test test-18 frameworks fuzz bench-gateway check prepare tools
 
 up: build
 	target/release/sindico up $(ARGS)
@@ -34,6 +34,11 @@ fuzz:
 	mkdir -p fuzz/target/corpus/$(TARGET)
 	ASAN_OPTIONS=detect_stack_use_after_return=0 \
 		cargo +nightly fuzz run $(TARGET) fuzz/target/corpus/$(TARGET) fuzz/corpus/$(TARGET) -- -dict=fuzz/sql.dict -max_total_time=$(SECONDS)
+
+# The gateway beside a bare connection and PgBouncer, in one run (needs pgbench, python3 and, to compare, pgbouncer).
+bench-gateway: build
+	cargo build --locked --package devdb
+	target/debug/devdb run --clusters 1 -- bench/gateway/speed $(ARGS)
 
 check: tools
 	cargo fmt --all --check

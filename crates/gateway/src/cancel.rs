@@ -1,14 +1,16 @@
 //! Interrupting a session from a second connection (PostgreSQL manual, 55.2.8).
 //!
 //! A client never learns the key of a server process: it is given a random one that means its session here. So a key is
-//! worth nothing at the server, and goes out with the session although the server connection lives on.
+//! worth nothing at the server, and goes out with the session although the server connection lives on. While a session has
+//! no server connection there is nothing to interrupt.
 
 use std::collections::HashMap;
-use std::mem;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::{constant_time, rand};
 use pool::CancelTarget;
+use tokio::sync::Notify;
 use wire::startup::CancelKey;
 
 use crate::fault::Fault;
@@ -23,16 +25,31 @@ pub(crate) struct Cancels {
 #[derive(Debug)]
 struct Session {
     secret: u32,
-    aim: Arc<tokio::sync::Mutex<Aim>>,
+    aim: Arc<Aim>,
 }
 
-/// Locked for as long as a request is on its way, which is what the end of the session waits for.
-#[derive(Debug)]
+/// What a session's requests are aimed at.
+#[derive(Debug, Default)]
 struct Aim {
-    /// Taken out at the end of the session.
+    state: Mutex<Aimed>,
+    /// Tells whoever takes the target out that a request has ended.
+    ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Aimed {
+    /// The session's server connection, while it has one.
     target: Option<CancelTarget>,
-    /// A request may have got through without its end having been seen.
+    /// Requests that are on their way to it.
+    under_way: usize,
+    /// One may have got through without its end having been seen.
     uncertain: bool,
+}
+
+/// A request that is on its way. A guard: dropping it before [`Request::ended`] leaves a doubt.
+struct Request {
+    aim: Arc<Aim>,
+    well: bool,
 }
 
 /// A session's place in the registry. A guard: dropping it takes the session out.
@@ -40,13 +57,13 @@ struct Aim {
 pub(crate) struct Registration {
     cancels: Cancels,
     key: CancelKey,
-    aim: Arc<tokio::sync::Mutex<Aim>>,
+    aim: Arc<Aim>,
 }
 
 impl Cancels {
     /// Enters a session under a key that nobody can guess.
-    pub(crate) fn register(&self, target: CancelTarget) -> Result<Registration, Fault> {
-        let aim = Arc::new(tokio::sync::Mutex::new(Aim { target: Some(target), uncertain: false }));
+    pub(crate) fn register(&self) -> Result<Registration, Fault> {
+        let aim = Arc::new(Aim::default());
         let mut sessions = self.sessions();
         loop {
             let key = random_key()?;
@@ -65,12 +82,10 @@ impl Cancels {
             let same = constant_time::verify_slices_are_equal(&session.secret.to_ne_bytes(), &key.secret.to_ne_bytes());
             same.is_ok().then(|| Arc::clone(&session.aim))
         });
-        let Some(aim) = aim else { return };
-        let mut aim = aim.lock().await;
-        if let Some(target) = aim.target.clone()
-            && let Err(error) = aim.watch(target.send()).await
-        {
-            tracing::warn!(%error, "a cancel request did not get through to the server");
+        let Some((request, target)) = aim.and_then(Request::begin) else { return };
+        match target.send().await {
+            Ok(()) => request.ended(),
+            Err(error) => tracing::warn!(%error, "a cancel request did not get through to the server"),
         }
     }
 
@@ -80,13 +95,37 @@ impl Cancels {
 }
 
 impl Aim {
-    /// Sees a request through. That one ends well says nothing of an earlier one, whose signal may still be on its way.
-    async fn watch<E>(&mut self, request: impl Future<Output = Result<(), E>>) -> Result<(), E> {
-        // Set first: a request that is itself interrupted has not been seen to end.
-        let before = mem::replace(&mut self.uncertain, true);
-        request.await?;
-        self.uncertain = before;
-        Ok(())
+    fn state(&self) -> MutexGuard<'_, Aimed> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Request {
+    /// Begins a request to what a session has; `None` if it has nothing.
+    fn begin(aim: Arc<Aim>) -> Option<(Self, CancelTarget)> {
+        let target = {
+            let mut state = aim.state();
+            let target = state.target.clone()?;
+            state.under_way += 1;
+            target
+        };
+        Some((Self { aim, well: false }, target))
+    }
+
+    /// The server has closed the connection on which it was asked.
+    fn ended(mut self) {
+        self.well = true;
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let mut state = self.aim.state();
+        state.under_way -= 1;
+        // That one ends well says nothing of an earlier one, whose signal may still be on its way.
+        state.uncertain |= !self.well;
+        drop(state);
+        self.aim.ended.notify_waiters();
     }
 }
 
@@ -96,14 +135,27 @@ impl Registration {
         self.key
     }
 
-    /// Takes the session out and waits for requests that are on their way. Says whether none can arrive any more, so that
-    /// the server connection may be used by another.
-    pub(crate) async fn close(self) -> bool {
-        let aim = Arc::clone(&self.aim);
-        drop(self);
-        let mut aim = aim.lock().await;
-        aim.target = None;
-        !aim.uncertain
+    /// Aims the session's requests at the server connection that it has got.
+    pub(crate) fn aim(&self, target: CancelTarget) {
+        *self.aim.state() = Aimed { target: Some(target), ..Aimed::default() };
+    }
+
+    /// Aims them at nothing, and waits for those that are on their way. Says whether none can arrive any more, so that the
+    /// server connection may be used by another.
+    pub(crate) async fn rest(&self) -> bool {
+        loop {
+            let mut ended = pin!(self.aim.ended.notified());
+            // Before the look, so that no end is missed.
+            ended.as_mut().enable();
+            {
+                let mut state = self.aim.state();
+                state.target = None;
+                if state.under_way == 0 {
+                    return !state.uncertain;
+                }
+            }
+            ended.await;
+        }
     }
 }
 
@@ -122,25 +174,35 @@ fn random_key() -> Result<CancelKey, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, ready};
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
     use super::*;
 
-    #[tokio::test]
-    async fn a_request_that_ends_well_does_not_vouch_for_an_earlier_one() {
-        let mut aim = Aim { target: None, uncertain: false };
-        assert_eq!(aim.watch(ready(Ok::<_, ()>(()))).await, Ok(()));
-        assert!(!aim.uncertain);
-        assert_eq!(aim.watch(ready(Err(()))).await, Err(()));
-        assert!(aim.uncertain);
-        assert_eq!(aim.watch(ready(Ok::<_, ()>(()))).await, Ok(()));
-        assert!(aim.uncertain);
+    #[test]
+    fn a_request_that_ends_well_does_not_vouch_for_an_earlier_one() {
+        let aim = Arc::new(Aim::default());
+        let begin = || {
+            aim.state().under_way += 1;
+            Request { aim: Arc::clone(&aim), well: false }
+        };
+        begin().ended();
+        assert!(!aim.state().uncertain);
+        let (lost, fine) = (begin(), begin());
+        assert_eq!(aim.state().under_way, 2);
+        drop(lost);
+        fine.ended();
+        let state = aim.state();
+        assert!(state.uncertain && state.under_way == 0);
+    }
 
-        let mut interrupted = Aim { target: None, uncertain: false };
-        let given_up = timeout(Duration::from_millis(1), interrupted.watch(pending::<Result<(), ()>>())).await;
-        assert!(given_up.is_err() && interrupted.uncertain);
+    #[tokio::test]
+    async fn rest_waits_for_what_is_on_its_way() {
+        let registration = Cancels::default().register().expect("random numbers");
+        assert!(registration.rest().await, "nothing was aimed at");
+        registration.aim.state().under_way += 1;
+        let request = Request { aim: Arc::clone(&registration.aim), well: false };
+        let (quiet, ()) = tokio::join!(registration.rest(), async {
+            tokio::task::yield_now().await;
+            request.ended();
+        });
+        assert!(quiet);
     }
 }

@@ -7,13 +7,17 @@
 mod cancel;
 mod client;
 mod fault;
+mod lent;
 mod login;
 mod opening;
 mod parameters;
+mod prepared;
 mod relay;
 mod serve;
 mod session;
 mod statement;
+mod traces;
 
+pub use parameters::PoolMode;
 pub use serve::{GatewaySettings, serve};
 pub use statement::{Clerk, Clerks, Dialect};

@@ -5,6 +5,7 @@
 //! it in force.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use pool::SessionParams;
 use wire::startup::Startup;
@@ -32,6 +33,32 @@ const REFUSED: [(&str, &str); 4] = [
     ("session_authorization", "A connection is always its tenant's own role; leave it out."),
 ];
 
+/// For how long a client has its server connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolMode {
+    /// For a transaction, or for as long as its session holds what no other connection has.
+    Transaction,
+    /// From login to logout.
+    Session,
+}
+
+impl PoolMode {
+    /// What the setting is called at startup.
+    pub(crate) const NAME: &str = "sindico.pool_mode";
+}
+
+impl FromStr for PoolMode {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word {
+            "transaction" => Ok(Self::Transaction),
+            "session" => Ok(Self::Session),
+            _ => Err(()),
+        }
+    }
+}
+
 /// A startup message, understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -41,6 +68,8 @@ pub(crate) struct Request {
     pub(crate) database: String,
     /// Its settings.
     pub(crate) params: SessionParams,
+    /// How it wants to be pooled, if it says.
+    pub(crate) pool_mode: Option<PoolMode>,
 }
 
 /// Understands a startup message or says which part of it not.
@@ -50,10 +79,14 @@ pub(crate) fn understand(startup: &Startup) -> Result<Request, Fault> {
         .ok_or_else(|| Fault::new("28000", "the client gave no user name", "The user name is the tenant's slug."))?;
     let database = given("database").unwrap_or(user);
 
-    let mut params = BTreeMap::new();
+    let (mut params, mut pool_mode) = (BTreeMap::new(), None);
     if let Some(options) = given("options") {
         for (name, value) in switches(options)? {
-            params.extend(setting(&name, &value)?);
+            if name.eq_ignore_ascii_case(PoolMode::NAME) {
+                pool_mode = Some(mode(&value)?);
+            } else {
+                params.extend(setting(&name, &value)?);
+            }
         }
     }
     // After the switches, because PostgreSQL has settings of their own prevail over them.
@@ -61,9 +94,22 @@ pub(crate) fn understand(startup: &Startup) -> Result<Request, Fault> {
         if matches!(name.as_str(), "user" | "database" | "options") || name.starts_with("_pq_.") {
             continue;
         }
-        params.extend(setting(name, value)?);
+        if name.eq_ignore_ascii_case(PoolMode::NAME) {
+            pool_mode = Some(mode(value)?);
+        } else {
+            params.extend(setting(name, value)?);
+        }
     }
-    Ok(Request { user: user.clone(), database: database.clone(), params: params.into_iter().collect() })
+    let params = params.into_iter().collect();
+    Ok(Request { user: user.clone(), database: database.clone(), params, pool_mode })
+}
+
+fn mode(value: &str) -> Result<PoolMode, Fault> {
+    value.parse().map_err(|()| {
+        let shown: String = value.chars().take(63).collect();
+        let message = format!("{} {shown:?} is not known here", PoolMode::NAME);
+        Fault::new("22023", message, "Give \"transaction\" or \"session\".")
+    })
 }
 
 /// One setting in PostgreSQL's spelling, if it may be chosen; `None` for one that changes nothing.

@@ -1,24 +1,30 @@
-//! Carries messages between a client and its server connection until one of them leaves.
+//! Carries messages between a client and server connections until one of them leaves.
 //!
 //! Two [`pump::Pump`]s run side by side in one task, each either reading or writing, so that a full socket in one direction
 //! never holds up the other. In front of each writing end stands a stage that sees every message's header before its bytes
 //! pass: [`upstream`] and [`downstream`]. Between them they keep a [`ledger`] of what the server still owes, which says
-//! at the end whether the connection is fit for another client. Where a tenant's isolation has rules for statements, a
+//! whether the connection is fit for another client. Where a tenant's isolation has rules for statements, a
 //! [`Clerk`] stands in both: what it changes in a statement it takes back in the answer.
+//!
+//! A session that is [`Pooled`] has a server connection while it has a transaction, or for as long as its session holds
+//! something that no other connection has. Otherwise it has one from beginning to end.
 
 mod downstream;
 mod ledger;
+mod pooled;
 mod pump;
+mod replies;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use pool::{Residue, Settings};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -26,8 +32,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::downstream::Downstream;
 use self::ledger::Ledger;
+pub(crate) use self::pooled::Pooled;
 use self::pump::Step;
-use self::upstream::Upstream;
+use self::upstream::{Upstream, Wish};
 use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect};
 
@@ -58,6 +65,45 @@ pub(crate) struct Watch<'w, R> {
     pub(crate) grace: Duration,
 }
 
+/// Where a session's server connections come from, and go.
+pub(crate) trait Servers: Send {
+    /// The one that it has.
+    fn stream(&mut self) -> Option<&mut TcpStream>;
+
+    /// What clients have left on it on purpose; `None` if there is none, or nobody but this client uses it.
+    fn residue(&mut self) -> Option<&mut Residue>;
+
+    /// Gets one whose session has these settings; `draws` says that it must not know what another client, by its number,
+    /// has drawn from sequences. May be abandoned.
+    fn attach(&mut self, settings: &Settings, draws: Option<u64>) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Finds out what has become of the one it has, between two transactions.
+    fn settle(&mut self, question: Question<'_>) -> impl Future<Output = Result<Settled, Fault>> + Send;
+
+    /// Gives it back, between two transactions, noting whose it was.
+    fn release(&mut self, client: u64) -> impl Future<Output = ()> + Send;
+}
+
+/// What to find out of a session and to do about it.
+#[derive(Debug)]
+pub(crate) struct Question<'q> {
+    /// Settings of the app's own making.
+    pub(crate) names: &'q [String],
+    /// The server is to forget its prepared statements.
+    pub(crate) forget: bool,
+    /// The session is to be asked what it keeps.
+    pub(crate) ask: bool,
+}
+
+/// What was found out.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// The session's settings, and whether it keeps anything else; `None` if it was not asked.
+    pub(crate) found: Option<(Settings, bool)>,
+    /// What the server said meanwhile, for the client.
+    pub(crate) overheard: BytesMut,
+}
+
 /// How a session came to its end.
 #[derive(Debug)]
 enum End {
@@ -70,18 +116,21 @@ enum End {
 }
 
 /// Relays until the session ends, and tells the client why unless it was the client that ended it. `pipelined` is what
-/// the client has sent already, `clerk` who reads its statements, if anybody has to.
+/// the client has sent already, `clerk` who reads its statements, if anybody has to. Says in what state it left the
+/// server connection that it had at the end, if any.
 pub(crate) async fn relay(
     client: &mut TcpStream,
     pipelined: &[u8],
-    server: &mut TcpStream,
+    servers: &mut impl Servers,
     clerk: Option<Arc<Clerk>>,
+    pooled: Option<Pooled>,
     watch: Watch<'_, impl Future<Output = Fault>>,
 ) -> Left {
     let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
-    let up = Upstream::new(pipelined, clerk.clone());
-    let mut relay = Relay { up, down: Downstream::new(clerk), ledger: Ledger::new(), dialect, draining: false };
-    let end = relay.run(client, server, watch).await;
+    let up = Upstream::new(pipelined, clerk.clone(), pooled.is_some());
+    let down = Downstream::new(clerk, pooled.is_some());
+    let mut relay = Relay { up, down, ledger: Ledger::new(), dialect, pooled, draining: false };
+    let end = relay.run(client, servers, watch).await;
     let left = match end {
         End::ServerGone(_) => Left::Spoilt,
         _ if relay.ledger.may_be_working() => Left::Working,
@@ -90,7 +139,7 @@ pub(crate) async fn relay(
     };
     if let End::Told(fault) | End::ServerGone(Some(fault)) = end {
         tracing::info!(sqlstate = %fault.sqlstate, %fault, "session ended");
-        if !matches!(timeout(LAST_WORDS, relay.tell(client, server, &fault)).await, Ok(Ok(()))) {
+        if !matches!(timeout(LAST_WORDS, relay.tell(client, servers, &fault)).await, Ok(Ok(()))) {
             tracing::debug!("the client left before it was told why");
         }
     }
@@ -104,31 +153,37 @@ struct Relay {
     ledger: Ledger,
     /// How the server reads statements, kept up to date for the clerk.
     dialect: Dialect,
+    pooled: Option<Pooled>,
     /// The process is shutting down, so the session ends as soon as it is at rest.
     draining: bool,
 }
 
+/// When to give up waiting, and what that means.
+type Deadline = Option<(Instant, End)>;
+
 impl Relay {
-    async fn run(
+    async fn run<R: Future<Output = Fault>>(
         &mut self,
         client: &mut TcpStream,
-        server: &mut TcpStream,
-        watch: Watch<'_, impl Future<Output = Fault>>,
+        servers: &mut impl Servers,
+        watch: Watch<'_, R>,
     ) -> End {
-        let (mut client_reads, mut client_writes) = client.split();
-        let (mut server_reads, mut server_writes) = server.split();
         let mut revoked = pin!(watch.revoked);
-        let mut deadline: Option<(Instant, End)> = None;
+        let mut deadline: Deadline = None;
         loop {
-            if let Some(end) = self.judge() {
-                return end;
+            match self.attend(servers, &watch.grace, watch.shutdown, revoked.as_mut(), &mut deadline).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(end) => return end,
             }
             if self.up.has_left() {
                 earlier(&mut deadline, LINGER, End::ClientGone);
             }
             let due = deadline.as_ref().map(|(due, _)| *due);
+            let (mut client_reads, mut client_writes) = client.split();
+            let (mut server_reads, mut server_writes) = servers.stream().map(TcpStream::split).unzip();
             tokio::select! {
-                step = self.up.step(&mut client_reads, &mut server_writes) => match step {
+                step = self.up.step(&mut client_reads, server_writes.as_mut()) => match step {
                     Ok(Step::Moved) => {}
                     Ok(Step::SourceGone) => self.up.leave(),
                     Ok(Step::SinkGone) => {
@@ -138,7 +193,7 @@ impl Relay {
                     }
                     Err(fault) => return End::Told(fault),
                 },
-                step = self.down.pump.step(&mut server_reads, &mut client_writes) => match step {
+                step = self.down.pump.step(server_reads.as_mut(), Some(&mut client_writes)) => match step {
                     Step::Moved => {}
                     Step::SourceGone if self.down.has_said_goodbye() => return End::ServerGone(None),
                     Step::SourceGone => return End::ServerGone(Some(Fault::server_lost())),
@@ -156,18 +211,71 @@ impl Relay {
         }
     }
 
-    /// Lets what has arrived pass, and says whether that is the end.
-    fn judge(&mut self) -> Option<End> {
-        let Self { up, down, ledger, dialect, .. } = self;
-        if let Err(fault) = up.inspect(ledger, *dialect).and_then(|()| down.inspect(ledger, dialect)) {
-            return Some(End::Told(fault));
+    /// Lets what has arrived pass, and sees to the server connection: one is had when the client has something to say, and
+    /// given back when it has all been answered. `false` asks to be called again.
+    async fn attend<R: Future<Output = Fault>>(
+        &mut self,
+        servers: &mut impl Servers,
+        grace: &Duration,
+        shutdown: &CancellationToken,
+        revoked: Pin<&mut R>,
+        deadline: &mut Deadline,
+    ) -> Result<bool, End> {
+        if servers.stream().is_some() {
+            self.judge(servers)?;
+            if self.may_release() {
+                self.let_go(servers).await?;
+            }
+            return Ok(true);
         }
+        if self.draining && !self.down.pump.has_passed() {
+            return Err(End::Told(Fault::shutdown()));
+        }
+        if self.up.has_left() {
+            return if self.down.pump.has_passed() { Ok(true) } else { Err(End::ClientGone) };
+        }
+        match self.up.wish().map_err(End::Told)? {
+            Wish::Nothing => return Ok(true),
+            Wish::Leave => {
+                self.up.leave();
+                return Ok(false);
+            }
+            // Whoever does not take its answers need not be given more.
+            Wish::Server if self.down.pump.has_passed() => return Ok(true),
+            Wish::Server => {}
+        }
+        let Some(pooled) = &self.pooled else { return Err(End::ServerGone(Some(Fault::server_lost()))) };
+        let draws = self.up.upcoming().filter(|(header, body)| pooled.reads_sequences(header.tag, body));
+        let draws = draws.map(|_| pooled.client);
+        let due = deadline.as_ref().map(|(due, _)| *due);
+        tokio::select! {
+            attached = servers.attach(&pooled.settings, draws) => attached.map(|()| false).map_err(End::Told),
+            fault = revoked => Err(End::Told(fault)),
+            () = shutdown.cancelled(), if !self.draining => {
+                self.draining = true;
+                earlier(deadline, *grace, End::Told(Fault::shutdown()));
+                Ok(false)
+            }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                Err(deadline.take().map_or(End::ClientGone, |(_, end)| end))
+            }
+        }
+    }
+
+    /// Lets what has arrived pass, unless that is the end.
+    fn judge(&mut self, servers: &mut impl Servers) -> Result<(), End> {
+        let Self { up, down, ledger, dialect, pooled, .. } = self;
+        let mut residue = servers.residue();
+        let inspected = up
+            .inspect(ledger, *dialect, pooled.as_mut().zip(residue.as_deref_mut()))
+            .and_then(|()| down.inspect(ledger, dialect, pooled.as_mut().zip(residue)));
+        inspected.map_err(End::Told)?;
         // An answer is worth waiting for unless its question was cut off in the middle.
         let awaits_answer = ledger.is_owed() && up.is_drained();
         if up.has_left() && !awaits_answer && !up.pump.has_passed() && !down.pump.has_passed() {
-            return Some(End::ClientGone);
+            return Err(End::ClientGone);
         }
-        (self.draining && self.is_at_rest()).then(|| End::Told(Fault::shutdown()))
+        if self.draining && self.is_at_rest() { Err(End::Told(Fault::shutdown())) } else { Ok(()) }
     }
 
     /// Whether both sides have everything that the other sent, and neither waits for more. An error that no statement asked
@@ -177,9 +285,41 @@ impl Relay {
         quiet && self.ledger.is_quiet() && !self.down.has_said_goodbye()
     }
 
+    /// Whether the server connection may be another's, as far as messages tell.
+    fn may_release(&self) -> bool {
+        self.pooled.as_ref().is_some_and(|pooled| {
+            (pooled.ask || pooled.forget || !(pooled.kept || pooled.stays()))
+                && pooled.is_answered()
+                && self.ledger.is_clean()
+                && self.up.is_drained()
+                && self.down.is_judged()
+                && !self.down.has_said_goodbye()
+        })
+    }
+
+    /// Gives the server connection back, unless its session keeps something.
+    async fn let_go(&mut self, servers: &mut impl Servers) -> Result<(), End> {
+        let Some(pooled) = &mut self.pooled else { return Ok(()) };
+        if pooled.ask || pooled.forget {
+            let question = Question { names: &pooled.names, forget: pooled.forget, ask: pooled.ask };
+            let settled = servers.settle(question).await.map_err(|fault| End::ServerGone(Some(fault)))?;
+            (pooled.ask, pooled.forget) = (false, false);
+            if let Some((settings, more)) = settled.found {
+                pooled.settings = settings;
+                pooled.kept = more;
+            }
+            self.down.pump.feed(&settled.overheard);
+        }
+        if !pooled.kept && !pooled.stays() && self.down.is_judged() {
+            pooled.parts();
+            servers.release(pooled.client).await;
+        }
+        Ok(())
+    }
+
     /// Says why the session ends, after the end of the message that the client is reading.
-    async fn tell(&mut self, client: &mut TcpStream, server: &mut TcpStream, fault: &Fault) -> io::Result<()> {
-        self.down.pump.finish_message(server, client).await?;
+    async fn tell(&mut self, client: &mut TcpStream, servers: &mut impl Servers, fault: &Fault) -> io::Result<()> {
+        self.down.pump.finish_message(servers.stream(), client).await?;
         let mut out = BytesMut::new();
         fault.write(&mut out);
         client.write_all(&out).await
@@ -187,7 +327,7 @@ impl Relay {
 }
 
 /// Sets a deadline unless an earlier one stands.
-fn earlier(deadline: &mut Option<(Instant, End)>, within: Duration, end: End) {
+fn earlier(deadline: &mut Deadline, within: Duration, end: End) {
     let due = Instant::now() + within;
     if deadline.as_ref().is_none_or(|(standing, _)| due < *standing) {
         *deadline = Some((due, end));

@@ -1,6 +1,7 @@
 //! Accepts clients.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tenancy::Threshold;
@@ -11,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cancel::Cancels;
+use crate::parameters::PoolMode;
+use crate::prepared::Library;
 use crate::session::attend;
 use crate::statement::Clerks;
 
@@ -30,6 +33,8 @@ pub struct GatewaySettings {
     pub statement_limit: usize,
     /// Bytes of what is remembered about statements' texts, for each app and isolation.
     pub statement_cache: usize,
+    /// For how long a client has its server connection, unless it says so itself.
+    pub pool_mode: PoolMode,
     /// Bytes of long statements that a tenant's sessions may have on their way at once; more of them wait.
     pub statement_share: usize,
 }
@@ -44,6 +49,7 @@ impl Default for GatewaySettings {
             statement_limit: 16 << 20,
             statement_cache: 16 << 20,
             statement_share: 64 << 20,
+            pool_mode: PoolMode::Transaction,
         }
     }
 }
@@ -54,6 +60,9 @@ pub(crate) struct Gateway {
     pub(crate) threshold: Threshold,
     pub(crate) cancels: Cancels,
     pub(crate) clerks: Clerks,
+    pub(crate) library: Library,
+    /// The number of the client that comes next.
+    pub(crate) next_client: Arc<AtomicU64>,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) shutdown: CancellationToken,
@@ -72,6 +81,8 @@ pub async fn serve(
         threshold,
         cancels: Cancels::default(),
         clerks: Clerks::new(settings.statement_cache, settings.statement_limit, settings.statement_share),
+        library: Library::default(),
+        next_client: Arc::new(AtomicU64::new(1)),
         places: Arc::new(Semaphore::new(settings.max_clients.min(Semaphore::MAX_PERMITS))),
         settings: Arc::new(settings),
         shutdown,

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use pool::{Lease, SessionParams};
+use pool::{SessionParams, Settings};
 use tenancy::{TenantHandle, Threshold};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,22 +12,21 @@ use tokio::time::timeout;
 use wire::backend::{self, TransactionStatus};
 use wire::startup::Startup;
 
-use crate::cancel::{Cancels, Registration};
 use crate::client::{Client, Loss};
 use crate::fault::Fault;
+use crate::lent::Lent;
 use crate::login::log_in;
 use crate::opening::{Errand, open};
-use crate::parameters::understand;
-use crate::relay::{Left, Watch, relay};
+use crate::parameters::{PoolMode, Request, understand};
+use crate::relay::{Pooled, Servers as _, Watch, relay};
 use crate::serve::{Gateway, GatewaySettings};
 use crate::statement::Clerk;
 
-/// A session that is ready: what the tenant lent, and the client's way to interrupt it.
+/// A session that is ready: where its server connections come from, and who reads its statements.
 struct Ready {
-    lease: Lease,
-    registration: Registration,
+    servers: Lent,
     clerk: Option<Arc<Clerk>>,
-    handle: TenantHandle,
+    pooled: Option<Pooled>,
     place: OwnedSemaphorePermit,
 }
 
@@ -34,6 +34,7 @@ struct Ready {
 struct Arrived {
     handle: TenantHandle,
     params: SessionParams,
+    mode: PoolMode,
     place: OwnedSemaphorePermit,
 }
 
@@ -52,7 +53,7 @@ pub(crate) async fn attend(gateway: Gateway, stream: TcpStream, peer: SocketAddr
             return refuse(&gateway.settings, &mut client, &fault).await;
         }
     };
-    tracing::debug!(%peer, tenant = %ready.handle.slug(), "session began");
+    tracing::debug!(%peer, tenant = %ready.servers.handle().slug(), "session began");
     work(&gateway, client, ready).await;
     tracing::debug!(%peer, "session ended");
 }
@@ -67,14 +68,17 @@ async fn enter(gateway: &Gateway, client: &mut Client, entrance: OwnedSemaphoreP
     let arrived = arrived.map_err(|_| {
         Fault::new("57014", "the login took too long", "Reconnect; answer the server's questions at once.")
     })?;
-    let Some(Arrived { handle, params, place }) = arrived? else { return Ok(None) };
+    let Some(Arrived { handle, params, mode, place }) = arrived? else { return Ok(None) };
     // Whoever waits for a server connection from here on has proven who it is.
     drop(entrance);
     let rules = handle.client_rules().await?;
-    let lease = handle.connect(&params).await?;
-    let registration = welcome(&gateway.cancels, client, &lease).await?;
-    let clerk = rules.map(|rules| Arc::new(gateway.clerks.serve(rules, lease.parameters())));
-    Ok(Some(Ready { lease, registration, clerk, handle, place }))
+    let shared = mode == PoolMode::Transaction;
+    let mut servers = Lent::new(handle, params, gateway.cancels.register()?, shared)?;
+    servers.attach(&Settings::default(), None).await?;
+    let clerk = welcome(client, &servers, |reported| rules.map(|rules| gateway.clerks.serve(rules, reported))).await?;
+    let number = gateway.next_client.fetch_add(1, Ordering::Relaxed);
+    let pooled = shared.then(|| Pooled::new(gateway.library.clone(), number));
+    Ok(Some(Ready { servers, clerk: clerk.map(Arc::new), pooled, place }))
 }
 
 /// The part that a client may take its time over, but not too much of it.
@@ -94,8 +98,9 @@ async fn arrive(gateway: &Gateway, client: &mut Client) -> Result<Option<Arrived
             "Try again shortly, keep fewer connections open, or ask the operator for a larger limit.",
         )
     })?;
-    let (handle, params) = identify(&gateway.threshold, client, &startup).await?;
-    Ok(Some(Arrived { handle, params, place }))
+    let (handle, request) = identify(&gateway.threshold, client, &startup).await?;
+    let mode = request.pool_mode.unwrap_or(gateway.settings.pool_mode);
+    Ok(Some(Arrived { handle, params: request.params, mode, place }))
 }
 
 /// Across the one threshold.
@@ -103,56 +108,44 @@ async fn identify(
     threshold: &Threshold,
     client: &mut Client,
     startup: &Startup,
-) -> Result<(TenantHandle, SessionParams), Loss> {
+) -> Result<(TenantHandle, Request), Loss> {
     let request = understand(startup)?;
     if startup.minor > 0 || startup.protocol_options().next().is_some() {
         backend::negotiate_protocol_version(&mut client.out, startup.protocol_options());
     }
     let claim = threshold.claim(&request.user, &request.database)?;
     let identity = log_in(client, claim).await?;
-    Ok((threshold.admit(identity)?, request.params))
+    Ok((threshold.admit(identity)?, request))
 }
 
-/// Tells the client that it is in.
-async fn welcome(cancels: &Cancels, client: &mut Client, lease: &Lease) -> Result<Registration, Loss> {
-    let registration = cancels.register(lease.cancel_target())?;
+/// Tells the client that it is in, and makes something of what the server has reported.
+async fn welcome<T>(client: &mut Client, servers: &Lent, of: impl FnOnce(Vec<(&str, &str)>) -> T) -> Result<T, Loss> {
     backend::authentication_ok(&mut client.out);
-    for (name, value) in lease.parameters() {
+    let reported: Vec<(&str, &str)> = servers.parameters().collect();
+    for (name, value) in &reported {
         backend::parameter_status(&mut client.out, name, value);
     }
-    backend::backend_key_data(&mut client.out, registration.key());
+    backend::backend_key_data(&mut client.out, servers.key());
     backend::ready_for_query(&mut client.out, TransactionStatus::Idle);
     client.flush().await?;
-    Ok(registration)
+    Ok(of(reported))
 }
 
 /// The session itself, and what becomes of its server connection.
 async fn work(gateway: &Gateway, client: Client, ready: Ready) {
-    let Ready { mut lease, registration, clerk, handle, place } = ready;
+    let Ready { mut servers, clerk, pooled, place } = ready;
     let Client { mut stream, held, .. } = client;
+    let handle = servers.handle();
     let watch = Watch {
         revoked: async { Fault::revoked(&handle.revoked().await) },
         shutdown: &gateway.shutdown,
         grace: gateway.settings.shutdown_grace,
     };
-    let left = relay(&mut stream, &held, lease.stream(), clerk, watch).await;
+    let left = relay(&mut stream, &held, &mut servers, clerk, pooled, watch).await;
     drop(stream);
-
-    let target = lease.cancel_target();
-    let undisturbed = registration.close().await;
-    match left {
-        Left::Clean if undisturbed => lease.give_back().await,
-        Left::Clean | Left::Spoilt => drop(lease),
-        Left::Working => {
-            // A server notices that its client is gone only when it has something to say, which may be hours from now.
-            if let Err(error) = target.send().await {
-                tracing::warn!(tenant = %handle.slug(), %error, "a statement without a client could not be cancelled");
-            }
-            drop(lease);
-        }
-    }
+    servers.close(left).await;
     // The tenant's seat and the place in the house are free only after the server connection is.
-    drop((handle, place));
+    drop((handle, servers, place));
 }
 
 /// Tells a client why it is not let in, if it listens.

@@ -28,7 +28,8 @@ use wire::frontend::{self, Statement};
 use self::cache::Cache;
 pub use self::reading::Dialect;
 use self::reading::{Reading, Strings};
-use self::refuse::refusal;
+
+pub(crate) use self::refuse::refusal;
 pub(crate) use self::share::Room;
 use self::share::{Share, Shares};
 use crate::fault::Fault;

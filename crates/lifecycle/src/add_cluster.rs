@@ -107,7 +107,8 @@ impl Lifecycle {
         if known.dedicated != dedicated {
             return Err(LifecycleError::KindFixed { cluster: known.name.clone(), dedicated: known.dedicated });
         }
-        for app in self.catalog.apps().await? {
+        // One that is being made, or unmade after a crash, has its databases today and not tomorrow.
+        for app in self.catalog.apps().await?.into_iter().filter(|app| app.ready) {
             let template = app.name.names().template;
             if self.catalog.is_prepared(&app.name, known.id).await?
                 && !self.is_ours(server, &app.name, known.id, &template).await?

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::permit::{Condemned, Enlisted, Permit};
+use crate::rest::{Rest, Resting};
 use crate::route::Purpose;
 
 /// Numbers of one cluster's connections, for metrics.
@@ -24,20 +25,11 @@ pub struct ClusterStats {
     pub waiting: usize,
 }
 
-/// A connection at rest, with the unit of the budget that it keeps.
-#[derive(Debug)]
-pub(crate) struct Resting {
-    pub(crate) connection: Connection,
-    pub(crate) permit: Permit,
-    purpose: Arc<Purpose>,
-    since: Instant,
-}
-
 /// What somebody who wants a connection gets.
 #[derive(Debug)]
 pub(crate) enum Grant {
-    /// A connection that has rested.
-    Connection(Connection, Permit),
+    /// A connection that has rested, and since when; `None` if it has just been given back.
+    Connection(Box<Connection>, Permit, Option<Instant>),
     /// The right to open one.
     Permit(Permit),
 }
@@ -66,8 +58,7 @@ struct User {
 #[derive(Debug, Default)]
 struct State {
     open: usize,
-    /// Longest at rest first. A walk through all of them is a few hundred comparisons at most.
-    resting: VecDeque<Resting>,
+    resting: Rest,
     waiting: VecDeque<Waiter>,
     users: HashMap<u64, User>,
     next_number: u64,
@@ -91,26 +82,50 @@ impl Cluster {
     }
 
     /// A connection that has rested, else a unit of the budget, else the unit of the longest rested of the others,
-    /// else a place in the queue; and in any case a place on the list.
-    pub(crate) fn ask(self: &Arc<Self>, purpose: &Arc<Purpose>) -> (Enlisted, Answer) {
+    /// else a place in the queue; and in any case a place on the list. Of several that have rested, one that `suits`.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        purpose: &Arc<Purpose>,
+        suits: impl Fn(&Connection) -> bool,
+    ) -> (Enlisted, Answer) {
         let mut state = self.state();
+        (self.enlist(&mut state, purpose), self.answer(&mut state, purpose, suits))
+    }
+
+    /// A connection that has rested, or nothing: no place in the queue either.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        purpose: &Arc<Purpose>,
+        suits: impl Fn(&Connection) -> bool,
+    ) -> Option<(Enlisted, Resting)> {
+        let mut state = self.state();
+        let resting = state.resting.take(purpose, suits)?;
+        Some((self.enlist(&mut state, purpose), resting))
+    }
+
+    /// Writes somebody into the list.
+    fn enlist(self: &Arc<Self>, state: &mut State, purpose: &Arc<Purpose>) -> Enlisted {
         let condemned = Condemned::default();
         let number = state.next_number;
         state.next_number += 1;
         state.users.insert(number, User { purpose: Arc::clone(purpose), condemned: condemned.clone() });
-        (Enlisted::new(Arc::clone(self), number, condemned), self.answer(&mut state, purpose))
+        Enlisted::new(Arc::clone(self), number, condemned)
     }
 
-    fn answer(self: &Arc<Self>, state: &mut State, purpose: &Arc<Purpose>) -> Answer {
-        let same = state.resting.iter().rposition(|resting| resting.purpose == *purpose);
-        if let Some(resting) = same.and_then(|at| state.resting.remove(at)) {
-            return Answer::Now(Grant::Connection(resting.connection, resting.permit));
+    fn answer(
+        self: &Arc<Self>,
+        state: &mut State,
+        purpose: &Arc<Purpose>,
+        suits: impl Fn(&Connection) -> bool,
+    ) -> Answer {
+        if let Some(resting) = state.resting.take(purpose, suits) {
+            return Answer::Now(Grant::Connection(resting.connection, resting.permit, Some(resting.since)));
         }
         if state.open < self.budget {
             state.open += 1;
             return Answer::Now(Grant::Permit(Permit::new(Arc::clone(self))));
         }
-        if let Some(evicted) = state.resting.pop_front() {
+        if let Some(evicted) = state.resting.take_oldest() {
             return Answer::Now(Grant::Permit(evicted.permit));
         }
         let (grant, granted) = oneshot::channel();
@@ -121,7 +136,13 @@ impl Cluster {
 
     /// Puts a clean connection to rest, or gives it to the longest waiting if that one has the same purpose. If not,
     /// or if the use was condemned, closes it and passes its permit on.
-    pub(crate) fn rest(&self, mut connection: Connection, purpose: Arc<Purpose>, user: &Enlisted, mut permit: Permit) {
+    pub(crate) fn rest(
+        &self,
+        mut connection: Box<Connection>,
+        purpose: Arc<Purpose>,
+        user: &Enlisted,
+        mut permit: Permit,
+    ) {
         loop {
             let waiter = {
                 let mut state = self.state();
@@ -135,15 +156,15 @@ impl Cluster {
                 match state.waiting.pop_front_if(|waiter| waiter.purpose == purpose) {
                     Some(waiter) => waiter,
                     None if state.waiting.is_empty() => {
-                        state.resting.push_back(Resting { connection, permit, purpose, since: Instant::now() });
+                        state.resting.put(Resting { connection, permit, purpose, since: Instant::now() });
                         return;
                     }
                     None => break,
                 }
             };
-            match waiter.grant.send(Grant::Connection(connection, permit)) {
+            match waiter.grant.send(Grant::Connection(connection, permit, None)) {
                 // It gave up waiting at this very moment.
-                Err(Grant::Connection(unclaimed, unused)) => (connection, permit) = (unclaimed, unused),
+                Err(Grant::Connection(unclaimed, unused, _)) => (connection, permit) = (unclaimed, unused),
                 Ok(()) | Err(Grant::Permit(_)) => return,
             }
         }
@@ -177,14 +198,12 @@ impl Cluster {
 
     /// Closes what rests for the purposes meant, and condemns what is in use for them.
     pub(crate) fn close(&self, meant: impl Fn(&Purpose) -> bool) {
-        let closing: VecDeque<Resting> = {
+        let closing = {
             let mut state = self.state();
             for user in state.users.values().filter(|user| meant(&user.purpose)) {
                 user.condemned.condemn();
             }
-            let (closing, staying) = state.resting.drain(..).partition(|resting| meant(&resting.purpose));
-            state.resting = staying;
-            closing
+            state.resting.take_all(|resting| meant(&resting.purpose))
         };
         // After the lock is free: giving a permit back takes it again.
         drop(closing);
@@ -192,16 +211,12 @@ impl Cluster {
 
     /// Closes connections that have rested for too long, are too old, or were closed by the server.
     pub(crate) fn tend(&self, idle_timeout: Duration, max_lifetime: Duration) {
-        let closing: VecDeque<Resting> = {
-            let mut state = self.state();
-            let (staying, closing) = state.resting.drain(..).partition(|resting| {
-                resting.since.elapsed() < idle_timeout
-                    && resting.connection.opened.elapsed() < max_lifetime
-                    && resting.connection.is_quiet()
-            });
-            state.resting = staying;
-            closing
+        let spent = |resting: &Resting| {
+            resting.since.elapsed() >= idle_timeout
+                || resting.connection.opened.elapsed() >= max_lifetime
+                || !resting.connection.is_quiet()
         };
+        let closing = self.state().resting.take_all(spent);
         drop(closing);
     }
 

@@ -17,6 +17,7 @@ use wire::{frontend, scram, startup};
 use crate::PoolError;
 use crate::connection::{Connection, Message, Reader, parameter_status, tune};
 use crate::inspect::inspect;
+use crate::residue::Residue;
 use crate::route::{Purpose, Serves};
 
 /// Most messages that a login may take. PostgreSQL sends about 20.
@@ -100,7 +101,15 @@ async fn log_in(purpose: &Purpose) -> Result<Connection, PoolError> {
                     return Err(PoolError::Protocol("it is not idle after login"));
                 }
                 let cancel_key = cancel_key.ok_or(PoolError::Protocol("it gave no cancel key"))?;
-                return Ok(Connection { stream, reported, cancel_key, opened: Instant::now(), opened_at: 0 });
+                return Ok(Connection {
+                    stream,
+                    reported,
+                    cancel_key,
+                    opened: Instant::now(),
+                    opened_at: 0,
+                    residue: Residue::default(),
+                    overheard: BytesMut::new(),
+                });
             }
             _ => return Err(PoolError::Protocol("it sent a message that does not belong into a login")),
         }

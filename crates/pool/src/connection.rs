@@ -14,6 +14,7 @@ use wire::frame::{Direction, HEADER_LEN, Scanner};
 use wire::startup::CancelKey;
 
 use crate::PoolError;
+use crate::residue::Residue;
 
 /// Bytes in the longest message that a server may send while síndico itself talks to it: notices and settings.
 pub(crate) const MAX_MESSAGE_LEN: usize = 64 * 1024;
@@ -31,6 +32,10 @@ pub(crate) struct Connection {
     pub(crate) opened: Instant,
     /// The server's time when the connection was opened, in seconds since 1970; asked for where tokens are timed.
     pub(crate) opened_at: u64,
+    /// What clients have left on it on purpose.
+    pub(crate) residue: Residue,
+    /// Messages that it sent unasked while síndico talked to it.
+    pub(crate) overheard: BytesMut,
 }
 
 impl Connection {

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use crate::connection::Connection;
 use crate::permit::{Enlisted, Permit};
 use crate::reset::reset;
+use crate::residue::Residue;
 use crate::route::Purpose;
 use crate::{CancelTarget, PoolError};
 
@@ -15,7 +16,7 @@ use crate::{CancelTarget, PoolError};
 /// and with it ends whatever the session was doing, and passes its place in the budget on.
 #[derive(Debug)]
 pub struct Lease {
-    pub(crate) connection: Connection,
+    pub(crate) connection: Box<Connection>,
     pub(crate) permit: Permit,
     pub(crate) user: Enlisted,
     pub(crate) purpose: Arc<Purpose>,
@@ -27,6 +28,11 @@ impl Lease {
     /// The connection, between two messages and with nothing buffered.
     pub fn stream(&mut self) -> &mut TcpStream {
         &mut self.connection.stream
+    }
+
+    /// What clients have left on the connection on purpose.
+    pub fn residue(&mut self) -> &mut Residue {
+        &mut self.connection.residue
     }
 
     /// What the server has reported of its settings (`ParameterStatus`), by name.
@@ -63,13 +69,24 @@ impl Lease {
     /// lease is given back, or it may hit the next one's statement.
     #[must_use]
     pub fn cancel_target(&self) -> CancelTarget {
-        let route = &self.purpose.route;
-        CancelTarget {
-            host: route.host.clone(),
-            port: route.port,
-            key: self.connection.cancel_key,
-            within: self.within,
+        CancelTarget { purpose: Arc::clone(&self.purpose), key: self.connection.cancel_key, within: self.within }
+    }
+
+    /// Brings a connection that other clients have used from transaction to transaction back to what it was after login. On
+    /// any error the lease is of no more use.
+    pub async fn renew(&mut self) -> Result<(), PoolError> {
+        if self.connection.residue.last_client == 0 {
+            return Ok(());
         }
+        reset(&mut self.connection, None, self.within).await
+    }
+
+    /// Returns a connection between two transactions as it is, for clients of the same purpose: the server's last word was
+    /// `ReadyForQuery` outside of a transaction, nothing has been sent since, and the session keeps nothing but
+    /// [`Lease::settings`].
+    pub fn pass_on(self) {
+        let Self { connection, permit, user, purpose, .. } = self;
+        user.cluster().rest(connection, purpose, &user, permit);
     }
 
     /// Returns a connection that is clean as far as its user knows: the server's last word was `ReadyForQuery`

@@ -10,6 +10,7 @@
 //! [`Pool::checkout`] lends a [`Lease`]; [`Lease::give_back`] returns a connection that is known to be clean, and
 //! dropping a lease closes it, which is the right end for every connection that anything can be said against.
 
+mod ask;
 mod cancel;
 mod cluster;
 mod connect;
@@ -18,15 +19,21 @@ mod dialogue;
 mod error;
 mod inspect;
 mod lease;
+mod line;
 mod permit;
 mod registry;
 mod reset;
+mod residue;
+mod rest;
 mod route;
 
+pub use ask::Kept;
 pub use cancel::CancelTarget;
 pub use cluster::ClusterStats;
 pub use dialogue::Dialogue;
 pub use error::PoolError;
 pub use lease::Lease;
+pub use line::Line;
 pub use registry::{Pool, PoolSettings};
+pub use residue::{Prepared, Residue, Settings};
 pub use route::{Route, Secret, Serves, SessionParams};

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::cluster::{Answer, Cluster, ClusterStats, Grant};
-use crate::connect::connect;
+use crate::cluster::{Cluster, ClusterStats};
+use crate::residue::Settings;
 use crate::route::Purpose;
-use crate::{Lease, PoolError, Route, SessionParams};
+use crate::{Lease, Line, PoolError, Route, SessionParams};
 
 /// How many connections, and for how long.
 #[derive(Debug, Clone)]
@@ -49,7 +48,7 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Shared {
-    settings: PoolSettings,
+    settings: Arc<PoolSettings>,
     clusters: Mutex<HashMap<Uuid, Arc<Cluster>>>,
 }
 
@@ -67,36 +66,19 @@ impl Pool {
     /// An empty pool. Connections are opened when they are asked for.
     #[must_use]
     pub fn new(settings: PoolSettings) -> Self {
-        Self { shared: Arc::new(Shared { settings, clusters: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { settings: Arc::new(settings), clusters: Mutex::default() }) }
     }
 
-    /// Borrows a connection: one that has rested since the last client of the same route and settings, else a new
-    /// one, for which the longest rested of any other route makes room, else whichever is given back when its turn
-    /// has come.
-    ///
-    /// May be abandoned at any point without losing a connection.
+    /// The way to connections of one route with the same settings.
+    #[must_use]
+    pub fn line(&self, route: Route, params: SessionParams) -> Line {
+        let cluster = self.cluster(route.cluster);
+        Line { cluster, purpose: Arc::new(Purpose::new(route, params)), settings: Arc::clone(&self.shared.settings) }
+    }
+
+    /// Borrows a connection: see [`Line::checkout`].
     pub async fn checkout(&self, route: &Route, params: &SessionParams) -> Result<Lease, PoolError> {
-        let settings = &self.shared.settings;
-        let purpose = Arc::new(Purpose { route: route.clone(), params: params.clone() });
-        let (user, answer) = self.cluster(route.cluster).ask(&purpose);
-        let grant = match answer {
-            Answer::Now(grant) => grant,
-            Answer::Later(granted) => match timeout(settings.wait_timeout, granted).await {
-                Ok(Ok(grant)) => grant,
-                Ok(Err(_)) | Err(_) => return Err(PoolError::Exhausted),
-            },
-        };
-        let (rested, permit) = match grant {
-            Grant::Connection(connection, permit) => (Some(connection), permit),
-            Grant::Permit(permit) => (None, permit),
-        };
-        let connection = match rested
-            .filter(|connection| connection.opened.elapsed() < settings.max_lifetime && connection.is_quiet())
-        {
-            Some(connection) => connection,
-            None => connect(&purpose, settings.connect_timeout).await?,
-        };
-        Ok(Lease { connection, permit, user, purpose, within: settings.connect_timeout })
+        self.line(route.clone(), params.clone()).checkout(&Settings::default()).await
     }
 
     /// Closes what rests for a login role, on every cluster, and sees to it that what is lent out to it now is closed

@@ -12,6 +12,7 @@ use wire::frontend;
 
 use crate::PoolError;
 use crate::connection::{Connection, Message, Reader, parameter_status};
+use crate::residue::Residue;
 
 /// Most messages that a reset may take: the answer, each setting that it changes back, and notifications that were
 /// still waiting.
@@ -28,6 +29,7 @@ const MAX_MESSAGES: usize = 1024;
 /// whether the login of many still serves somebody (lifecycle's `enter.sql` says where that is kept), and sows the
 /// random numbers anew, which `DISCARD ALL` leaves to whoever knows how they were sown.
 pub(crate) async fn reset(connection: &mut Connection, token: Option<&str>, within: Duration) -> Result<(), PoolError> {
+    connection.residue = Residue::default();
     timeout(within, discard_all(connection, token))
         .await
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))

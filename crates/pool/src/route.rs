@@ -1,13 +1,14 @@
 //! Where a connection leads and how it is opened.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{fmt, ptr};
 
 use uuid::Uuid;
 
 /// Where connections lead. Two routes that differ in anything never share a connection, so a rotated password
 /// or a tenant that has moved needs no further care here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Route {
     /// The cluster, whose budget the connection counts against.
     pub cluster: Uuid,
@@ -28,7 +29,7 @@ pub struct Route {
 }
 
 /// Whom a login serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Serves {
     /// One tenant: the login is the tenant's identity.
     One,
@@ -38,7 +39,7 @@ pub enum Serves {
 }
 
 /// A password on its way to a server. It is not shown by `Debug` and has no `Display`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {
@@ -89,10 +90,34 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for SessionParams {
 }
 
 /// What two uses must have in common to share a connection, one after the other.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Purpose {
     pub(crate) route: Route,
     pub(crate) params: SessionParams,
+    /// Of both of them: purposes are compared for every transaction.
+    hash: u64,
+}
+
+impl Purpose {
+    pub(crate) fn new(route: Route, params: SessionParams) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&route, &params).hash(&mut hasher);
+        Self { route, params, hash: hasher.finish() }
+    }
+}
+
+impl PartialEq for Purpose {
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self, other) || self.hash == other.hash && self.route == other.route && self.params == other.params
+    }
+}
+
+impl Eq for Purpose {}
+
+impl Hash for Purpose {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 #[cfg(test)]

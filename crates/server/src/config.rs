@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use catalog::MasterKey;
+use gateway::PoolMode;
 use pool::PoolSettings;
 use serde::Deserialize;
 
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     /// What connection strings name: where clients reach the gateway.
     pub(crate) gateway_public: (String, Option<u16>),
     pub(crate) max_clients: usize,
+    pub(crate) pool_mode: PoolMode,
     pub(crate) connections_per_tenant: usize,
     pub(crate) changes_at_once: usize,
     pub(crate) pool: PoolSettings,
@@ -98,6 +100,7 @@ struct Gateway {
     public_port: Option<u16>,
     max_clients: usize,
     connections_per_tenant: usize,
+    pool_mode: String,
 }
 
 impl Default for Gateway {
@@ -108,6 +111,7 @@ impl Default for Gateway {
             public_port: None,
             max_clients: 10_000,
             connections_per_tenant: 100,
+            pool_mode: "transaction".to_owned(),
         }
     }
 }
@@ -192,6 +196,10 @@ impl Config {
             gateway_listen,
             gateway_public: (raw.gateway.public_host, raw.gateway.public_port),
             max_clients: positive("gateway.max_clients", raw.gateway.max_clients)?,
+            pool_mode: raw.gateway.pool_mode.parse().map_err(|()| {
+                let mode = &raw.gateway.pool_mode;
+                ConfigError(format!("gateway.pool_mode: {mode:?} is unknown; give \"transaction\" or \"session\""))
+            })?,
             connections_per_tenant: positive("gateway.connections_per_tenant", raw.gateway.connections_per_tenant)?,
             changes_at_once: positive("lifecycle.changes_at_once", raw.lifecycle.changes_at_once)?,
             pool: PoolSettings {
@@ -288,6 +296,7 @@ mod tests {
             ("[api]\nlisten = \"here\"", "api.listen"),
             ("[gateway]\nmax_client = 3", "max_client"),
             ("[gateway]\nmax_clients = 0", "gateway.max_clients"),
+            ("[gateway]\npool_mode = \"statement\"", "gateway.pool_mode"),
             ("[lifecycle]\nchanges_at_once = 100", "control.max_connections"),
             ("[log]\nformat = \"xml\"", "log.format"),
             ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),

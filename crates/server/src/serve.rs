@@ -37,7 +37,7 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
     let (host, port) = config.gateway_public;
     house.open_doors(
         gateway,
-        GatewaySettings { max_clients: config.max_clients, ..GatewaySettings::default() },
+        GatewaySettings { max_clients: config.max_clients, pool_mode: config.pool_mode, ..GatewaySettings::default() },
         api,
         AdminToken::new(&config.admin_token),
         GatewayAddress { host, port: port.unwrap_or(gateway_at.port()) },

@@ -11,6 +11,7 @@
 
 mod admit;
 mod claim;
+mod counter;
 mod handle;
 mod login;
 mod refusal;
@@ -21,6 +22,7 @@ mod seats;
 
 pub use admit::Threshold;
 pub use claim::{Claim, Identity};
+pub use counter::Counter;
 pub use handle::TenantHandle;
 pub use refusal::Refusal;
 pub use repair::RepairError;

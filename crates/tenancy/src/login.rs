@@ -1,7 +1,7 @@
 //! Which login a tenant's SQL runs on, and giving one back its own when SQL has spoilt it.
 
 use domain::Role;
-use pool::{Lease, PoolError, Route, Secret, Serves, SessionParams};
+use pool::{Lease, Line, PoolError, Route, Secret, Serves, SessionParams, Settings};
 use tracing::warn;
 
 use crate::repair::{restore_dense, restore_role};
@@ -12,7 +12,7 @@ use crate::{Refusal, TenantHandle};
 const SPOILT: [&str; 2] = ["28P01", "58P01"];
 
 /// A login on a tenant's cluster.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Login {
     /// One of the tenant's own two.
     Own(Role),
@@ -23,31 +23,39 @@ pub(crate) enum Login {
 impl TenantHandle {
     /// A server connection. A login that SQL has spoilt is restored, once.
     pub(crate) async fn log_in(&self, login: Login, params: &SessionParams) -> Result<Lease, PoolError> {
-        let route = self.way(login)?;
-        let pool = &self.threshold().pool;
-        let first = pool.checkout(&route, params).await;
+        let line = self.threshold().pool.line(self.way(login)?, params.clone());
+        let mut lease = self.repaired(login, &line, &Settings::default()).await?;
+        // Another client of the tenant may have left it with settings of its own.
+        lease.adopt(&Settings::default()).await?;
+        Ok(lease)
+    }
+
+    /// The same by a way that is known.
+    pub(crate) async fn repaired(&self, login: Login, line: &Line, settings: &Settings) -> Result<Lease, PoolError> {
+        let first = line.checkout(settings).await;
         if !is_spoilt(&first) {
             return first;
         }
         // One repair at a time, and none that another has made unnecessary: each takes a superuser's connection.
         let _turn = self.threshold().repairs.lock().await;
-        let again = pool.checkout(&route, params).await;
+        let again = line.checkout(settings).await;
         if !is_spoilt(&again) {
             return again;
         }
-        warn!(tenant = %self.tenant(), role = route.role, "a login was spoilt by SQL that ran on it; restoring it");
+        warn!(tenant = %self.tenant(), role = line.role(), "a login was spoilt by SQL that ran on it; restoring it");
         let (catalog, placement) = (&self.threshold().catalog, &self.route().placement);
         let restored = match login {
             Login::Own(role) => restore_role(catalog, placement, role).await,
             Login::Dense => restore_dense(catalog, placement.cluster, &self.route().app).await,
         };
         if let Err(error) = restored {
-            warn!(tenant = %self.tenant(), role = route.role, %error, "the login could not be restored");
+            warn!(tenant = %self.tenant(), role = line.role(), %error, "the login could not be restored");
         }
-        pool.checkout(&route, params).await
+        line.checkout(settings).await
     }
 
-    fn way(&self, login: Login) -> Result<Route, PoolError> {
+    /// Where a login leads.
+    pub(crate) fn way(&self, login: Login) -> Result<Route, PoolError> {
         let placement = &self.route().placement;
         let master = self.threshold().catalog.master();
         let cluster =

@@ -6,6 +6,10 @@
 
 use std::borrow::Cow;
 
+use bytes::BytesMut;
+
+use crate::write::message;
+
 /// Which half of the conversation a stream carries; the same tag means different things in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -52,6 +56,11 @@ impl Direction {
             ),
         }
     }
+}
+
+/// Appends a message.
+pub fn append(out: &mut BytesMut, tag: u8, body: &[u8]) {
+    message(out, tag, |out| out.extend_from_slice(body));
 }
 
 /// Bytes of tag and length.
@@ -113,6 +122,8 @@ pub enum Beyond {
     Refuse,
     /// It comes in pieces, as if nobody had demanded it.
     Stream,
+    /// It comes in pieces, the first of which has at least this many bytes of the body.
+    StreamAfter(usize),
 }
 
 /// Bytes that belong to one message: all of it, its beginning, or a further part.
@@ -160,7 +171,7 @@ impl Scanner {
             return Ok(self.take(None, bytes, 0));
         }
         let Some(header) = self.header(bytes)? else { return Ok(None) };
-        if bytes.len() < HEADER_LEN + header.body_len && self.keeps_together(header) {
+        if bytes.len() < HEADER_LEN + self.wanted(header) {
             return Ok(None);
         }
         self.remaining = header.body_len;
@@ -173,7 +184,14 @@ impl Scanner {
         if self.remaining > 0 {
             return None;
         }
-        self.header(bytes).ok().flatten().filter(|header| bytes.len() < HEADER_LEN + header.body_len)
+        let awaited =
+            |header: &Header| bytes.len() < HEADER_LEN + header.body_len && self.wanted(*header) == header.body_len;
+        self.header(bytes).ok().flatten().filter(awaited)
+    }
+
+    /// The header of the message that begins here; `None` if one is under way, or its header has not come.
+    pub fn upcoming(&self, bytes: &[u8]) -> Result<Option<Header>, FrameError> {
+        if self.remaining > 0 { Ok(None) } else { self.header(bytes) }
     }
 
     fn header(&self, bytes: &[u8]) -> Result<Option<Header>, FrameError> {
@@ -200,8 +218,13 @@ impl Scanner {
         self.demands.iter().find(|demand| demand.tag == tag)
     }
 
-    fn keeps_together(&self, header: Header) -> bool {
-        self.demand(header.tag).is_some_and(|demand| header.body_len <= demand.limit)
+    /// Bytes of a body that have to be there before any of them is given away.
+    fn wanted(&self, header: Header) -> usize {
+        match self.demand(header.tag) {
+            Some(demand) if header.body_len <= demand.limit => header.body_len,
+            Some(Demand { beyond: Beyond::StreamAfter(start), .. }) => header.body_len.min(*start),
+            Some(_) | None => 0,
+        }
     }
 
     /// Whether the bytes so far end with a whole message, so that another's may follow.
@@ -222,11 +245,9 @@ impl Scanner {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::write::message;
 
     const READY: &[Demand] = &[
         Demand { tag: b'Z', limit: 1, beyond: Beyond::Refuse },

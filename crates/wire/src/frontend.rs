@@ -59,6 +59,22 @@ pub fn parse(out: &mut BytesMut, sql: &str) {
     });
 }
 
+/// Writes `Parse` under a name; `rest` is the message's body behind the name: text and parameter types.
+pub fn parse_as(out: &mut BytesMut, name: &str, rest: &[u8]) {
+    message(out, b'P', |out| {
+        cstr(out, name);
+        out.put_slice(rest);
+    });
+}
+
+/// Writes `Close` of a prepared statement.
+pub fn close_statement(out: &mut BytesMut, name: &str) {
+    message(out, b'C', |out| {
+        out.put_u8(b'S');
+        cstr(out, name);
+    });
+}
+
 /// Writes `Terminate`.
 pub fn terminate(out: &mut BytesMut) {
     message(out, b'X', |_| {});

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use pool::Residue;
 use wire::backend::{self, Notification, TransactionStatus};
 use wire::frame::{Beyond, Demand, Direction, Header};
 use wire::report;
 
 use super::ledger::Ledger;
+use super::pooled::Pooled;
 use super::pump::Pump;
 use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect};
@@ -15,14 +17,15 @@ use crate::statement::{Clerk, Dialect};
 /// Messages whose content matters here.
 const DEMANDS: &[Demand] = &[Demand { tag: b'Z', limit: 1, beyond: Beyond::Refuse }];
 
-/// Those whose content matters where clients' statements are rewritten. A longer one of any of them is not one that is
+/// Those whose content matters where clients' statements are rewritten or their server connections change. A longer one of any of them is not one that is
 /// looked for: a notification has at most 8,000 bytes besides a name, and the others are our own or short by nature.
-const DEMANDS_OF_CLERK: &[Demand] = &[
+const DEMANDS_OF_READERS: &[Demand] = &[
     Demand { tag: b'Z', limit: 1, beyond: Beyond::Refuse },
     Demand { tag: b'A', limit: 8192, beyond: Beyond::Stream },
     Demand { tag: b'C', limit: 64, beyond: Beyond::Stream },
     Demand { tag: b'N', limit: 2048, beyond: Beyond::Stream },
     Demand { tag: b'S', limit: 256, beyond: Beyond::Stream },
+    Demand { tag: b'E', limit: 2048, beyond: Beyond::Stream },
 ];
 
 /// With which `sindico.truncate` says that it was called for a `TRUNCATE` of the client's.
@@ -46,14 +49,22 @@ enum Fate {
 }
 
 impl Downstream {
-    pub(super) fn new(clerk: Option<Arc<Clerk>>) -> Self {
-        let demands = if clerk.is_some() { DEMANDS_OF_CLERK } else { DEMANDS };
+    pub(super) fn new(clerk: Option<Arc<Clerk>>, pooled: bool) -> Self {
+        let demands = if clerk.is_some() || pooled { DEMANDS_OF_READERS } else { DEMANDS };
         Self { pump: Pump::new(Direction::ToClient, demands, &[]), last_tag: b'Z', clerk, truncated: false }
     }
 
     /// Judges what has arrived, and notes in `dialect` what the server reports of the session.
-    pub(super) fn inspect(&mut self, ledger: &mut Ledger, dialect: &mut Dialect) -> Result<(), Fault> {
+    pub(super) fn inspect(
+        &mut self,
+        ledger: &mut Ledger,
+        dialect: &mut Dialect,
+        mut pooled: Option<(&mut Pooled, &mut Residue)>,
+    ) -> Result<(), Fault> {
         loop {
+            if let Some(made) = pooled.as_mut().and_then(|(pooled, _)| pooled.says()) {
+                self.pump.replace(0, &made);
+            }
             let Self { pump, last_tag, clerk, truncated } = self;
             let piece = match pump.peek() {
                 Ok(Some(piece)) => piece,
@@ -71,6 +82,12 @@ impl Downstream {
                 if let (Fate::Pass, Some(clerk), true) = (&fate, clerk, piece.ends) {
                     fate = translate(header.tag, piece.body(), clerk, truncated, dialect);
                 }
+                // After the translation of a message that the client does not get.
+                if let Some((pooled, residue)) = &mut pooled
+                    && !pooled.hears(header.tag, piece.body(), residue)
+                {
+                    fate = Fate::Replace(BytesMut::new());
+                }
             }
             match fate {
                 Fate::Pass => pump.pass(len),
@@ -86,6 +103,12 @@ impl Downstream {
     /// Whether the server's last message was an error, so that the client knows why the server is gone.
     pub(super) fn has_said_goodbye(&self) -> bool {
         self.last_tag == b'E' && self.pump.is_drained()
+    }
+
+    /// Whether everything that the server sent has been judged, up to the end of a message, even if the client does not have
+    /// all of it yet.
+    pub(super) fn is_judged(&self) -> bool {
+        self.pump.is_judged()
     }
 
     /// Whether the client has everything that the server sent, up to the end of a message.

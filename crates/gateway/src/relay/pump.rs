@@ -50,13 +50,14 @@ impl Pump {
         Self { scanner, ahead: BytesMut::new(), held, passed: 0, grown: false, paused: false, closed: false }
     }
 
-    /// Writes what has passed, if anything has, or else reads. May be abandoned at any time without losing a byte.
+    /// Writes what has passed, if anything has, or else reads; waits where there is nobody to read from or write to. May be abandoned at any time without losing a byte.
     pub(super) async fn step(
         &mut self,
-        source: &mut (impl AsyncRead + Unpin),
-        sink: &mut (impl AsyncWrite + Unpin),
+        source: Option<&mut (impl AsyncRead + Unpin)>,
+        sink: Option<&mut (impl AsyncWrite + Unpin)>,
     ) -> Step {
         if self.has_passed() {
+            let Some(sink) = sink else { return pending().await };
             return match sink.write(self.outgoing()).await {
                 Ok(0) | Err(_) => Step::SinkGone,
                 Ok(written) => {
@@ -65,9 +66,7 @@ impl Pump {
                 }
             };
         }
-        if self.closed || self.paused {
-            return pending().await;
-        }
+        let Some(source) = source.filter(|_| !self.closed && !self.paused) else { return pending().await };
         self.held.reserve(BUFFER);
         match source.read_buf(&mut self.held).await {
             Ok(0) | Err(_) => Step::SourceGone,
@@ -95,6 +94,22 @@ impl Pump {
         self.held.advance(len);
         self.ahead.extend_from_slice(with);
         self.shrink();
+    }
+
+    /// What has come and is not judged yet.
+    pub(super) fn arrived(&self) -> &[u8] {
+        self.held.get(self.passed..).unwrap_or_default()
+    }
+
+    /// The header of the message that is to be judged next, and how many bytes of it and of others have come.
+    pub(super) fn upcoming(&self) -> Result<Option<(Header, usize)>, FrameError> {
+        let arrived = self.arrived();
+        Ok(self.scanner.upcoming(arrived)?.map(|header| (header, arrived.len())))
+    }
+
+    /// Adds to what has come, as if it had been read.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
     }
 
     /// The header of the message that is being waited for as a whole.
@@ -156,10 +171,15 @@ impl Pump {
         self.ahead.is_empty() && self.held.is_empty() && self.scanner.between_messages() && !self.paused
     }
 
+    /// Whether everything that came in may go out, up to the end of a message.
+    pub(super) fn is_judged(&self) -> bool {
+        self.arrived().is_empty() && self.scanner.between_messages()
+    }
+
     /// Writes to the end of the message that has begun to go out, so that another of our own may follow.
     pub(super) async fn finish_message(
         &mut self,
-        source: &mut (impl AsyncRead + Unpin),
+        mut source: Option<&mut (impl AsyncRead + Unpin)>,
         sink: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
         loop {
@@ -172,6 +192,7 @@ impl Pump {
             if self.scanner.between_messages() {
                 return Ok(());
             }
+            let Some(source) = &mut source else { return Err(io::ErrorKind::UnexpectedEof.into()) };
             if self.held.is_empty() && source.read_buf(&mut self.held).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -240,7 +261,7 @@ mod tests {
             if let Some(piece) = pump.peek().expect("sound") {
                 return piece.bytes.len();
             }
-            assert_eq!(pump.step(source, sink).await, Step::Moved);
+            assert_eq!(pump.step(Some(source), Some(sink)).await, Step::Moved);
         }
     }
 
@@ -262,17 +283,17 @@ mod tests {
                 }
             }
             while pump.has_passed() {
-                assert_eq!(pump.step(&mut source, &mut sink).await, Step::Moved);
+                assert_eq!(pump.step(Some(&mut source), Some(&mut sink)).await, Step::Moved);
             }
             let len = piece(&mut pump, &mut source, &mut sink).await;
             pump.pass(len);
-            pump.step(&mut source, &mut sink).await;
+            pump.step(Some(&mut source), Some(&mut sink)).await;
             assert!(pump.held.capacity() <= 2 * (BUFFER + SPARE), "{way}: {}", pump.held.capacity());
             assert_eq!(pump.ahead.capacity(), 0, "{way}");
             client.write_all(&short[50..]).await.expect("sent");
             let len = piece(&mut pump, &mut source, &mut sink).await;
             pump.replace(len, &short);
-            pump.step(&mut source, &mut sink).await;
+            pump.step(Some(&mut source), Some(&mut sink)).await;
             assert!(pump.is_drained());
             let mut heard = vec![0; long.len() + 2 * short.len()];
             server.read_exact(&mut heard).await.expect("everything");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use pool::{Residue, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::report::ServerError;
 
-use super::{LINGER, Left, Watch, relay};
+use super::{LINGER, Left, Question, Servers, Settled, Watch, relay};
 use crate::fault::Fault;
 use crate::statement::Clerk;
 
@@ -29,6 +30,29 @@ struct Stage {
     revoke: oneshot::Sender<()>,
     shutdown: CancellationToken,
     left: JoinHandle<Left>,
+}
+
+/// One server connection from beginning to end.
+struct Only(TcpStream);
+
+impl Servers for Only {
+    fn stream(&mut self) -> Option<&mut TcpStream> {
+        Some(&mut self.0)
+    }
+
+    fn residue(&mut self) -> Option<&mut Residue> {
+        None
+    }
+
+    async fn attach(&mut self, _settings: &Settings, _draws: Option<u64>) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn settle(&mut self, _question: Question<'_>) -> Result<Settled, Fault> {
+        Ok(Settled::default())
+    }
+
+    async fn release(&mut self, _client: u64) {}
 }
 
 async fn pair() -> (TcpStream, TcpStream) {
@@ -51,7 +75,7 @@ async fn stage_with(pipelined: &'static [u8], grace: Duration) -> Stage {
 }
 
 async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Duration) -> Stage {
-    let ((client, mut client_far), (server, mut server_far)) = (pair().await, pair().await);
+    let ((client, mut client_far), (server, server_far)) = (pair().await, pair().await);
     let (revoke, revoked) = oneshot::channel::<()>();
     let shutdown = CancellationToken::new();
     let watched = shutdown.clone();
@@ -63,7 +87,7 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
             Fault::new("57P01", "closed", "")
         };
         let watch = Watch { revoked, shutdown: &watched, grace };
-        relay(&mut client_far, pipelined, &mut server_far, clerk, watch).await
+        relay(&mut client_far, pipelined, &mut Only(server_far), clerk, None, watch).await
     });
     Stage { client, server, revoke, shutdown, left }
 }

@@ -1,18 +1,40 @@
 //! The stage that a client's messages pass on their way to the server.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use pool::Residue;
 use tokio::io::{AsyncRead, AsyncWrite};
-use wire::frame::{Beyond, Demand, Direction, Header, Piece};
+use wire::frame::{Beyond, Demand, Direction, HEADER_LEN, Header, Piece};
 
 use super::ledger::Ledger;
+use super::pooled::Pooled;
 use super::pump::{Pump, Step};
 use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect, LONG, Pending, Room};
+
+/// Bytes of the longest statement that is kept together where nobody else sets a limit.
+const LONGEST: usize = 16 << 20;
+
+/// Messages that name statements, which they do in their first bytes.
+const NAMED: [Demand; 3] = [
+    Demand { tag: b'B', limit: 16 * 1024, beyond: Beyond::StreamAfter(4096) },
+    Demand { tag: b'D', limit: 4096, beyond: Beyond::Stream },
+    Demand { tag: b'C', limit: 4096, beyond: Beyond::Stream },
+];
+
+/// Bytes of a message that has not come whole, from which on it is worth a server connection.
+const WORTH: usize = 8 * 1024;
+
+/// What a client wants that has no server connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    Nothing,
+    Server,
+    Leave,
+}
 
 /// Client to server.
 pub(super) struct Upstream {
@@ -21,6 +43,8 @@ pub(super) struct Upstream {
     clerk: Option<Arc<Clerk>>,
     /// Nothing more is looked at before this has ended.
     wait: Option<Wait>,
+    /// A long statement that has been read, and is what goes out.
+    read: Option<BytesMut>,
     /// For the long statement that is coming in.
     room: Option<Room>,
     /// For long statements that the server has not taken yet.
@@ -55,26 +79,36 @@ enum Had {
 }
 
 impl Upstream {
-    pub(super) fn new(pipelined: &[u8], clerk: Option<Arc<Clerk>>) -> Self {
-        let demands: Cow<'static, [Demand]> = match &clerk {
-            Some(clerk) => {
-                let whole = |tag| Demand { tag, limit: clerk.limit(), beyond: Beyond::Stream };
-                Cow::Owned(vec![whole(b'Q'), whole(b'P')])
-            }
-            None => Cow::Borrowed(&[]),
-        };
+    pub(super) fn new(pipelined: &[u8], clerk: Option<Arc<Clerk>>, pooled: bool) -> Self {
+        let limit = clerk.as_ref().map(|clerk| clerk.limit()).or(pooled.then_some(LONGEST));
+        let whole = |tag| limit.map(|limit| Demand { tag, limit, beyond: Beyond::Stream });
+        let mut demands: Vec<Demand> = [whole(b'Q'), whole(b'P')].into_iter().flatten().collect();
+        if pooled {
+            demands.extend(NAMED);
+        }
         let pump = Pump::new(Direction::ToServer, demands, pipelined);
-        Self { pump, left: false, clerk, wait: None, room: None, taken: Vec::new(), declined: false }
+        Self { pump, left: false, clerk, wait: None, read: None, room: None, taken: Vec::new(), declined: false }
     }
 
     /// Judges what has arrived.
-    pub(super) fn inspect(&mut self, ledger: &mut Ledger, dialect: Dialect) -> Result<(), Fault> {
+    pub(super) fn inspect(
+        &mut self,
+        ledger: &mut Ledger,
+        dialect: Dialect,
+        mut pooled: Option<(&mut Pooled, &mut Residue)>,
+    ) -> Result<(), Fault> {
+        if let Some(message) = self.read.take() {
+            self.pump.put(match &mut pooled {
+                Some((pooled, residue)) => see_off(message, pooled, residue),
+                None => message,
+            });
+        }
         while !self.left
             && self.wait.is_none()
             && let Some(piece) = self.pump.peek()?
         {
             self.taken.extend(self.room.take());
-            let (len, ends) = (piece.bytes.len(), piece.ends);
+            let (len, ends, begun) = (piece.bytes.len(), piece.ends, piece.begins);
             let (mut fate, mut settled) = (Fate::Pass, false);
             match (piece.begins, &self.clerk) {
                 // Ours to act on: the server connection stays.
@@ -83,7 +117,7 @@ impl Upstream {
                     return Ok(());
                 }
                 (Some(header), _) if header.tag == b'p' => {
-                    return Err(Fault::protocol("the client sent a password that nobody asked for"));
+                    return Err(unasked_password());
                 }
                 (Some(header), clerk) => {
                     settled = !ledger.may_be_working();
@@ -94,6 +128,9 @@ impl Upstream {
                 }
                 (None, _) if self.declined => fate = Fate::Decline(BytesMut::new()),
                 (None, _) => {}
+            }
+            if let Some((pooled, residue)) = &mut pooled {
+                fate = trade(fate, begun, piece.body(), pooled, residue);
             }
             match fate {
                 Fate::Pass => self.pump.pass(len),
@@ -124,11 +161,11 @@ impl Upstream {
     pub(super) async fn step(
         &mut self,
         source: &mut (impl AsyncRead + Unpin),
-        sink: &mut (impl AsyncWrite + Unpin),
+        sink: Option<&mut (impl AsyncWrite + Unpin)>,
     ) -> Result<Step, Fault> {
-        let Self { pump, wait, room, taken, .. } = self;
+        let Self { pump, wait, room, taken, read, .. } = self;
         tokio::select! {
-            step = pump.step(source, sink) => {
+            step = pump.step(Some(source), sink) => {
                 // Waiting for more room while keeping what is not needed would have a tenant's sessions wait for each other.
                 if !pump.has_passed() && !matches!(wait, Some(Wait::Reading(_))) {
                     taken.clear();
@@ -146,11 +183,28 @@ impl Upstream {
                     *room = Some(had?);
                     pump.resume();
                 }
-                Had::Read(message) => pump.put(message?),
+                Had::Read(message) => *read = Some(message?),
             },
         }
         *wait = None;
         Ok(Step::Moved)
+    }
+
+    /// What a client wants that has no server connection.
+    pub(super) fn wish(&self) -> Result<Wish, Fault> {
+        let Some((header, here)) = self.pump.upcoming()? else { return Ok(Wish::Nothing) };
+        Ok(match header.tag {
+            b'X' => Wish::Leave,
+            b'p' => return Err(unasked_password()),
+            _ if here >= (HEADER_LEN + header.body_len).min(WORTH) => Wish::Server,
+            _ => Wish::Nothing,
+        })
+    }
+
+    /// The next message, as far as it has come.
+    pub(super) fn upcoming(&self) -> Option<(Header, &[u8])> {
+        let (header, _) = self.pump.upcoming().ok()??;
+        Some((header, self.pump.arrived().get(HEADER_LEN..)?.get(..header.body_len)?))
     }
 
     /// The client has said goodbye or is gone. What it sent before still goes out.
@@ -161,7 +215,7 @@ impl Upstream {
 
     /// The server takes nothing more.
     pub(super) fn abandon(&mut self) {
-        (self.wait, self.room) = (None, None);
+        (self.wait, self.read, self.room) = (None, None, None);
         self.taken.clear();
         self.pump.abandon();
     }
@@ -174,6 +228,32 @@ impl Upstream {
     pub(super) fn is_drained(&self) -> bool {
         self.pump.is_drained()
     }
+}
+
+fn unasked_password() -> Fault {
+    Fault::protocol("the client sent a password that nobody asked for")
+}
+
+/// What becomes of a message in the eyes of a pooled session, which sees what would go to the server.
+fn trade(fate: Fate, begun: Option<Header>, body: &[u8], pooled: &mut Pooled, residue: &mut Residue) -> Fate {
+    match fate {
+        Fate::Pass => match begun.and_then(|header| pooled.sends(header, body, residue)) {
+            Some(instead) => Fate::Replace(instead),
+            None => Fate::Pass,
+        },
+        Fate::Replace(message) => Fate::Replace(see_off(message, pooled, residue)),
+        Fate::Decline(message) if !message.is_empty() => Fate::Decline(see_off(message, pooled, residue)),
+        Fate::Decline(_) | Fate::ReadApart => fate,
+    }
+}
+
+/// The same for a whole message that is about to go out.
+fn see_off(message: BytesMut, pooled: &mut Pooled, residue: &mut Residue) -> BytesMut {
+    let Some((&tag, body)) = message.split_first().and_then(|(tag, rest)| Some((tag, rest.get(HEADER_LEN - 1..)?)))
+    else {
+        return message;
+    };
+    pooled.sends(Header { tag, body_len: body.len() }, body, residue).unwrap_or(message)
 }
 
 /// What becomes of a message that begins, in the eyes of a clerk.

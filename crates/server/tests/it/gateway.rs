@@ -3,6 +3,7 @@
 mod budget;
 mod cancel;
 mod login;
+mod pooling;
 mod protocol;
 mod session;
 mod startup;

@@ -189,8 +189,8 @@ async fn goes_on(
     let mut ledger = Ledger::new();
     let all = async {
         while !until(stage) {
-            stage.inspect(&mut ledger, Dialect::of([])).expect("sound messages");
-            stage.step(source, sink).await.expect("no fault");
+            stage.inspect(&mut ledger, Dialect::of([]), None).expect("sound messages");
+            stage.step(source, Some(sink)).await.expect("no fault");
         }
     };
     let _in_the_middle = timeout(Duration::from_millis(100), all).await;
@@ -204,7 +204,7 @@ async fn long_statements_that_the_server_does_not_take_keep_their_room() {
     for _ in 0..2 {
         let ((mut client, source), (sink, server)) = (duplex(1 << 20), duplex(1024));
         client.write_all(&long).await.expect("sent");
-        stages.push((Upstream::new(&[], Some(Arc::clone(&clerk))), client, source, sink, server));
+        stages.push((Upstream::new(&[], Some(Arc::clone(&clerk)), false), client, source, sink, server));
     }
     let (first, second) = stages.split_at_mut(1);
     let (stalled, _, source, sink, server) = &mut first[0];
@@ -228,7 +228,7 @@ async fn a_session_does_not_wait_for_its_own_statements() {
     // Together they are more than the tenant's share.
     let long = query(&"x".repeat(60_000));
     client.write_all(&[&long[..], &long, &long].concat()).await.expect("sent");
-    let mut stage = Upstream::new(&[], Some(clerk()));
+    let mut stage = Upstream::new(&[], Some(clerk()), false);
     let mut all = vec![0; 3 * long.len()];
     let (heard, ()) = tokio::join!(
         timeout(Duration::from_secs(5), server.read_exact(&mut all)),

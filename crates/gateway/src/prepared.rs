@@ -1,0 +1,171 @@
+//! Statements that clients prepare, when their transactions run on different server connections (PostgreSQL manual,
+//! 55.2.3).
+//!
+//! A client names its statements for itself; the next one gives the same names to others. So a text, with its parameter
+//! types, gets a number here, one for all clients of this process, and a server connection knows it by that: whoever
+//! prepares a text that a connection has already prepared pays nothing for it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use bytes::Bytes;
+
+use crate::traces::Traces;
+
+/// What names of ours begin with. A client's own name never does: see [`Statements::name`].
+pub(crate) const PREFIX: &str = "sindico_";
+
+/// Statements that one server connection keeps. More than any application uses at once; each takes memory there.
+pub(crate) const PER_SERVER: usize = 256;
+
+/// A text that has been prepared, somewhere or not any more.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    pub(crate) number: u64,
+    /// The body of its `Parse` behind the name.
+    pub(crate) rest: Bytes,
+    /// What running it may leave in a session.
+    pub(crate) traces: Traces,
+}
+
+impl Statement {
+    /// Its name on servers.
+    pub(crate) fn name(&self) -> String {
+        format!("{PREFIX}{}", self.number)
+    }
+}
+
+/// All texts that some client has prepared. Cheap to clone; all clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Library {
+    shelves: Arc<Mutex<Shelves>>,
+    hasher: Arc<RandomState>,
+    next: Arc<AtomicU64>,
+}
+
+#[derive(Debug, Default)]
+struct Shelves {
+    by_hash: HashMap<u64, Vec<Weak<Statement>>>,
+    /// How many hashes there may be before those of nobody are thrown away.
+    limit: usize,
+}
+
+impl Library {
+    /// The statement with this text and these parameter types, as a `Parse` has them behind the name.
+    pub(crate) fn find(&self, rest: &[u8], traces: impl FnOnce() -> Traces) -> Arc<Statement> {
+        let hash = self.hasher.hash_one(rest);
+        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = shelves.by_hash.get(&hash).into_iter().flatten().filter_map(Weak::upgrade);
+        if let Some(known) = known.into_iter().find(|known| known.rest == rest) {
+            return known;
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let statement = Arc::new(Statement { number, rest: Bytes::copy_from_slice(rest), traces: traces() });
+        shelves.by_hash.entry(hash).or_default().push(Arc::downgrade(&statement));
+        if shelves.by_hash.len() > shelves.limit {
+            shelves.by_hash.retain(|_, shelf| {
+                shelf.retain(|known| known.strong_count() > 0);
+                !shelf.is_empty()
+            });
+            shelves.limit = (shelves.by_hash.len() * 2).max(1024);
+        }
+        statement
+    }
+}
+
+/// Statements that one client may have, and bytes of their texts together. A server would keep them for its own clients;
+/// here all tenants' clients meet.
+const PER_CLIENT: usize = 1000;
+const BYTES_PER_CLIENT: usize = 1 << 20;
+
+/// Bytes of an unnamed statement that a client keeps beyond its transaction. By then most have run.
+const UNNAMED: usize = 64 * 1024;
+
+/// One client's statements, by the names that it gave them; the unnamed one has an empty name.
+#[derive(Debug, Default)]
+pub(crate) struct Statements {
+    by_name: HashMap<Box<[u8]>, Arc<Statement>>,
+    /// Bytes of the named ones' names and texts.
+    bytes: usize,
+}
+
+impl Statements {
+    pub(crate) fn get(&self, name: &[u8]) -> Option<&Arc<Statement>> {
+        self.by_name.get(name)
+    }
+
+    /// Has a name mean a statement or nothing, and says what it meant before.
+    pub(crate) fn set(&mut self, name: &[u8], statement: Option<Arc<Statement>>) -> Option<Arc<Statement>> {
+        let weight = |statement: &Option<Arc<Statement>>| match statement {
+            Some(statement) if !name.is_empty() => name.len() + statement.rest.len(),
+            _ => 0,
+        };
+        let added = weight(&statement);
+        let before = match statement {
+            Some(statement) => self.by_name.insert(name.into(), statement),
+            None => self.by_name.remove(name),
+        };
+        self.bytes = (self.bytes + added).saturating_sub(weight(&before));
+        before
+    }
+
+    /// Whether there is room for one more named statement, whose message has so many bytes.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.by_name.len() < PER_CLIENT && self.bytes + bytes <= BYTES_PER_CLIENT
+    }
+
+    /// Gives up the unnamed statement if it is a long one.
+    pub(crate) fn lighten(&mut self) {
+        if self.get(b"").is_some_and(|unnamed| unnamed.rest.len() > UNNAMED) {
+            self.set(b"", None);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_has_so_many_statements_and_no_more() {
+        let (library, mut statements) = (Library::default(), Statements::default());
+        let long = vec![b'x'; BYTES_PER_CLIENT - 100];
+        let statement = library.find(&long, Traces::default);
+        statements.set(b"", Some(Arc::clone(&statement)));
+        assert!(statements.has_room(BYTES_PER_CLIENT), "the unnamed one is not counted");
+        statements.lighten();
+        assert!(statements.get(b"").is_none());
+        statements.set(b"a", Some(Arc::clone(&statement)));
+        statements.set(b"a", Some(statement));
+        assert!(statements.has_room(99) && !statements.has_room(100));
+        assert!(statements.set(b"a", None).is_some() && statements.has_room(BYTES_PER_CLIENT));
+        for nth in 0..PER_CLIENT {
+            assert!(statements.has_room(0));
+            statements.set(nth.to_string().as_bytes(), Some(library.find(b"SELECT 1", Traces::default)));
+        }
+        assert!(!statements.has_room(0));
+    }
+
+    #[test]
+    fn one_text_is_one_statement_for_as_long_as_somebody_has_it() {
+        let library = Library::default();
+        let find = |rest: &[u8]| library.find(rest, Traces::default);
+        let one = find(b"SELECT 1\0\0\0");
+        assert!(Arc::ptr_eq(&one, &find(b"SELECT 1\0\0\0")));
+        assert_ne!(one.number, find(b"SELECT 1\0\0\x01\0\0\0\x17").number, "other types");
+        let number = one.number;
+        drop(one);
+        assert_ne!(find(b"SELECT 1\0\0\0").number, number, "a name is never used again");
+        for n in 0..5000 {
+            find(format!("SELECT {n}\0\0\0").as_bytes());
+        }
+        let shelves = library.shelves.lock().expect("nobody panics");
+        assert!(shelves.by_hash.len() < 2048, "{}", shelves.by_hash.len());
+    }
+}

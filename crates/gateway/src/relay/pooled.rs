@@ -1,0 +1,371 @@
+//! What a client keeps while its transactions run on one server connection after the other.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use pool::{Residue, Settings};
+use wire::frame::{HEADER_LEN, Header};
+use wire::frontend::{self, Statement as Text};
+
+use super::replies::{Change, Due, Fate, Replies, Undo};
+use crate::prepared::{Library, PER_SERVER, Statement, Statements};
+use crate::statement::refusal;
+use crate::traces::Traces;
+
+/// Settings of the app's own making that one client may have, at most; beyond them it keeps its server connection.
+const NAMES: usize = 64;
+
+/// A client's part of a session.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and together they are no state")]
+pub(crate) struct Pooled {
+    library: Library,
+    /// A number that no two clients share.
+    pub(super) client: u64,
+    statements: Statements,
+    replies: Replies,
+    /// The settings that it has made for itself.
+    pub(super) settings: Settings,
+    /// Its settings of the app's own making, by name.
+    pub(super) names: Vec<String>,
+    /// The server is to be asked what has become of the session.
+    pub(super) ask: bool,
+    /// The session keeps something that no other can be given, as the server said when it was asked last.
+    pub(super) kept: bool,
+    /// It has to be kept for as long as the client stays.
+    stay: bool,
+    /// The server's prepared statements are not what they are believed to be.
+    pub(super) forget: bool,
+}
+
+/// What goes to the server in place of a message; `None` for the message itself.
+pub(super) type Instead = Option<BytesMut>;
+
+impl Pooled {
+    pub(crate) fn new(library: Library, client: u64) -> Self {
+        Self {
+            library,
+            client,
+            statements: Statements::default(),
+            replies: Replies::default(),
+            settings: Settings::default(),
+            names: Vec::new(),
+            ask: false,
+            kept: false,
+            stay: false,
+            forget: false,
+        }
+    }
+
+    /// Whether every answer has come.
+    pub(super) fn is_answered(&self) -> bool {
+        self.replies.are_in()
+    }
+
+    /// The server connection goes to others.
+    pub(super) fn parts(&mut self) {
+        self.statements.lighten();
+    }
+
+    /// Whether the session has to be kept, as far as is known without asking.
+    pub(super) fn stays(&self) -> bool {
+        self.stay || self.replies.are_doubtful()
+    }
+
+    /// Whether a message reads what earlier statements of its session drew from sequences.
+    pub(super) fn reads_sequences(&self, tag: u8, body: &[u8]) -> bool {
+        match tag {
+            b'Q' | b'P' => Text::parse(tag, body).is_some_and(|text| Traces::of(text.text).sequences),
+            b'B' => names_of_bind(body)
+                .and_then(|(_, name)| self.statements.get(name))
+                .is_some_and(|statement| statement.traces.sequences),
+            _ => false,
+        }
+    }
+
+    /// Sees a message of the client's that is on its way to the server, at least as much of it as says what it is about.
+    pub(super) fn sends(&mut self, header: Header, body: &[u8], residue: &mut Residue) -> Instead {
+        let tag = header.tag;
+        if self.replies.is_skipping() && tag != b'S' {
+            return None;
+        }
+        let instead = match tag {
+            b'Q' => return self.query(body, residue),
+            b'P' => return self.parse(body, residue),
+            b'B' => self.bind(header, body, residue),
+            b'D' => self.describe(body, residue),
+            b'C' => return self.close(body, residue),
+            // A function by its number, which may be any.
+            b'F' => {
+                self.ask = true;
+                None
+            }
+            _ => None,
+        };
+        self.replies.passed(tag);
+        instead
+    }
+
+    fn query(&mut self, body: &[u8], residue: &mut Residue) -> Instead {
+        // Whatever it says, it ends the unnamed statement.
+        self.statements.set(b"", None);
+        residue.unnamed = None;
+        let mut instead = None;
+        // One that is too long to be kept together says anything.
+        self.ask |= Text::parse(b'Q', body).is_none();
+        if let Some(text) = Text::parse(b'Q', body) {
+            self.notice(&Traces::of(text.text));
+            if let Some(statement) = deallocated(text.text).and_then(|name| self.statements.set(&name, None)) {
+                let mut out = BytesMut::new();
+                self.provide(&statement, residue, &mut out);
+                frontend::query(&mut out, &format!("DEALLOCATE {}", statement.name()));
+                self.forget = true;
+                instead = Some(out);
+            }
+        }
+        self.replies.passed(b'Q');
+        instead
+    }
+
+    fn parse(&mut self, body: &[u8], residue: &mut Residue) -> Instead {
+        let Some((name, rest)) = split_name(body) else {
+            // The server says what is wrong with it.
+            self.replies.expect(Due::Parse(Change { name: Box::default(), before: None, number: None }));
+            return None;
+        };
+        let traces = || Text::parse(b'P', body).map(|text| Traces::of(text.text)).unwrap_or_default();
+        let statement = self.library.find(rest, traces);
+        let number = statement.number;
+        if name.is_empty() {
+            let before = self.statements.set(name, Some(statement));
+            residue.unnamed = Some(number);
+            self.replies.expect(Due::Parse(Change { name: name.into(), before, number: Some(number) }));
+            return None;
+        }
+        if self.statements.get(name).is_some() {
+            let shown = String::from_utf8_lossy(name);
+            return Some(self.refuse("42P05", &format!("prepared statement \"{shown}\" already exists"), "", residue));
+        }
+        if !self.statements.has_room(body.len()) {
+            let hint = "Close those that are not used any more, or connect with sindico.pool_mode=session.";
+            return Some(self.refuse("54000", "this client has prepared as many statements as it may", hint, residue));
+        }
+        let mut out = BytesMut::new();
+        let before = self.statements.set(name, Some(Arc::clone(&statement)));
+        let change = Change { name: name.into(), before, number: None };
+        if residue.prepared.touch(number) {
+            self.replies.expect(Due::Made(b'1', change));
+        } else {
+            self.make_room(number, residue, &mut out);
+            frontend::parse_as(&mut out, &statement.name(), rest);
+            self.replies.expect(Due::Parse(Change { number: Some(number), ..change }));
+        }
+        Some(out)
+    }
+
+    /// A `Parse` that the server refuses in these words.
+    fn refuse(&mut self, sqlstate: &str, message: &str, hint: &str, residue: &mut Residue) -> BytesMut {
+        let mut out = BytesMut::new();
+        frontend::parse(&mut out, &refusal(sqlstate, message, hint, false));
+        residue.unnamed = None;
+        let before = self.statements.get(b"").cloned();
+        self.replies.expect(Due::Parse(Change { name: Box::default(), before, number: None }));
+        out
+    }
+
+    fn bind(&mut self, header: Header, body: &[u8], residue: &mut Residue) -> Instead {
+        let (portal, name) = names_of_bind(body)?;
+        let statement = Arc::clone(self.statements.get(name)?);
+        self.notice(&statement.traces);
+        let mut out = BytesMut::new();
+        let renamed = self.provide_as(name, &statement, residue, &mut out);
+        if out.is_empty() && renamed.is_none() {
+            return None;
+        }
+        let rest = body.get(portal.len() + 1 + name.len() + 1..).unwrap_or_default();
+        let name = renamed.unwrap_or_default();
+        let missing = header.body_len.saturating_sub(body.len());
+        Some(with_header(out, b'B', missing, &[portal, b"\0", name.as_bytes(), b"\0", rest]))
+    }
+
+    fn describe(&mut self, body: &[u8], residue: &mut Residue) -> Instead {
+        let name = body.strip_prefix(b"S").and_then(|name| name.strip_suffix(b"\0"))?;
+        let statement = Arc::clone(self.statements.get(name)?);
+        let mut out = BytesMut::new();
+        let renamed = self.provide_as(name, &statement, residue, &mut out);
+        if out.is_empty() && renamed.is_none() {
+            return None;
+        }
+        let name = renamed.unwrap_or_default();
+        Some(with_header(out, b'D', 0, &[b"S", name.as_bytes(), b"\0"]))
+    }
+
+    fn close(&mut self, body: &[u8], residue: &mut Residue) -> Instead {
+        let name = body.strip_prefix(b"S").and_then(|name| name.strip_suffix(b"\0"));
+        let known = name.filter(|name| self.statements.get(name).is_some());
+        match known {
+            // The server keeps it for whoever prepares the same text next.
+            Some(name) if !name.is_empty() => {
+                let before = self.statements.set(name, None);
+                self.replies.expect(Due::Made(b'3', Change { name: name.into(), before, number: None }));
+                Some(BytesMut::new())
+            }
+            Some(name) => {
+                self.statements.set(name, None);
+                residue.unnamed = None;
+                self.replies.passed(b'C');
+                None
+            }
+            None => {
+                self.replies.passed(b'C');
+                None
+            }
+        }
+    }
+
+    /// Sees to it that the server has the statement that a name means; gives the name that it has there, if another.
+    fn provide_as(
+        &mut self,
+        name: &[u8],
+        statement: &Statement,
+        residue: &mut Residue,
+        out: &mut BytesMut,
+    ) -> Option<String> {
+        if !name.is_empty() {
+            self.provide(statement, residue, out);
+            return Some(statement.name());
+        }
+        if residue.unnamed != Some(statement.number) {
+            frontend::parse_as(out, "", &statement.rest);
+            residue.unnamed = Some(statement.number);
+            self.replies.expect(Due::OwnParse(statement.number));
+        }
+        None
+    }
+
+    fn provide(&mut self, statement: &Statement, residue: &mut Residue, out: &mut BytesMut) {
+        if residue.prepared.touch(statement.number) {
+            return;
+        }
+        self.make_room(statement.number, residue, out);
+        frontend::parse_as(out, &statement.name(), &statement.rest);
+        self.replies.expect(Due::OwnParse(statement.number));
+    }
+
+    fn make_room(&mut self, number: u64, residue: &mut Residue, out: &mut BytesMut) {
+        if let Some(oldest) = residue.prepared.insert(number, PER_SERVER) {
+            frontend::close_statement(out, &format!("{}{oldest}", crate::prepared::PREFIX));
+            self.replies.expect(Due::OwnClose(oldest));
+        }
+    }
+
+    /// Notes what a statement may leave behind.
+    fn notice(&mut self, traces: &Traces) {
+        if traces.is_nothing() {
+            return;
+        }
+        self.ask |= traces.ask || traces.ends && self.kept;
+        self.stay |= traces.stay || traces.sequences;
+        for name in &traces.names {
+            if !self.names.contains(name) {
+                self.names.push(name.clone());
+            }
+        }
+        self.stay |= self.names.len() > NAMES;
+    }
+
+    /// Sees a message of the server's, whole if it is one of those that matter, and says whether it is for the client.
+    pub(super) fn hears(&mut self, tag: u8, body: &[u8], residue: &mut Residue) -> bool {
+        let mut undone = Vec::new();
+        let fate = self.replies.received(tag, &mut undone);
+        for undo in undone {
+            match undo {
+                Undo::Name(name, before) => drop(self.statements.set(&name, before)),
+                Undo::Absent(number) => {
+                    residue.prepared.remove(number);
+                    residue.unnamed = residue.unnamed.filter(|unnamed| *unnamed != number);
+                }
+                Undo::Present(number) => drop(residue.prepared.insert(number, usize::MAX)),
+            }
+        }
+        match tag {
+            b'C' if matches!(body, b"DEALLOCATE ALL\0" | b"DISCARD ALL\0") => {
+                self.statements.clear();
+                residue.prepared.clear();
+                // Locks and what was drawn from sequences have gone.
+                self.stay &= body.starts_with(b"DEALLOCATE");
+            }
+            // A table has changed under a statement. PostgreSQL says so for ever, and a client cannot prepare it anew.
+            b'E' if wire::report::sqlstate(body) == Some(b"0A000") => self.forget = true,
+            _ => {}
+        }
+        fate == Fate::Pass
+    }
+
+    /// What the client is told now without the server's saying so.
+    pub(super) fn says(&mut self) -> Option<BytesMut> {
+        self.replies.made()
+    }
+}
+
+/// The name that a text takes from a prepared statement, if it is `DEALLOCATE` of one and nothing else.
+fn deallocated(text: &[u8]) -> Option<Vec<u8>> {
+    let text = str::from_utf8(text).ok()?.trim().trim_end_matches(';').trim_end();
+    let after = |text: &'_ str, word: &str| -> Option<usize> {
+        let (head, tail) = text.split_at_checked(word.len())?;
+        (head.eq_ignore_ascii_case(word) && tail.starts_with(char::is_whitespace)).then_some(word.len())
+    };
+    let mut name = text.get(after(text, "DEALLOCATE")?..)?.trim_start();
+    if let Some(at) = after(name, "PREPARE") {
+        name = name.get(at..)?.trim_start();
+    }
+    if let Some(quoted) = name.strip_prefix('"') {
+        let inner = quoted.strip_suffix('"')?.replace("\"\"", "\u{0}");
+        return (!inner.contains('"')).then(|| inner.replace('\u{0}', "\"").into_bytes());
+    }
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    plain.then(|| name.to_ascii_lowercase().into_bytes())
+}
+
+/// The portal and the statement that a `Bind` names.
+fn names_of_bind(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (portal, rest) = split_name(body)?;
+    Some((portal, split_name(rest)?.0))
+}
+
+fn split_name(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = body.iter().position(|&byte| byte == 0)?;
+    Some((body.get(..end)?, body.get(end + 1..)?))
+}
+
+/// Appends a message of which so many bytes follow later.
+fn with_header(mut out: BytesMut, tag: u8, missing: usize, parts: &[&[u8]]) -> BytesMut {
+    let len: usize = parts.iter().map(|part| part.len()).sum();
+    out.reserve(HEADER_LEN + len);
+    out.extend_from_slice(&[tag]);
+    out.extend_from_slice(&u32::try_from(len + missing + 4).unwrap_or(u32::MAX).to_be_bytes());
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::deallocated;
+
+    #[test]
+    fn a_name_that_is_given_up_is_read_as_sql_does() {
+        for (text, name) in [
+            ("DEALLOCATE _pg3_0", Some("_pg3_0")),
+            (" deallocate PREPARE \"S 1\" ; ", Some("S 1")),
+            ("DEALLOCATE \"a\"\"b\"", Some("a\"b")),
+            ("DEALLOCATE Up", Some("up")),
+            ("DEALLOCATE a; SELECT 1", None),
+            ("DEALLOCATE \"a\" x", None),
+            ("DEALLOCATED x", None),
+        ] {
+            assert_eq!(deallocated(text.as_bytes()).as_deref(), name.map(str::as_bytes), "{text}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Which message of the client's the server's next answer is to.
+//!
+//! Some of what the server is asked is not the client's (a statement that it prepared elsewhere is prepared here first),
+//! and some of what the client asks does not reach the server (it has that statement already). Each answer therefore has
+//! its place in a queue, and those of síndico's own making come out where the server's would have stood.
+//!
+//! After an error in the extended protocol the server skips everything up to the next Sync (PostgreSQL manual, 55.2.3).
+//! What was believed prepared by messages that it skipped is taken back: [`Undo`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use wire::frame;
+
+use crate::prepared::Statement;
+
+/// An answer that is due.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// To a `Parse`.
+    Parse(Change),
+    /// To a `Parse` of síndico's own.
+    OwnParse(u64),
+    /// To a `Close` of síndico's own.
+    OwnClose(u64),
+    /// Síndico's own to a message that did not reach the server: its tag.
+    Made(u8, Change),
+    /// To a `Close`.
+    Close,
+    Bind,
+    Describe,
+    Execute,
+    Sync,
+    /// To a Query or `FunctionCall`, which end as a Sync does.
+    Query,
+}
+
+/// What a client's message changes: which statement a name means.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) name: Box<[u8]>,
+    /// What it meant before.
+    pub(super) before: Option<Arc<Statement>>,
+    /// The statement that the server is being asked to prepare under its number.
+    pub(super) number: Option<u64>,
+}
+
+/// What did not come to be, the latest first.
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// A name means what it meant before.
+    Name(Box<[u8]>, Option<Arc<Statement>>),
+    /// The server does not have this statement.
+    Absent(u64),
+    /// It still has this one.
+    Present(u64),
+}
+
+/// What becomes of a message of the server's.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Pass,
+    /// It is not for the client.
+    Keep,
+}
+
+/// The answers that are due, in order.
+#[derive(Debug, Default)]
+pub(super) struct Replies {
+    due: VecDeque<Due>,
+    /// An error has come and no Sync since: the server skips what it is sent.
+    skipping: bool,
+    /// The server takes COPY data, and skips Syncs meanwhile.
+    copying: bool,
+    /// Answers may have been taken for others: the connection is fit for nothing but this client.
+    doubtful: bool,
+}
+
+impl Replies {
+    /// Notes that an answer will be due.
+    pub(super) fn expect(&mut self, due: Due) {
+        self.due.push_back(due);
+    }
+
+    /// Notes a message that passes as it is.
+    pub(super) fn passed(&mut self, tag: u8) {
+        match tag {
+            b'S' if self.copying => self.doubtful = true,
+            b'S' => {
+                self.skipping = false;
+                self.due.push_back(Due::Sync);
+            }
+            _ if self.skipping => {}
+            b'Q' | b'F' => self.due.push_back(Due::Query),
+            b'B' => self.due.push_back(Due::Bind),
+            b'D' => self.due.push_back(Due::Describe),
+            b'E' => self.due.push_back(Due::Execute),
+            b'C' => self.due.push_back(Due::Close),
+            b'c' | b'f' => self.copying = false,
+            _ => {}
+        }
+    }
+
+    /// Whether what the client sends now is skipped.
+    pub(super) const fn is_skipping(&self) -> bool {
+        self.skipping
+    }
+
+    /// Whether every answer has come, each to its own question.
+    pub(super) fn are_in(&self) -> bool {
+        self.due.is_empty() && !self.skipping && !self.doubtful && !self.copying
+    }
+
+    /// Whether answers may have been taken for others.
+    pub(super) const fn are_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Notes a message of the server's, and what it says was not done.
+    pub(super) fn received(&mut self, tag: u8, undo: &mut Vec<Undo>) -> Fate {
+        match tag {
+            // Those come at any time.
+            b'N' | b'S' | b'A' => return Fate::Pass,
+            b'E' => {
+                self.copying = false;
+                if !matches!(self.due.front(), Some(Due::Query) | None) {
+                    self.fail(undo);
+                }
+                return Fate::Pass;
+            }
+            b'Z' => {
+                self.copying = false;
+                self.skipping = false;
+                let popped = self.due.pop_front();
+                self.doubtful |= !matches!(popped, Some(Due::Sync | Due::Query));
+                return Fate::Pass;
+            }
+            // CopyInResponse, CopyBothResponse. A Sync that the client has sent along is read, and skipped, before the data.
+            b'G' | b'W' => {
+                self.copying = true;
+                let head = self.due.pop_front();
+                self.due.retain(|due| !matches!(due, Due::Sync));
+                self.doubtful |= !self.due.is_empty();
+                self.due.extend(head);
+                return Fate::Pass;
+            }
+            _ => {}
+        }
+        let own = match (tag, self.due.front()) {
+            (b'1', Some(Due::OwnParse(_))) | (b'3', Some(Due::OwnClose(_))) => true,
+            (b'1', Some(Due::Parse(_)))
+            | (b'2', Some(Due::Bind))
+            | (b'3', Some(Due::Close))
+            | (b'T' | b'n', Some(Due::Describe))
+            | (b'C' | b'I' | b's', Some(Due::Execute)) => false,
+            (_, Some(Due::Query)) | (b't', Some(Due::Describe)) | (b'D' | b'd' | b'c' | b'H', Some(Due::Execute)) => {
+                return Fate::Pass;
+            }
+            _ => {
+                self.doubtful = true;
+                return Fate::Pass;
+            }
+        };
+        self.copying = false;
+        self.due.pop_front();
+        if own { Fate::Keep } else { Fate::Pass }
+    }
+
+    /// The server skips everything up to the next Sync.
+    fn fail(&mut self, undo: &mut Vec<Undo>) {
+        let until = self.due.iter().position(|due| matches!(due, Due::Sync));
+        self.skipping = until.is_none();
+        for due in self.due.drain(..until.unwrap_or(self.due.len())).rev() {
+            match due {
+                Due::Parse(Change { name, before, number }) | Due::Made(_, Change { name, before, number }) => {
+                    undo.push(Undo::Name(name, before));
+                    undo.extend(number.map(Undo::Absent));
+                }
+                Due::OwnParse(number) => undo.push(Undo::Absent(number)),
+                Due::OwnClose(number) => undo.push(Undo::Present(number)),
+                Due::Close | Due::Bind | Due::Describe | Due::Execute | Due::Sync | Due::Query => {}
+            }
+        }
+    }
+
+    /// Síndico's own answers whose turn has come.
+    pub(super) fn made(&mut self) -> Option<BytesMut> {
+        let mut out = BytesMut::new();
+        while let Some(Due::Made(tag, _)) = self.due.front() {
+            frame::append(&mut out, *tag, &[]);
+            self.due.pop_front();
+        }
+        (!out.is_empty()).then_some(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(name: &[u8], number: Option<u64>) -> Change {
+        Change { name: name.into(), before: None, number }
+    }
+
+    fn heard(replies: &mut Replies, tags: &[u8]) -> (String, Vec<Undo>) {
+        let (mut client, mut undo) = (Vec::new(), Vec::new());
+        for &tag in tags {
+            if replies.received(tag, &mut undo) == Fate::Pass {
+                client.push(tag);
+            }
+            client.extend(replies.made().iter().flat_map(|made| made.iter().step_by(5)));
+        }
+        (String::from_utf8(client).expect("tags are ASCII"), undo)
+    }
+
+    #[test]
+    fn answers_stand_where_the_servers_would_have() {
+        let mut replies = Replies::default();
+        replies.expect(Due::OwnParse(1));
+        replies.passed(b'B');
+        replies.passed(b'E');
+        replies.expect(Due::Made(b'1', change(b"b", None)));
+        replies.passed(b'D');
+        replies.expect(Due::Made(b'3', change(b"b", None)));
+        replies.passed(b'S');
+        let (client, undo) = heard(&mut replies, b"12DDCtTZ");
+        assert_eq!(client, "2DDC1tT3Z");
+        assert!(undo.is_empty() && replies.are_in());
+    }
+
+    #[test]
+    fn what_the_server_skips_is_taken_back() {
+        let mut replies = Replies::default();
+        replies.expect(Due::Parse(change(b"a", Some(1))));
+        replies.expect(Due::OwnClose(9));
+        replies.expect(Due::OwnParse(2));
+        replies.passed(b'B');
+        replies.expect(Due::Made(b'1', change(b"c", None)));
+        replies.passed(b'S');
+        replies.passed(b'Q');
+        let (client, undo) = heard(&mut replies, b"1E");
+        assert_eq!(client, "1E");
+        let undone: Vec<String> = undo.iter().map(|undo| format!("{undo:?}")).collect();
+        assert_eq!(undone, ["Name([99], None)", "Absent(2)", "Present(9)"]);
+        assert_eq!(heard(&mut replies, b"ZTDCZ").0, "ZTDCZ");
+        assert!(replies.are_in());
+    }
+
+    #[test]
+    fn an_error_before_its_sync_skips_until_there_is_one() {
+        let mut replies = Replies::default();
+        replies.passed(b'B');
+        heard(&mut replies, b"E");
+        assert!(replies.is_skipping());
+        for tag in *b"BEQ" {
+            replies.passed(tag);
+        }
+        replies.passed(b'S');
+        assert_eq!(heard(&mut replies, b"Z").0, "Z");
+        assert!(replies.are_in());
+    }
+
+    #[test]
+    fn a_sync_along_with_copy_is_skipped() {
+        let mut replies = Replies::default();
+        for tag in *b"BES" {
+            replies.passed(tag);
+        }
+        heard(&mut replies, b"2G");
+        assert!(!replies.are_in());
+        for tag in *b"dc" {
+            replies.passed(tag);
+        }
+        heard(&mut replies, b"C");
+        replies.passed(b'S');
+        heard(&mut replies, b"Z");
+        assert!(replies.are_in());
+    }
+
+    #[test]
+    fn an_answer_to_nothing_leaves_a_doubt() {
+        for tags in [&b"Z"[..], b"1", b"2"] {
+            let mut replies = Replies::default();
+            heard(&mut replies, tags);
+            assert!(!replies.are_in() && replies.are_doubtful(), "{tags:?}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What a statement may leave in its session for later transactions.
+//!
+//! It decides whether síndico asks the server what has become of the session before another client uses it, so it only
+//! has to be cautious: a word where none is meant costs a question. What no word tells, because a function of the app or
+//! an EXECUTE hides it, meets the same tenant at most; every key to other tenants' data is in the login.
+
+/// Settings of the app's own making that a text names, at most; beyond them nobody keeps count.
+const NAMES: usize = 16;
+
+/// What running a text may leave behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and together they are no state")]
+pub(crate) struct Traces {
+    /// Settings, cursors, temporary tables, channels or prepared statements: the server can be asked.
+    pub(crate) ask: bool,
+    /// Something that the server does not tell: locks of the session, or settings by a name that is computed.
+    pub(crate) stay: bool,
+    /// It may end what the session keeps.
+    pub(crate) ends: bool,
+    /// It reads what earlier statements of the session have drawn from sequences.
+    pub(crate) sequences: bool,
+    /// Settings of the app's own making that it names, in lower case.
+    pub(crate) names: Vec<String>,
+}
+
+/// Statements that leave something, by their first word.
+const FIRST: [&str; 13] = [
+    "SET",
+    "RESET",
+    "LISTEN",
+    "UNLISTEN",
+    "PREPARE",
+    "DEALLOCATE",
+    "DISCARD",
+    "LOAD",
+    "DECLARE",
+    "CLOSE",
+    "DO",
+    "CALL",
+    "CREATE",
+];
+
+/// Statements that may end what a session keeps: a temporary table goes with its transaction, if it was told to.
+const ENDING: [&str; 5] = ["DROP", "COMMIT", "END", "ROLLBACK", "ABORT"];
+
+/// Functions and words that leave something wherever they stand.
+const ANYWHERE: [(&str, Leaves); 10] = [
+    ("set_config", Leaves::Setting),
+    ("setseed", Leaves::Untold),
+    ("pg_advisory_lock", Leaves::Untold),
+    ("pg_advisory_lock_shared", Leaves::Untold),
+    ("pg_try_advisory_lock", Leaves::Untold),
+    ("pg_try_advisory_lock_shared", Leaves::Untold),
+    ("temp", Leaves::Told),
+    ("temporary", Leaves::Told),
+    ("currval", Leaves::Drawn),
+    ("lastval", Leaves::Drawn),
+];
+
+#[derive(Clone, Copy)]
+enum Leaves {
+    Told,
+    Untold,
+    Setting,
+    Drawn,
+}
+
+impl Traces {
+    /// Of a text as a client sent it.
+    pub(crate) fn of(text: &[u8]) -> Self {
+        let mut traces = Self::default();
+        let mut words = Words { text, at: 0, first: true };
+        while let Some(word) = words.next() {
+            if word.first {
+                traces.begin(word.text, &words);
+            }
+            let known = ANYWHERE.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(word.text));
+            match known {
+                Some((_, Leaves::Told)) => traces.ask = true,
+                Some((_, Leaves::Untold)) => traces.stay = true,
+                Some((_, Leaves::Drawn)) => traces.sequences = true,
+                Some((_, Leaves::Setting)) => {
+                    traces.ask = true;
+                    traces.configure(words.rest());
+                }
+                None => {}
+            }
+        }
+        traces
+    }
+
+    /// Whether it leaves nothing.
+    pub(crate) fn is_nothing(&self) -> bool {
+        !(self.ask || self.stay || self.sequences || self.ends)
+    }
+
+    fn begin(&mut self, first: &[u8], words: &Words<'_>) {
+        let is_among = |known: &[&str]| known.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(first));
+        self.ends |= is_among(&ENDING);
+        if !is_among(&FIRST) {
+            return;
+        }
+        if !first.eq_ignore_ascii_case(b"SET") {
+            // Most of what is created lasts; what is temporary says so.
+            self.ask |= !first.eq_ignore_ascii_case(b"CREATE");
+            return;
+        }
+        let mut next = Words { text: words.text, at: words.at, first: false };
+        let Some(name) = next.next() else { return };
+        if [&b"LOCAL"[..], b"TRANSACTION", b"CONSTRAINTS"].iter().any(|known| known.eq_ignore_ascii_case(name.text)) {
+            return;
+        }
+        self.ask = true;
+        let name = if name.text.eq_ignore_ascii_case(b"SESSION") { next.next() } else { Some(name) };
+        // What it sets cannot be read.
+        self.stay |= name.as_ref().is_some_and(|name| name.text.eq_ignore_ascii_case(b"seed"));
+        if let Some(name) = name
+            && next.rest().iter().find(|byte| !matches!(byte, b'"' | b' ')) == Some(&b'.')
+            && let Some(rest) = next.next()
+        {
+            self.name(&[name.text, b".", rest.text].concat());
+        }
+    }
+
+    /// What stands behind `set_config`.
+    fn configure(&mut self, rest: &[u8]) {
+        let rest = rest.trim_ascii_start();
+        let literal = rest.strip_prefix(b"(").map(<[u8]>::trim_ascii_start).and_then(|rest| rest.strip_prefix(b"'"));
+        let name = literal.and_then(|rest| rest.split(|byte| *byte == b'\'').next());
+        match name {
+            Some(name) if name.contains(&b'.') => self.name(name),
+            Some(_) => {}
+            None => self.stay = true,
+        }
+    }
+
+    fn name(&mut self, name: &[u8]) {
+        match str::from_utf8(name) {
+            Ok(name) if self.names.len() < NAMES => self.names.push(name.to_lowercase()),
+            _ => self.stay = true,
+        }
+    }
+}
+
+/// The words of a text, as far as it needs telling: comments and strings are read as if they were SQL.
+struct Words<'t> {
+    text: &'t [u8],
+    at: usize,
+    /// Whether the next word may begin a statement.
+    first: bool,
+}
+
+struct Word<'t> {
+    text: &'t [u8],
+    first: bool,
+}
+
+impl<'t> Words<'t> {
+    fn rest(&self) -> &'t [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn next(&mut self) -> Option<Word<'t>> {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
+        while let Some(byte) = self.text.get(self.at).copied().filter(|byte| !is_name(*byte)) {
+            // Behind the end of a comment a statement may begin.
+            self.first |= matches!(byte, b';' | b'\n' | b'/');
+            self.at += 1;
+        }
+        let rest = self.rest();
+        let len = rest.iter().position(|byte| !is_name(*byte)).unwrap_or(rest.len());
+        let text = rest.get(..len).filter(|text| !text.is_empty())?;
+        self.at += len;
+        Some(Word { text, first: std::mem::take(&mut self.first) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_with_its_transaction_leaves_nothing() {
+        for text in [
+            "SELECT 1",
+            "UPDATE t SET a = 1 WHERE id = $1",
+            "SET LOCAL work_mem = '1MB'",
+            "BEGIN; SET TRANSACTION READ ONLY; SET CONSTRAINTS ALL DEFERRED",
+            "SELECT pg_advisory_xact_lock(1)",
+            "CREATE TABLE template (a int)",
+            "FETCH 10 FROM c",
+            "",
+        ] {
+            assert!(Traces::of(text.as_bytes()).is_nothing(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_server_can_be_asked_of_most() {
+        for text in [
+            "SET TimeZone = 'UTC'",
+            " /* x */ set session statement_timeout to 5",
+            "-- x\nRESET ALL",
+            "SELECT 1; LISTEN c",
+            "PREPARE p AS SELECT 1",
+            "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+            "CREATE TEMP TABLE t (a int)",
+            "SELECT 1 INTO TEMPORARY x",
+            "DO $$ BEGIN END $$",
+            "CALL p()",
+            "DISCARD TEMP",
+            "SELECT set_config('TimeZone', 'UTC', false)",
+        ] {
+            let Traces { ask, stay, ends: _, sequences, names } = Traces::of(text.as_bytes());
+            assert!(ask && !stay && !sequences && names.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_of_the_apps_own_are_named() {
+        for (text, name) in [
+            ("SET app.user = '7'", "app.user"),
+            ("SET SESSION App.User TO 7", "app.user"),
+            ("SET \"app\".\"user\" = 7", "app.user"),
+            ("SELECT set_config( 'app.user', $1, false)", "app.user"),
+        ] {
+            let traces = Traces::of(text.as_bytes());
+            assert!(traces.ask && !traces.stay, "{text}");
+            assert_eq!(traces.names, [name], "{text}");
+        }
+    }
+
+    #[test]
+    fn of_some_only_the_session_knows() {
+        for text in
+            ["SELECT pg_advisory_lock(1)", "SELECT set_config($1, $2, false)", "SELECT setseed(0.5)", "SET seed = 0.5"]
+        {
+            assert!(Traces::of(text.as_bytes()).stay, "{text}");
+        }
+        assert!(Traces::of(b"SELECT currval('s')").sequences);
+        assert!(Traces::of(b"DROP TABLE t").ends && Traces::of(b"SELECT 1; end").ends);
+    }
+}

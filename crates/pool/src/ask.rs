@@ -1,0 +1,185 @@
+//! Síndico's own questions on a connection between two clients: what a session has become, and making it another.
+
+use std::{io, mem};
+
+use bytes::{Buf as _, BytesMut};
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
+use wire::{frame, frontend};
+
+use crate::connection::{Connection, Message, Reader};
+use crate::residue::Settings;
+use crate::{Lease, PoolError};
+
+/// Most messages that the answer to one question may take: PostgreSQL has about 400 settings.
+const MAX_MESSAGES: usize = 2048;
+
+/// Characters of the longest value of a setting that is carried from one session to another.
+const LONGEST: usize = 4096;
+
+/// What else than settings a session may keep beyond a transaction, as far as PostgreSQL tells: a role, cursors,
+/// statements prepared by SQL, channels, and whatever is temporary.
+const KEEPS: &str = "
+    current_user <> session_user
+    OR EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable)
+    OR EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)
+    OR EXISTS (SELECT FROM pg_catalog.pg_listening_channels())
+    OR EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema())
+    OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE typnamespace = pg_catalog.pg_my_temp_schema())
+    OR EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = pg_catalog.pg_my_temp_schema())";
+
+/// What a session keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Its settings at most, which are noted.
+    Settings,
+    /// Something that no other session can be given.
+    More,
+}
+
+impl Lease {
+    /// The settings of the session, as far as they were asked for or set here.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.connection.residue.settings
+    }
+
+    /// Gives the session these settings and no others. On any error the lease is of no more use.
+    pub async fn adopt(&mut self, wanted: &Settings) -> Result<(), PoolError> {
+        if self.connection.residue.settings.same(wanted) {
+            return Ok(());
+        }
+        let mut questions = Vec::new();
+        if !self.connection.residue.settings.is_empty() {
+            questions.push("RESET ALL".to_owned());
+        }
+        let set = |(name, value): (&str, &str)| {
+            format!("pg_catalog.set_config({}, {}, false)", domain::quote_literal(name), domain::quote_literal(value))
+        };
+        let all: Vec<String> = wanted.iter().map(set).collect();
+        if !all.is_empty() {
+            questions.push(format!("SELECT {}", all.join(", ")));
+        }
+        // What the server reports meanwhile is what the client has set itself, and has been told when it did.
+        self.ask(&questions).await?.ok_or(PoolError::Protocol("it does not take a client's settings"))?;
+        self.connection.overheard.clear();
+        self.connection.residue.settings = wanted.clone();
+        Ok(())
+    }
+
+    /// Asks the server what has become of the session. `names` are settings of the app's own making, which PostgreSQL does
+    /// not list. What the server says besides waits in [`Lease::overheard`]. On any error the lease is of no more use.
+    pub async fn take_stock<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) -> Result<Kept, PoolError> {
+        let mut settings = "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session'".to_owned();
+        for name in names.into_iter().map(domain::quote_literal) {
+            // One that was never set in this session is NULL, one that was taken back is empty: either is nothing.
+            settings.push_str(&format!(
+                " UNION ALL SELECT {name}, s FROM pg_catalog.current_setting({name}, true) s WHERE s <> ''"
+            ));
+        }
+        let keeps = format!(
+            "SELECT {KEEPS} OR EXISTS (SELECT FROM ({settings}) s (n, v) WHERE pg_catalog.length(v) > {LONGEST})"
+        );
+        settings = format!("SELECT n, v FROM ({settings}) s (n, v) WHERE pg_catalog.length(v) <= {LONGEST}");
+        let Some(rows) = self.ask(&[keeps, settings]).await? else {
+            // A statement_timeout of next to nothing, for instance: then nobody knows.
+            return Ok(Kept::More);
+        };
+        let (mut found, mut kept) = (Vec::new(), None);
+        for row in rows {
+            match row.as_slice() {
+                [answer] => kept = Some(if answer == "f" { Kept::Settings } else { Kept::More }),
+                [name, value] => found.push((name.clone(), value.clone())),
+                _ => return Err(PoolError::Protocol("it answers a question with something else")),
+            }
+        }
+        let kept = kept.ok_or(PoolError::Protocol("it does not say what its session keeps"))?;
+        self.connection.residue.settings = found.into_iter().collect();
+        Ok(kept)
+    }
+
+    /// Takes away what `currval` and `lastval` remember of another client's statements.
+    pub async fn forget_sequences(&mut self) -> Result<(), PoolError> {
+        let done = self.ask(&["DISCARD SEQUENCES".to_owned()]).await?;
+        done.map(drop).ok_or(PoolError::Protocol("it does not forget sequences"))
+    }
+
+    /// Has the server forget every prepared statement.
+    pub async fn forget_statements(&mut self) -> Result<(), PoolError> {
+        self.connection.residue.prepared.clear();
+        let done = self.ask(&["DEALLOCATE ALL".to_owned()]).await?;
+        done.map(drop).ok_or(PoolError::Protocol("it does not forget statements"))
+    }
+
+    /// What the server has said unasked while it was asked something here, for the client to hear.
+    pub fn overheard(&mut self) -> BytesMut {
+        mem::take(&mut self.connection.overheard)
+    }
+
+    /// Asks one question after the other, all sent at once, and gives the rows of all of them; `None` if the server
+    /// refused one.
+    async fn ask(&mut self, sql: &[String]) -> Result<Option<Vec<Vec<String>>>, PoolError> {
+        timeout(self.within, converse(&mut self.connection, sql))
+            .await
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+    }
+}
+
+async fn converse(connection: &mut Connection, sql: &[String]) -> Result<Option<Vec<Vec<String>>>, PoolError> {
+    let mut out = BytesMut::new();
+    for sql in sql {
+        frontend::query(&mut out, sql);
+    }
+    connection.stream.write_all(&out).await?;
+    // A question is a Query, which ends the unnamed statement.
+    connection.residue.unnamed = None;
+    let mut reader = Reader::new();
+    let (mut rows, mut open) = (Some(Vec::new()), sql.len());
+    for _ in 0..MAX_MESSAGES {
+        let Message { tag, body } = reader.next(&mut connection.stream).await?;
+        match tag {
+            b'S' | b'N' | b'A' => frame::append(&mut connection.overheard, tag, &body),
+            b'T' | b'C' => {}
+            b'D' => {
+                let row = row(&body).ok_or(PoolError::Protocol("it sent a row that cannot be read"))?;
+                if let Some(rows) = &mut rows {
+                    rows.push(row);
+                }
+            }
+            b'E' => rows = None,
+            b'Z' if &body[..] == b"I" => open -= 1,
+            _ => return Err(PoolError::Protocol("it did not answer a question about its session")),
+        }
+        if open == 0 {
+            let quiet = !reader.has_rest();
+            return if quiet { Ok(rows) } else { Err(PoolError::Protocol("it says more than was asked for")) };
+        }
+    }
+    Err(PoolError::Protocol("its answer does not come to an end"))
+}
+
+/// A `DataRow` in text format without NULLs.
+fn row(mut body: &[u8]) -> Option<Vec<String>> {
+    let columns = body.try_get_u16().ok()?;
+    let mut values = Vec::new();
+    for _ in 0..columns {
+        let length = usize::try_from(body.try_get_u32().ok()?).ok()?;
+        let (value, rest) = body.split_at_checked(length)?;
+        values.push(str::from_utf8(value).ok()?.to_owned());
+        body = rest;
+    }
+    body.is_empty().then_some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::row;
+
+    #[test]
+    fn a_row_is_as_long_as_it_says() {
+        assert_eq!(row(b"\0\x02\0\0\0\x01a\0\0\0\0"), Some(vec!["a".to_owned(), String::new()]));
+        for bad in [&b""[..], b"\0\x01", b"\0\x01\0\0\0\x02a", b"\0\x01\xff\xff\xff\xff", b"\0\0x"] {
+            assert_eq!(row(bad), None, "{bad:?}");
+        }
+    }
+}

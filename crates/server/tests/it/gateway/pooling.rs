@@ -1,0 +1,229 @@
+//! Clients of one tenant take turns on its server connections, and each finds its session as it left it.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use pool::PoolSettings;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
+
+use crate::bed::{Bed, Options, connect, dsn, enter, rows, sqlstate};
+
+const PID: &str = "SELECT pg_backend_pid()";
+
+/// A bed whose cluster takes so many server connections.
+async fn bed_for(connections: usize) -> Bed {
+    let wait_timeout = Duration::from_secs(10);
+    let pool = PoolSettings { max_per_cluster: connections, wait_timeout, ..PoolSettings::default() };
+    Bed::with(Options { pool, ..Options::default() }).await
+}
+
+async fn run(client: &Client, sql: &str) {
+    client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+}
+
+async fn one(client: &Client, sql: &str) -> String {
+    rows(client, sql).await.remove(0)
+}
+
+#[tokio::test]
+async fn many_clients_share_one_connection() {
+    let bed = bed_for(1).await;
+    let made = bed.tenant("paws", "shared").await;
+    let clients = join_all((0..20).map(|_| enter(&made))).await;
+    let pid = one(&clients[0], PID).await;
+    let work = clients.iter().enumerate().map(async |(nth, client)| {
+        for turn in 0..5 {
+            run(
+                client,
+                "BEGIN; INSERT INTO services (code, name, price) VALUES ('x' || floor(random() * 1e9)::bigint, 'x', 1)",
+            )
+            .await;
+            assert_eq!(one(client, PID).await, pid, "one connection for all");
+            run(client, if (nth + turn) % 2 == 0 { "COMMIT" } else { "ROLLBACK" }).await;
+        }
+    });
+    join_all(work).await;
+    assert_eq!(one(&clients[7], "SELECT count(*) FROM services WHERE name = 'x'").await, "50");
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn settings_go_with_their_client() {
+    let bed = bed_for(2).await;
+    let made = bed.tenant("paws", "database").await;
+    let (one_client, other) = (enter(&made).await, enter(&made).await);
+    run(&one_client, "SET TimeZone = 'America/Sao_Paulo'; SET app.who = 'bia'; SET statement_timeout = '5s'").await;
+    let told =
+        "SELECT current_setting('TimeZone'), current_setting('app.who', true), current_setting('statement_timeout')";
+    let before = one(&other, told).await;
+    assert!(!before.contains("Sao_Paulo") && !before.contains("bia"), "{before}");
+    // Both connections are used by both clients in turn.
+    for _ in 0..3 {
+        run(&other, "BEGIN").await;
+        assert_eq!(one(&one_client, told).await, "America/Sao_Paulo,bia,5s");
+        run(&one_client, "BEGIN").await;
+        run(&other, "ROLLBACK").await;
+        assert_eq!(one(&other, told).await.replace("NULL", ""), before.replace("NULL", ""));
+        assert_eq!(one(&one_client, told).await, "America/Sao_Paulo,bia,5s");
+        run(&one_client, "COMMIT").await;
+    }
+    // What a transaction takes back was never set, and what a function sets is.
+    run(
+        &one_client,
+        "BEGIN; SET TimeZone = 'UTC'; ROLLBACK; SELECT set_config('app.who', 'ana', false); SET LOCAL app.who = 'x'",
+    )
+    .await;
+    assert_eq!(one(&one_client, told).await, "America/Sao_Paulo,ana,5s");
+    run(&one_client, "RESET ALL").await;
+    assert_eq!(one(&one_client, told).await.replace("NULL", ""), before.replace("NULL", ""));
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn what_no_other_connection_has_keeps_its_own() {
+    let bed = bed_for(2).await;
+    let made = bed.tenant("paws", "database").await;
+    let (keeper, other) = (enter(&made).await, enter(&made).await);
+    for (take, look, leave) in [
+        ("CREATE TEMP TABLE own (a int); INSERT INTO own VALUES (7)", "SELECT a FROM own", "DROP TABLE own"),
+        ("DECLARE held SCROLL CURSOR WITH HOLD FOR SELECT 7", "FETCH ABSOLUTE 1 FROM held", "CLOSE held"),
+        ("PREPARE p AS SELECT 7", "EXECUTE p", "DEALLOCATE p"),
+    ] {
+        run(&keeper, take).await;
+        let pid = one(&keeper, PID).await;
+        for _ in 0..3 {
+            assert_ne!(one(&other, PID).await, pid, "{take}: a connection that is kept serves nobody else");
+            assert_eq!(one(&keeper, look).await, "7", "{take}");
+        }
+        run(&keeper, leave).await;
+        // It is free again: both connections can be used by the other client at once.
+        run(&other, "BEGIN").await;
+        let second = enter(&made).await;
+        run(&second, "BEGIN").await;
+        assert!([one(&other, PID).await, one(&second, PID).await].contains(&pid), "{leave}: not given back");
+        run(&other, "COMMIT").await;
+        drop(second);
+    }
+    run(&keeper, "SELECT pg_advisory_lock(7)").await;
+    assert_eq!(one(&other, "SELECT pg_try_advisory_lock(7)").await, "f");
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn statements_are_where_their_client_is() {
+    let bed = bed_for(3).await;
+    let made = bed.tenant("paws", "schema").await;
+    let (first, second) = (enter(&made).await, enter(&made).await);
+    // Drivers give the same names to different texts.
+    let of_first = first.prepare("SELECT $1::int + 1").await.expect("prepared");
+    let of_second = second.prepare("SELECT name FROM clients WHERE name = $1").await.expect("prepared");
+    let blocker = enter(&made).await;
+    for round in 0..6 {
+        // Now one connection is taken, now another.
+        if round % 2 == 0 {
+            run(&blocker, "BEGIN").await;
+        } else {
+            run(&blocker, "COMMIT").await;
+        }
+        let sum = async { first.query_one(&of_first, &[&round]).await };
+        let name = async { second.query_one(&of_second, &[&"Ana Souza"]).await };
+        let (sum, name) = tokio::join!(sum, name);
+        assert_eq!(sum.expect("a row").get::<_, i32>(0), round + 1);
+        assert_eq!(name.expect("a row").get::<_, &str>(0), "Ana Souza");
+    }
+    run(&first, "DISCARD ALL").await;
+    let gone = first.query_one(&of_first, &[&1]).await.expect_err("it was given up");
+    assert_eq!(gone.code().map(tokio_postgres::error::SqlState::code), Some("26000"));
+    assert_eq!(second.query(&of_second, &[&"nobody"]).await.expect("still there").len(), 0);
+
+    // A statement whose table has changed fails once, and not for ever.
+    let operator = bed.superuser(0, made["placement"]["database"].as_str().expect("a database")).await;
+    let star = second.prepare("SELECT * FROM staff WHERE id = $1").await.expect("prepared");
+    second.query(&star, &[&1_i64]).await.expect("rows");
+    let schema = made["placement"]["schema"].as_str().expect("a schema");
+    run(&operator, &format!("ALTER TABLE {schema}.staff ADD COLUMN late int")).await;
+    let changed = second.query(&star, &[&1_i64]).await.expect_err("other columns");
+    assert_eq!(changed.code().map(tokio_postgres::error::SqlState::code), Some("0A000"));
+    let anew = second.prepare("SELECT * FROM staff WHERE id = $1").await.expect("prepared again");
+    second.query(&anew, &[&1_i64]).await.expect("rows");
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn sequences_tell_a_client_only_of_its_own() {
+    let bed = bed_for(1).await;
+    let made = bed.tenant("paws", "schema").await;
+    let (first, second) = (enter(&made).await, enter(&made).await);
+    let draw = "INSERT INTO services (code, name, price) VALUES ('x' || floor(random() * 1e9)::bigint, 'x', 1)";
+    let sequence = "SELECT currval(pg_get_serial_sequence('services', 'id'))";
+    run(&first, draw).await;
+    assert_eq!(sqlstate(&second, sequence).await, "55000", "the other client's value");
+    drop(second);
+    run(&first, draw).await;
+    assert!(one(&first, sequence).await.parse::<i64>().is_ok());
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn notifications_come_to_whoever_listens() {
+    let bed = bed_for(3).await;
+    let made = bed.tenant("paws", "shared").await;
+    let (listener, mut connection) = tokio_postgres::connect(dsn(&made), NoTls).await.expect("in");
+    let (heard, mut news) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+            if let AsyncMessage::Notification(notification) = message {
+                heard.send((notification.channel().to_owned(), notification.payload().to_owned())).expect("awaited");
+            }
+        }
+    });
+    run(&listener, "LISTEN barks").await;
+    let other = enter(&made).await;
+    for nth in 0..3 {
+        run(&other, &format!("NOTIFY barks, '{nth}'")).await;
+        let told = tokio::time::timeout(Duration::from_secs(5), news.recv()).await.expect("in time").expect("news");
+        assert_eq!(told, ("barks".to_owned(), nth.to_string()));
+        // Asking what the session keeps loses nothing.
+        run(&listener, "SET application_name = 'ears'").await;
+    }
+    run(&listener, "UNLISTEN *").await;
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn a_client_may_have_a_session_of_its_own() {
+    let bed = bed_for(2).await;
+    let made = bed.tenant("paws", "shared").await;
+    let session = connect(&format!("{}?options=-c%20sindico.pool_mode%3Dsession", dsn(&made))).await.expect("in");
+    let pid = one(&session, PID).await;
+    let other = enter(&made).await;
+    for _ in 0..3 {
+        assert_ne!(one(&other, PID).await, pid);
+        assert_eq!(one(&session, PID).await, pid);
+    }
+    // What the others have left on a connection between transactions is not in a session's.
+    run(&other, "SET app.who = 'ana'; SELECT nextval('services_id_seq')").await;
+    drop((session, other));
+    let session = connect(&format!("{}?options=-c%20sindico.pool_mode%3Dsession", dsn(&made))).await.expect("in");
+    assert_eq!(sqlstate(&session, "SELECT lastval()").await, "55000");
+    assert_eq!(one(&session, "SELECT coalesce(current_setting('app.who', true), '')").await, "");
+    let error = connect(&format!("{}?options=-c%20sindico.pool_mode%3Dstatement", dsn(&made))).await;
+    let error = error.err().and_then(|error| error.code().cloned()).expect("a refusal");
+    assert_eq!(error.code(), "22023");
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn a_server_process_that_ends_between_transactions_is_not_missed() {
+    let bed = bed_for(2).await;
+    let made = bed.tenant("paws", "database").await;
+    let client = enter(&made).await;
+    let operator = bed.superuser(0, "postgres").await;
+    for _ in 0..3 {
+        let pid = one(&client, PID).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        rows(&operator, &format!("SELECT pg_terminate_backend({pid}, 5000)")).await;
+        assert_ne!(one(&client, PID).await, pid);
+    }
+    bed.close().await;
+}
