@@ -6,7 +6,7 @@ TARGET ?= plan
 SECONDS ?= 600
 export SQLX_OFFLINE = true
 
-.PHONY: up build test test-18 frameworks fuzz bench-gateway check prepare tools
+.PHONY: up build test test-18 frameworks fuzz bench-gateway bench-gateway-idle check prepare tools
 
 up: build
 	target/release/sindico up $(ARGS)
@@ -39,6 +39,11 @@ fuzz:
 bench-gateway: build
 	cargo build --locked --package devdb
 	target/debug/devdb run --clusters 1 -- bench/gateway/speed $(ARGS)
+
+# Memory of clients that do nothing.
+bench-gateway-idle: build
+	cargo build --locked --package devdb
+	target/debug/devdb run --clusters 1 -- bench/gateway/idle $(ARGS)
 
 check: tools
 	cargo fmt --all --check

@@ -10,6 +10,7 @@ use wire::startup::CancelKey;
 
 use crate::cancel::Registration;
 use crate::fault::Fault;
+use crate::prepared::PREFIX;
 use crate::relay::{Left, Question, Servers, Settled};
 
 /// Lends one server connection at a time, and keeps the client's way to interrupt it.
@@ -19,6 +20,8 @@ pub(crate) struct Lent {
     counter: Counter,
     registration: Registration,
     lease: Option<Lease>,
+    /// One that is not yet as the client needs it.
+    unfit: Option<Lease>,
     /// Whether other clients use the connections, too, from transaction to transaction.
     shared: bool,
 }
@@ -31,7 +34,7 @@ impl Lent {
         shared: bool,
     ) -> Result<Self, Fault> {
         let counter = handle.counter(params)?;
-        Ok(Self { handle: Arc::new(handle), counter, registration, lease: None, shared })
+        Ok(Self { handle: Arc::new(handle), counter, registration, lease: None, unfit: None, shared })
     }
 
     pub(crate) fn handle(&self) -> Arc<TenantHandle> {
@@ -76,8 +79,20 @@ impl Servers for Lent {
         self.lease.as_mut().filter(|_| self.shared).map(Lease::residue)
     }
 
+    fn attach_now(&mut self, settings: &Settings, draws: Option<u64>) -> bool {
+        let Some(mut lease) = self.handle.take(&self.counter, settings) else { return false };
+        let own = draws.is_none_or(|client| lease.residue().is_of(client));
+        if self.shared && own && lease.settings().same(settings) {
+            self.registration.aim(lease.cancel_target());
+            self.lease = Some(lease);
+            return true;
+        }
+        self.unfit = Some(lease);
+        false
+    }
+
     async fn attach(&mut self, settings: &Settings, draws: Option<u64>) -> Result<(), Fault> {
-        let mut lease = match self.handle.take(&self.counter, settings) {
+        let mut lease = match self.unfit.take() {
             Some(lease) => lease,
             None => self.handle.borrow(&self.counter, settings).await?,
         };
@@ -85,7 +100,7 @@ impl Servers for Lent {
             lease.renew().await?;
         }
         lease.adopt(settings).await?;
-        if draws.is_some_and(|client| lease.residue().last_client != client) {
+        if draws.is_some_and(|client| !lease.residue().is_of(client)) {
             lease.forget_sequences().await?;
         }
         self.registration.aim(lease.cancel_target());
@@ -94,22 +109,25 @@ impl Servers for Lent {
     }
 
     async fn settle(&mut self, question: Question<'_>) -> Result<Settled, Fault> {
-        let lease = self.lease.as_mut().ok_or_else(Fault::server_lost)?;
+        // What the client would interrupt is not síndico's question.
+        let undisturbed = self.registration.rest().await;
+        let lease = self.lease.as_mut().filter(|_| undisturbed).ok_or_else(Fault::server_lost)?;
         if question.forget {
-            lease.forget_statements().await?;
+            lease.forget_statements(|number| format!("{PREFIX}{number}")).await?;
         }
         let mut found = None;
         if question.ask {
             let kept = lease.take_stock(question.names.iter().map(String::as_str)).await?;
             found = Some((lease.settings().clone(), kept == Kept::More));
         }
+        self.registration.aim(lease.cancel_target());
         Ok(Settled { found, overheard: lease.overheard() })
     }
 
     async fn release(&mut self, client: u64) {
         let undisturbed = self.registration.rest().await;
         let Some(mut lease) = self.lease.take() else { return };
-        lease.residue().last_client = client;
+        lease.residue().used_by(client);
         if undisturbed {
             lease.pass_on();
         }

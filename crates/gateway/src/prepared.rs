@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
+use pool::Settings;
 
 use crate::traces::Traces;
 
@@ -26,11 +27,20 @@ pub(crate) struct Statement {
     pub(crate) number: u64,
     /// The body of its `Parse` behind the name.
     pub(crate) rest: Bytes,
+    /// The settings of the session that it was first read in.
+    settings: Settings,
+    /// Whoever prepares this text from now on gets another: the tables in it have changed.
+    retired: AtomicBool,
     /// What running it may leave in a session.
     pub(crate) traces: Traces,
 }
 
 impl Statement {
+    /// Whether it is what a client means that prepares this text under these settings.
+    fn serves(&self, rest: &[u8], settings: &Settings) -> bool {
+        self.rest == rest && self.settings.same(settings) && !self.retired.load(Ordering::Relaxed)
+    }
+
     /// Its name on servers.
     pub(crate) fn name(&self) -> String {
         format!("{PREFIX}{}", self.number)
@@ -53,17 +63,23 @@ struct Shelves {
 }
 
 impl Library {
-    /// The statement with this text and these parameter types, as a `Parse` has them behind the name.
-    pub(crate) fn find(&self, rest: &[u8], traces: impl FnOnce() -> Traces) -> Arc<Statement> {
+    /// The statement with this text and these parameter types, as a `Parse` has them behind the name, read under these
+    /// settings: a server may work out a constant as soon as it reads it.
+    pub(crate) fn find(&self, rest: &[u8], settings: &Settings, traces: impl FnOnce() -> Traces) -> Arc<Statement> {
         let hash = self.hasher.hash_one(rest);
-        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = shelves.by_hash.get(&hash).into_iter().flatten().filter_map(Weak::upgrade);
-        if let Some(known) = known.into_iter().find(|known| known.rest == rest) {
-            return known;
+        {
+            let shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = shelves.by_hash.get(&hash).into_iter().flatten().filter_map(Weak::upgrade);
+            if let Some(known) = known.find(|known| known.serves(rest, settings)) {
+                return known;
+            }
         }
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let statement = Arc::new(Statement { number, rest: Bytes::copy_from_slice(rest), traces: traces() });
-        shelves.by_hash.entry(hash).or_default().push(Arc::downgrade(&statement));
+        // Not under the lock, since a text may be long. Two clients at once may get a number each.
+        let statement = self.alone(rest, settings, traces());
+        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        let alike = shelves.by_hash.entry(hash).or_default();
+        alike.retain(|known| known.strong_count() > 0);
+        alike.push(Arc::downgrade(&statement));
         if shelves.by_hash.len() > shelves.limit {
             shelves.by_hash.retain(|_, shelf| {
                 shelf.retain(|known| known.strong_count() > 0);
@@ -73,6 +89,18 @@ impl Library {
         }
         statement
     }
+
+    /// A statement that nobody else gets.
+    pub(crate) fn alone(&self, rest: &[u8], settings: &Settings, traces: Traces) -> Arc<Statement> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Statement {
+            number,
+            rest: Bytes::copy_from_slice(rest),
+            settings: settings.clone(),
+            retired: AtomicBool::new(false),
+            traces,
+        })
+    }
 }
 
 /// Statements that one client may have, and bytes of their texts together. A server would keep them for its own clients;
@@ -80,7 +108,7 @@ impl Library {
 const PER_CLIENT: usize = 1000;
 const BYTES_PER_CLIENT: usize = 1 << 20;
 
-/// Bytes of an unnamed statement that a client keeps beyond its transaction. By then most have run.
+/// Bytes of an unnamed statement that a client without a server connection keeps. By then most have run.
 const UNNAMED: usize = 64 * 1024;
 
 /// One client's statements, by the names that it gave them; the unnamed one has an empty name.
@@ -116,11 +144,16 @@ impl Statements {
         self.by_name.len() < PER_CLIENT && self.bytes + bytes <= BYTES_PER_CLIENT
     }
 
-    /// Gives up the unnamed statement if it is a long one.
-    pub(crate) fn lighten(&mut self) {
-        if self.get(b"").is_some_and(|unnamed| unnamed.rest.len() > UNNAMED) {
-            self.set(b"", None);
+    /// Has whoever prepares one of these texts anew get another statement.
+    pub(crate) fn retire(&self) {
+        for statement in self.by_name.values() {
+            statement.retired.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the unnamed statement is better kept by a server.
+    pub(crate) fn weigh_on(&self) -> bool {
+        self.get(b"").is_some_and(|unnamed| unnamed.rest.len() > UNNAMED)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -136,18 +169,21 @@ mod tests {
     fn a_client_has_so_many_statements_and_no_more() {
         let (library, mut statements) = (Library::default(), Statements::default());
         let long = vec![b'x'; BYTES_PER_CLIENT - 100];
-        let statement = library.find(&long, Traces::default);
+        let statement = library.find(&long, &Settings::default(), Traces::default);
         statements.set(b"", Some(Arc::clone(&statement)));
         assert!(statements.has_room(BYTES_PER_CLIENT), "the unnamed one is not counted");
-        statements.lighten();
-        assert!(statements.get(b"").is_none());
+        assert!(statements.weigh_on());
+        statements.set(b"", None);
         statements.set(b"a", Some(Arc::clone(&statement)));
         statements.set(b"a", Some(statement));
         assert!(statements.has_room(99) && !statements.has_room(100));
         assert!(statements.set(b"a", None).is_some() && statements.has_room(BYTES_PER_CLIENT));
         for nth in 0..PER_CLIENT {
             assert!(statements.has_room(0));
-            statements.set(nth.to_string().as_bytes(), Some(library.find(b"SELECT 1", Traces::default)));
+            statements.set(
+                nth.to_string().as_bytes(),
+                Some(library.find(b"SELECT 1", &Settings::default(), Traces::default)),
+            );
         }
         assert!(!statements.has_room(0));
     }
@@ -155,12 +191,23 @@ mod tests {
     #[test]
     fn one_text_is_one_statement_for_as_long_as_somebody_has_it() {
         let library = Library::default();
-        let find = |rest: &[u8]| library.find(rest, Traces::default);
+        let none = Settings::default();
+        let find = |rest: &[u8]| library.find(rest, &none, Traces::default);
         let one = find(b"SELECT 1\0\0\0");
         assert!(Arc::ptr_eq(&one, &find(b"SELECT 1\0\0\0")));
         assert_ne!(one.number, find(b"SELECT 1\0\0\x01\0\0\0\x17").number, "other types");
+        let other: Settings = [("TimeZone".to_owned(), "UTC".to_owned())].into_iter().collect();
+        assert_ne!(one.number, library.find(b"SELECT 1\0\0\0", &other, Traces::default).number, "other settings");
         let number = one.number;
         drop(one);
+        for _ in 0..100 {
+            find(b"SELECT 2\0\0\0");
+        }
+        let longest = |library: &Library| {
+            let shelves = library.shelves.lock().expect("nobody panics");
+            shelves.by_hash.values().map(Vec::len).max()
+        };
+        assert!(longest(&library) <= Some(2), "texts of nobody are thrown away");
         assert_ne!(find(b"SELECT 1\0\0\0").number, number, "a name is never used again");
         for n in 0..5000 {
             find(format!("SELECT {n}\0\0\0").as_bytes());

@@ -73,6 +73,9 @@ pub(crate) trait Servers: Send {
     /// What clients have left on it on purpose; `None` if there is none, or nobody but this client uses it.
     fn residue(&mut self) -> Option<&mut Residue>;
 
+    /// Takes one that is at hand and as [`Servers::attach`] would have it.
+    fn attach_now(&mut self, settings: &Settings, draws: Option<u64>) -> bool;
+
     /// Gets one whose session has these settings; `draws` says that it must not know what another client, by its number,
     /// has drawn from sequences. May be abandoned.
     fn attach(&mut self, settings: &Settings, draws: Option<u64>) -> impl Future<Output = Result<(), Fault>> + Send;
@@ -180,10 +183,12 @@ impl Relay {
                 earlier(&mut deadline, LINGER, End::ClientGone);
             }
             let due = deadline.as_ref().map(|(due, _)| *due);
+            // Whoever does not take its answers is not read either.
+            let heeded = servers.stream().is_some() || !self.down.pump.has_passed();
             let (mut client_reads, mut client_writes) = client.split();
             let (mut server_reads, mut server_writes) = servers.stream().map(TcpStream::split).unzip();
             tokio::select! {
-                step = self.up.step(&mut client_reads, server_writes.as_mut()) => match step {
+                step = self.up.step(&mut client_reads, server_writes.as_mut()), if heeded => match step {
                     Ok(Step::Moved) => {}
                     Ok(Step::SourceGone) => self.up.leave(),
                     Ok(Step::SinkGone) => {
@@ -223,10 +228,7 @@ impl Relay {
     ) -> Result<bool, End> {
         if servers.stream().is_some() {
             self.judge(servers)?;
-            if self.may_release() {
-                self.let_go(servers).await?;
-            }
-            return Ok(true);
+            return if self.may_release() { self.let_go(servers).await } else { Ok(true) };
         }
         if self.draining && !self.down.pump.has_passed() {
             return Err(End::Told(Fault::shutdown()));
@@ -247,9 +249,14 @@ impl Relay {
         let Some(pooled) = &self.pooled else { return Err(End::ServerGone(Some(Fault::server_lost()))) };
         let draws = self.up.upcoming().filter(|(header, body)| pooled.reads_sequences(header.tag, body));
         let draws = draws.map(|_| pooled.client);
+        if servers.attach_now(&pooled.settings, draws) {
+            return Ok(false);
+        }
         let due = deadline.as_ref().map(|(due, _)| *due);
+        // Apart, since most transactions do without, and resting sessions need not keep room for it.
+        let attaching = Box::pin(servers.attach(&pooled.settings, draws));
         tokio::select! {
-            attached = servers.attach(&pooled.settings, draws) => attached.map(|()| false).map_err(End::Told),
+            attached = attaching => attached.map(|()| false).map_err(End::Told),
             fault = revoked => Err(End::Told(fault)),
             () = shutdown.cancelled(), if !self.draining => {
                 self.draining = true;
@@ -297,12 +304,13 @@ impl Relay {
         })
     }
 
-    /// Gives the server connection back, unless its session keeps something.
-    async fn let_go(&mut self, servers: &mut impl Servers) -> Result<(), End> {
-        let Some(pooled) = &mut self.pooled else { return Ok(()) };
+    /// Gives the server connection back, unless its session keeps something. `false` if there is more to judge.
+    async fn let_go(&mut self, servers: &mut impl Servers) -> Result<bool, End> {
+        let Some(pooled) = &mut self.pooled else { return Ok(true) };
+        pooled.rests();
         if pooled.ask || pooled.forget {
             let question = Question { names: &pooled.names, forget: pooled.forget, ask: pooled.ask };
-            let settled = servers.settle(question).await.map_err(|fault| End::ServerGone(Some(fault)))?;
+            let settled = Box::pin(servers.settle(question)).await.map_err(|fault| End::ServerGone(Some(fault)))?;
             (pooled.ask, pooled.forget) = (false, false);
             if let Some((settings, more)) = settled.found {
                 pooled.settings = settings;
@@ -310,11 +318,11 @@ impl Relay {
             }
             self.down.pump.feed(&settled.overheard);
         }
-        if !pooled.kept && !pooled.stays() && self.down.is_judged() {
-            pooled.parts();
+        let judged = self.down.is_judged();
+        if judged && !pooled.kept && !pooled.stays() {
             servers.release(pooled.client).await;
         }
-        Ok(())
+        Ok(judged)
     }
 
     /// Says why the session ends, after the end of the message that the client is reading.

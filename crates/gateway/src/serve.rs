@@ -49,7 +49,7 @@ impl Default for GatewaySettings {
             statement_limit: 16 << 20,
             statement_cache: 16 << 20,
             statement_share: 64 << 20,
-            pool_mode: PoolMode::Transaction,
+            pool_mode: PoolMode::Session,
         }
     }
 }

@@ -44,7 +44,8 @@ pub(crate) async fn attend(gateway: Gateway, stream: TcpStream, peer: SocketAddr
         Ok(client) => client,
         Err(error) => return tracing::debug!(%peer, %error, "client was gone at once"),
     };
-    let ready = match enter(&gateway, &mut client, entrance).await {
+    // Apart, so that a session that rests takes no room for how it came in.
+    let ready = match Box::pin(enter(&gateway, &mut client, entrance)).await {
         Ok(Some(ready)) => ready,
         Ok(None) => return,
         Err(Loss::Gone) => return tracing::debug!(%peer, "client left before its session began"),

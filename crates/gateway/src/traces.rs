@@ -17,6 +17,10 @@ pub(crate) struct Traces {
     pub(crate) stay: bool,
     /// It may end what the session keeps.
     pub(crate) ends: bool,
+    /// It ends what others have set up: DISCARD, DEALLOCATE.
+    pub(crate) wipes: bool,
+    /// It sets something until the end of the transaction.
+    pub(crate) local: bool,
     /// It reads what earlier statements of the session have drawn from sequences.
     pub(crate) sequences: bool,
     /// Settings of the app's own making that it names, in lower case.
@@ -44,7 +48,7 @@ const FIRST: [&str; 13] = [
 const ENDING: [&str; 5] = ["DROP", "COMMIT", "END", "ROLLBACK", "ABORT"];
 
 /// Functions and words that leave something wherever they stand.
-const ANYWHERE: [(&str, Leaves); 10] = [
+const ANYWHERE: [(&str, Leaves); 12] = [
     ("set_config", Leaves::Setting),
     ("setseed", Leaves::Untold),
     ("pg_advisory_lock", Leaves::Untold),
@@ -53,6 +57,8 @@ const ANYWHERE: [(&str, Leaves); 10] = [
     ("pg_try_advisory_lock_shared", Leaves::Untold),
     ("temp", Leaves::Told),
     ("temporary", Leaves::Told),
+    ("pg_temp", Leaves::Told),
+    ("pg_settings", Leaves::Told),
     ("currval", Leaves::Drawn),
     ("lastval", Leaves::Drawn),
 ];
@@ -91,12 +97,13 @@ impl Traces {
 
     /// Whether it leaves nothing.
     pub(crate) fn is_nothing(&self) -> bool {
-        !(self.ask || self.stay || self.sequences || self.ends)
+        !(self.ask || self.stay || self.sequences || self.ends || self.wipes || self.local)
     }
 
     fn begin(&mut self, first: &[u8], words: &Words<'_>) {
         let is_among = |known: &[&str]| known.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(first));
         self.ends |= is_among(&ENDING);
+        self.wipes |= is_among(&["DISCARD", "DEALLOCATE"]);
         if !is_among(&FIRST) {
             return;
         }
@@ -106,7 +113,14 @@ impl Traces {
             return;
         }
         let mut next = Words { text: words.text, at: words.at, first: false };
+        // Where a comment or another quote stands in the name, it is not read.
+        let whole = next.rest().split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default();
+        if whole.windows(2).any(|pair| matches!(pair, b"/*" | b"--" | b"U&" | b"u&")) {
+            (self.ask, self.stay) = (true, true);
+            return;
+        }
         let Some(name) = next.next() else { return };
+        self.local |= name.text.eq_ignore_ascii_case(b"LOCAL");
         if [&b"LOCAL"[..], b"TRANSACTION", b"CONSTRAINTS"].iter().any(|known| known.eq_ignore_ascii_case(name.text)) {
             return;
         }
@@ -114,11 +128,17 @@ impl Traces {
         let name = if name.text.eq_ignore_ascii_case(b"SESSION") { next.next() } else { Some(name) };
         // What it sets cannot be read.
         self.stay |= name.as_ref().is_some_and(|name| name.text.eq_ignore_ascii_case(b"seed"));
-        if let Some(name) = name
-            && next.rest().iter().find(|byte| !matches!(byte, b'"' | b' ')) == Some(&b'.')
-            && let Some(rest) = next.next()
+        let Some(mut name) = name.map(|name| name.text.to_vec()) else { return };
+        let mut parts = 1;
+        while next.rest().iter().find(|byte| !matches!(byte, b'"' | b' ')) == Some(&b'.')
+            && let Some(part) = next.next()
         {
-            self.name(&[name.text, b".", rest.text].concat());
+            name.push(b'.');
+            name.extend_from_slice(part.text);
+            parts += 1;
+        }
+        if parts > 1 {
+            self.name(&name);
         }
     }
 
@@ -126,7 +146,12 @@ impl Traces {
     fn configure(&mut self, rest: &[u8]) {
         let rest = rest.trim_ascii_start();
         let literal = rest.strip_prefix(b"(").map(<[u8]>::trim_ascii_start).and_then(|rest| rest.strip_prefix(b"'"));
-        let name = literal.and_then(|rest| rest.split(|byte| *byte == b'\'').next());
+        let end = literal.and_then(|rest| rest.iter().position(|byte| *byte == b'\''));
+        let name = literal.zip(end).and_then(|(rest, end)| {
+            let behind = rest.get(end + 1..).unwrap_or_default().trim_ascii_start();
+            rest.get(..end).filter(|_| behind.starts_with(b","))
+        });
+        self.local = true;
         match name {
             Some(name) if name.contains(&b'.') => self.name(name),
             Some(_) => {}
@@ -184,7 +209,6 @@ mod tests {
         for text in [
             "SELECT 1",
             "UPDATE t SET a = 1 WHERE id = $1",
-            "SET LOCAL work_mem = '1MB'",
             "BEGIN; SET TRANSACTION READ ONLY; SET CONSTRAINTS ALL DEFERRED",
             "SELECT pg_advisory_xact_lock(1)",
             "CREATE TABLE template (a int)",
@@ -211,7 +235,7 @@ mod tests {
             "DISCARD TEMP",
             "SELECT set_config('TimeZone', 'UTC', false)",
         ] {
-            let Traces { ask, stay, ends: _, sequences, names } = Traces::of(text.as_bytes());
+            let Traces { ask, stay, sequences, names, .. } = Traces::of(text.as_bytes());
             assert!(ask && !stay && !sequences && names.is_empty(), "{text}");
         }
     }
@@ -223,6 +247,7 @@ mod tests {
             ("SET SESSION App.User TO 7", "app.user"),
             ("SET \"app\".\"user\" = 7", "app.user"),
             ("SELECT set_config( 'app.user', $1, false)", "app.user"),
+            ("SET app.user.id = 7", "app.user.id"),
         ] {
             let traces = Traces::of(text.as_bytes());
             assert!(traces.ask && !traces.stay, "{text}");
@@ -232,9 +257,14 @@ mod tests {
 
     #[test]
     fn of_some_only_the_session_knows() {
-        for text in
-            ["SELECT pg_advisory_lock(1)", "SELECT set_config($1, $2, false)", "SELECT setseed(0.5)", "SET seed = 0.5"]
-        {
+        for text in [
+            "SELECT pg_advisory_lock(1)",
+            "SELECT set_config($1, $2, false)",
+            "SELECT set_config('app.' || $1, $2, false)",
+            "SET /* x */ app.user = 1",
+            "SELECT setseed(0.5)",
+            "SET seed = 0.5",
+        ] {
             assert!(Traces::of(text.as_bytes()).stay, "{text}");
         }
         assert!(Traces::of(b"SELECT currval('s')").sequences);

@@ -101,14 +101,22 @@ impl Lease {
     /// Takes away what `currval` and `lastval` remember of another client's statements.
     pub async fn forget_sequences(&mut self) -> Result<(), PoolError> {
         let done = self.ask(&["DISCARD SEQUENCES".to_owned()]).await?;
+        self.connection.residue.forgot_sequences();
         done.map(drop).ok_or(PoolError::Protocol("it does not forget sequences"))
     }
 
-    /// Has the server forget every prepared statement.
-    pub async fn forget_statements(&mut self) -> Result<(), PoolError> {
+    /// Has the server give up the statements that it has prepared under numbers, by their names. Others stay.
+    pub async fn forget_statements(&mut self, name: impl Fn(u64) -> String) -> Result<(), PoolError> {
+        let mut out = BytesMut::new();
+        for number in self.connection.residue.prepared.numbers() {
+            frontend::close_statement(&mut out, &name(number));
+        }
+        frontend::sync(&mut out);
         self.connection.residue.prepared.clear();
-        let done = self.ask(&["DEALLOCATE ALL".to_owned()]).await?;
-        done.map(drop).ok_or(PoolError::Protocol("it does not forget statements"))
+        timeout(self.within, answered(&mut self.connection, &out, 1))
+            .await
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+            .map(drop)
     }
 
     /// What the server has said unasked while it was asked something here, for the client to hear.
@@ -130,22 +138,30 @@ async fn converse(connection: &mut Connection, sql: &[String]) -> Result<Option<
     for sql in sql {
         frontend::query(&mut out, sql);
     }
-    connection.stream.write_all(&out).await?;
     // A question is a Query, which ends the unnamed statement.
     connection.residue.unnamed = None;
+    answered(connection, &out, sql.len()).await
+}
+
+/// Sends messages that ask for so many `ReadyForQuery`, and reads up to the last of them.
+async fn answered(
+    connection: &mut Connection,
+    out: &[u8],
+    mut open: usize,
+) -> Result<Option<Vec<Vec<String>>>, PoolError> {
+    connection.stream.write_all(out).await?;
     let mut reader = Reader::new();
-    let (mut rows, mut open) = (Some(Vec::new()), sql.len());
+    let mut rows = Some(Vec::new());
     for _ in 0..MAX_MESSAGES {
         let Message { tag, body } = reader.next(&mut connection.stream).await?;
         match tag {
             b'S' | b'N' | b'A' => frame::append(&mut connection.overheard, tag, &body),
-            b'T' | b'C' => {}
-            b'D' => {
-                let row = row(&body).ok_or(PoolError::Protocol("it sent a row that cannot be read"))?;
-                if let Some(rows) = &mut rows {
-                    rows.push(row);
-                }
-            }
+            b'T' | b'C' | b'3' => {}
+            // One that cannot be read, in another encoding for instance, is as good as none.
+            b'D' => match (&mut rows, row(&body)) {
+                (Some(rows), Some(row)) => rows.push(row),
+                _ => rows = None,
+            },
             b'E' => rows = None,
             b'Z' if &body[..] == b"I" => open -= 1,
             _ => return Err(PoolError::Protocol("it did not answer a question about its session")),

@@ -75,7 +75,7 @@ impl Lease {
     /// Brings a connection that other clients have used from transaction to transaction back to what it was after login. On
     /// any error the lease is of no more use.
     pub async fn renew(&mut self) -> Result<(), PoolError> {
-        if self.connection.residue.last_client == 0 {
+        if self.connection.residue.is_unused() {
             return Ok(());
         }
         reset(&mut self.connection, None, self.within).await

@@ -41,8 +41,45 @@ pub struct Residue {
     pub prepared: Prepared,
     /// The unnamed statement that it has prepared, by number.
     pub unnamed: Option<u64>,
-    /// Whose statements ran on it last: a number that no two clients share.
-    pub last_client: u64,
+    /// Whose statements have run on it since it last forgot what was drawn from sequences.
+    drawn_by: Drawn,
+}
+
+/// Who may have drawn from sequences. Clients are numbers that no two share.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Drawn {
+    #[default]
+    Nobody,
+    One(u64),
+    Several,
+}
+
+impl Residue {
+    /// Notes whose statements have run.
+    pub fn used_by(&mut self, client: u64) {
+        self.drawn_by = match self.drawn_by {
+            Drawn::Nobody => Drawn::One(client),
+            Drawn::One(other) if other == client => Drawn::One(client),
+            Drawn::One(_) | Drawn::Several => Drawn::Several,
+        };
+    }
+
+    /// Whether nobody's statements have run but this client's.
+    #[must_use]
+    pub fn is_of(&self, client: u64) -> bool {
+        matches!(self.drawn_by, Drawn::Nobody) || self.drawn_by == Drawn::One(client)
+    }
+
+    /// Whether nobody's have.
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.drawn_by == Drawn::Nobody
+    }
+
+    /// What was drawn is forgotten.
+    pub(crate) fn forgot_sequences(&mut self) {
+        self.drawn_by = Drawn::Nobody;
+    }
 }
 
 /// Numbers of the statements that a connection has prepared. Of too many, the one that was used longest ago goes.
@@ -77,6 +114,11 @@ impl Prepared {
         }
         self.known.insert(number, self.uses);
         oldest
+    }
+
+    /// The numbers of all.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.known.keys().copied()
     }
 
     /// Forgets a statement.

@@ -111,7 +111,7 @@ impl Default for Gateway {
             public_port: None,
             max_clients: 10_000,
             connections_per_tenant: 100,
-            pool_mode: "transaction".to_owned(),
+            pool_mode: "session".to_owned(),
         }
     }
 }

@@ -75,6 +75,11 @@ pub fn close_statement(out: &mut BytesMut, name: &str) {
     });
 }
 
+/// Writes `Sync`.
+pub fn sync(out: &mut BytesMut) {
+    message(out, b'S', |_| {});
+}
+
 /// Writes `Terminate`.
 pub fn terminate(out: &mut BytesMut) {
     message(out, b'X', |_| {});

@@ -62,7 +62,10 @@ impl Downstream {
         mut pooled: Option<(&mut Pooled, &mut Residue)>,
     ) -> Result<(), Fault> {
         loop {
-            if let Some(made) = pooled.as_mut().and_then(|(pooled, _)| pooled.says()) {
+            // Never in the middle of another message.
+            if self.pump.is_between_messages()
+                && let Some(made) = pooled.as_mut().and_then(|(pooled, _)| pooled.says())
+            {
                 self.pump.replace(0, &made);
             }
             let Self { pump, last_tag, clerk, truncated } = self;

@@ -8,7 +8,7 @@ use wire::frame::{HEADER_LEN, Header};
 use wire::frontend::{self, Statement as Text};
 
 use super::replies::{Change, Due, Fate, Replies, Undo};
-use crate::prepared::{Library, PER_SERVER, Statement, Statements};
+use crate::prepared::{Library, PER_SERVER, PREFIX, Statement, Statements};
 use crate::statement::refusal;
 use crate::traces::Traces;
 
@@ -36,7 +36,17 @@ pub(crate) struct Pooled {
     stay: bool,
     /// The server's prepared statements are not what they are believed to be.
     pub(super) forget: bool,
+    /// A statement is under way that ends others' effects: what comes behind it has to wait for what it does.
+    barrier: bool,
+    /// Settings may be other than those noted, until the end of the transaction.
+    unsettled: bool,
 }
+
+/// Answers that may be due at once. A server keeps back fewer, so waiting for some of them comes to an end.
+const MOST_DUE: usize = 20_000;
+
+/// A number that no statement has: for one that is prepared only to be given up.
+const NONE: u64 = u64::MAX;
 
 /// What goes to the server in place of a message; `None` for the message itself.
 pub(super) type Instead = Option<BytesMut>;
@@ -54,6 +64,8 @@ impl Pooled {
             kept: false,
             stay: false,
             forget: false,
+            barrier: false,
+            unsettled: false,
         }
     }
 
@@ -62,14 +74,26 @@ impl Pooled {
         self.replies.are_in()
     }
 
-    /// The server connection goes to others.
-    pub(super) fn parts(&mut self) {
-        self.statements.lighten();
+    /// The transaction has ended.
+    pub(super) fn rests(&mut self) {
+        self.unsettled = false;
+    }
+
+    /// Whether what the client sends next has to wait for answers.
+    pub(super) fn is_barred(&mut self) -> bool {
+        self.barrier &= self.replies.len() > 0;
+        self.barrier && self.replies.are_awaited() || self.replies.len() > MOST_DUE
+    }
+
+    /// A `Parse` that is longer than it may be.
+    pub(super) fn declines(&mut self, residue: &mut Residue) -> BytesMut {
+        let hint = "Send it in parts, or pass large values as parameters.";
+        self.refuse("54000", "the statement is longer than the gateway prepares", hint, residue)
     }
 
     /// Whether the session has to be kept, as far as is known without asking.
     pub(super) fn stays(&self) -> bool {
-        self.stay || self.replies.are_doubtful()
+        self.stay || self.replies.are_doubtful() || self.statements.weigh_on()
     }
 
     /// Whether a message reads what earlier statements of its session drew from sequences.
@@ -112,14 +136,13 @@ impl Pooled {
         residue.unnamed = None;
         let mut instead = None;
         // One that is too long to be kept together says anything.
-        self.ask |= Text::parse(b'Q', body).is_none();
+        let unread = Text::parse(b'Q', body).is_none();
+        (self.ask, self.stay) = (self.ask | unread, self.stay | unread);
         if let Some(text) = Text::parse(b'Q', body) {
             self.notice(&Traces::of(text.text));
-            if let Some(statement) = deallocated(text.text).and_then(|name| self.statements.set(&name, None)) {
-                let mut out = BytesMut::new();
-                self.provide(&statement, residue, &mut out);
-                frontend::query(&mut out, &format!("DEALLOCATE {}", statement.name()));
-                self.forget = true;
+            if deallocated(text.text).and_then(|name| self.statements.set(&name, None)).is_some() {
+                let mut out = self.one_to_give_up();
+                frontend::query(&mut out, &format!("DEALLOCATE {PREFIX}{NONE}"));
                 instead = Some(out);
             }
         }
@@ -133,8 +156,21 @@ impl Pooled {
             self.replies.expect(Due::Parse(Change { name: Box::default(), before: None, number: None }));
             return None;
         };
-        let traces = || Text::parse(b'P', body).map(|text| Traces::of(text.text)).unwrap_or_default();
-        let statement = self.library.find(rest, traces);
+        let text = Text::parse(b'P', body).map(|text| text.text).unwrap_or_default();
+        if name.is_empty() && deallocated(text).and_then(|name| self.statements.set(&name, None)).is_some() {
+            let mut out = self.one_to_give_up();
+            frontend::parse(&mut out, &format!("DEALLOCATE {PREFIX}{NONE}"));
+            residue.unnamed = None;
+            self.statements.set(b"", None);
+            self.replies.expect(Due::Parse(Change { name: Box::default(), before: None, number: None }));
+            return Some(out);
+        }
+        // What it means under settings that are not known is nobody else's.
+        let statement = if self.ask || self.unsettled {
+            self.library.alone(rest, &self.settings, Traces::of(text))
+        } else {
+            self.library.find(rest, &self.settings, || Traces::of(text))
+        };
         let number = statement.number;
         if name.is_empty() {
             let before = self.statements.set(name, Some(statement));
@@ -144,7 +180,12 @@ impl Pooled {
         }
         if self.statements.get(name).is_some() {
             let shown = String::from_utf8_lossy(name);
-            return Some(self.refuse("42P05", &format!("prepared statement \"{shown}\" already exists"), "", residue));
+            return Some(self.refuse(
+                "42P05",
+                &format!("prepared statement \"{shown}\" already exists"),
+                "Close it first.",
+                residue,
+            ));
         }
         if !self.statements.has_room(body.len()) {
             let hint = "Close those that are not used any more, or connect with sindico.pool_mode=session.";
@@ -175,7 +216,10 @@ impl Pooled {
 
     fn bind(&mut self, header: Header, body: &[u8], residue: &mut Residue) -> Instead {
         let (portal, name) = names_of_bind(body)?;
-        let statement = Arc::clone(self.statements.get(name)?);
+        let Some(statement) = self.statements.get(name).cloned() else {
+            let missing = header.body_len.saturating_sub(body.len());
+            return self.end_of_others(name, residue).map(|out| with_header(out, b'B', missing, &[body]));
+        };
         self.notice(&statement.traces);
         let mut out = BytesMut::new();
         let renamed = self.provide_as(name, &statement, residue, &mut out);
@@ -190,7 +234,9 @@ impl Pooled {
 
     fn describe(&mut self, body: &[u8], residue: &mut Residue) -> Instead {
         let name = body.strip_prefix(b"S").and_then(|name| name.strip_suffix(b"\0"))?;
-        let statement = Arc::clone(self.statements.get(name)?);
+        let Some(statement) = self.statements.get(name).cloned() else {
+            return self.end_of_others(name, residue).map(|out| with_header(out, b'D', 0, &[body]));
+        };
         let mut out = BytesMut::new();
         let renamed = self.provide_as(name, &statement, residue, &mut out);
         if out.is_empty() && renamed.is_none() {
@@ -238,9 +284,30 @@ impl Pooled {
         if residue.unnamed != Some(statement.number) {
             frontend::parse_as(out, "", &statement.rest);
             residue.unnamed = Some(statement.number);
-            self.replies.expect(Due::OwnParse(statement.number));
+            self.replies.expect(Due::OwnUnnamed);
         }
         None
+    }
+
+    /// What has the server give up an unnamed statement that is another client's, for one that has none.
+    fn end_of_others(&mut self, name: &[u8], residue: &mut Residue) -> Option<BytesMut> {
+        let others = name.is_empty() && residue.unnamed.take().is_some();
+        others.then(|| {
+            let mut out = BytesMut::new();
+            frontend::close_statement(&mut out, "");
+            self.replies.expect(Due::OwnClose(NONE));
+            out
+        })
+    }
+
+    /// What has the server prepare something, in whichever state it is, that may be given up.
+    fn one_to_give_up(&mut self) -> BytesMut {
+        let (mut out, name) = (BytesMut::new(), format!("{PREFIX}{NONE}"));
+        frontend::close_statement(&mut out, &name);
+        frontend::parse_as(&mut out, &name, b"ROLLBACK\0\0\0");
+        self.replies.expect(Due::OwnClose(NONE));
+        self.replies.expect(Due::OwnParse(NONE));
+        out
     }
 
     fn provide(&mut self, statement: &Statement, residue: &mut Residue, out: &mut BytesMut) {
@@ -254,7 +321,7 @@ impl Pooled {
 
     fn make_room(&mut self, number: u64, residue: &mut Residue, out: &mut BytesMut) {
         if let Some(oldest) = residue.prepared.insert(number, PER_SERVER) {
-            frontend::close_statement(out, &format!("{}{oldest}", crate::prepared::PREFIX));
+            frontend::close_statement(out, &format!("{PREFIX}{oldest}"));
             self.replies.expect(Due::OwnClose(oldest));
         }
     }
@@ -265,6 +332,8 @@ impl Pooled {
             return;
         }
         self.ask |= traces.ask || traces.ends && self.kept;
+        self.barrier |= traces.wipes;
+        self.unsettled |= traces.local;
         self.stay |= traces.stay || traces.sequences;
         for name in &traces.names {
             if !self.names.contains(name) {
@@ -281,10 +350,9 @@ impl Pooled {
         for undo in undone {
             match undo {
                 Undo::Name(name, before) => drop(self.statements.set(&name, before)),
-                Undo::Absent(number) => {
-                    residue.prepared.remove(number);
-                    residue.unnamed = residue.unnamed.filter(|unnamed| *unnamed != number);
-                }
+                Undo::Absent(number) => residue.prepared.remove(number),
+                Undo::Unnamed => residue.unnamed = None,
+                Undo::Present(NONE) => {}
                 Undo::Present(number) => drop(residue.prepared.insert(number, usize::MAX)),
             }
         }
@@ -295,8 +363,13 @@ impl Pooled {
                 // Locks and what was drawn from sequences have gone.
                 self.stay &= body.starts_with(b"DEALLOCATE");
             }
-            // A table has changed under a statement. PostgreSQL says so for ever, and a client cannot prepare it anew.
-            b'E' if wire::report::sqlstate(body) == Some(b"0A000") => self.forget = true,
+            // A table may have changed under a statement, which then fails on every connection that has it.
+            b'E' if wire::report::sqlstate(body) == Some(b"0A000") => {
+                self.statements.retire();
+                self.forget = true;
+            }
+            // One is not there, or there, that should not be.
+            b'E' if matches!(wire::report::sqlstate(body), Some(b"26000" | b"42P05")) => self.forget = true,
             _ => {}
         }
         fate == Fate::Pass

@@ -9,8 +9,12 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use wire::frame::{Demand, Direction, FrameError, Header, Piece, Scanner};
 
-/// Bytes read at once; a session has two of these.
+/// Bytes read at once while more keeps coming; a session that works has up to two of these.
 const BUFFER: usize = 16 * 1024;
+
+/// Bytes read at once by a session of which little is heard: most statements and answers have fewer, and most sessions
+/// rest.
+const FIRST: usize = 1024;
 
 /// Room for what is not passed on before it is whole: a header and the small messages that a stage demands.
 const SPARE: usize = 64;
@@ -28,6 +32,7 @@ pub(super) enum Step {
 
 /// One direction: what has been read, how much of it the stage has let pass, and where in the stream that ends.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and together they are no state")]
 pub(super) struct Pump {
     scanner: Scanner,
     /// What goes out before anything in `held`: it stood before a message that was replaced, or is what stands in its
@@ -38,16 +43,25 @@ pub(super) struct Pump {
     passed: usize,
     /// `held` has grown beyond what a session keeps.
     grown: bool,
+    /// The last read filled what it was given.
+    busy: bool,
     paused: bool,
     closed: bool,
 }
 
 impl Pump {
     pub(super) fn new(direction: Direction, demands: impl Into<Cow<'static, [Demand]>>, arrived: &[u8]) -> Self {
-        let mut held = BytesMut::with_capacity(BUFFER + SPARE);
-        held.extend_from_slice(arrived);
-        let scanner = Scanner::new(direction, demands);
-        Self { scanner, ahead: BytesMut::new(), held, passed: 0, grown: false, paused: false, closed: false }
+        let (scanner, held) = (Scanner::new(direction, demands), BytesMut::from(arrived));
+        Self {
+            scanner,
+            ahead: BytesMut::new(),
+            held,
+            passed: 0,
+            grown: false,
+            busy: false,
+            paused: false,
+            closed: false,
+        }
     }
 
     /// Writes what has passed, if anything has, or else reads; waits where there is nobody to read from or write to. May be abandoned at any time without losing a byte.
@@ -67,10 +81,13 @@ impl Pump {
             };
         }
         let Some(source) = source.filter(|_| !self.closed && !self.paused) else { return pending().await };
-        self.held.reserve(BUFFER);
+        let room = if self.busy || !self.held.is_empty() { BUFFER } else { FIRST };
+        self.held.reserve(room);
+        let offered = self.held.capacity() - self.held.len();
         match source.read_buf(&mut self.held).await {
             Ok(0) | Err(_) => Step::SourceGone,
-            Ok(_) => {
+            Ok(read) => {
+                self.busy = read >= offered;
                 self.grown |= self.held.len() > BUFFER + SPARE;
                 Step::Moved
             }
@@ -171,6 +188,11 @@ impl Pump {
         self.ahead.is_empty() && self.held.is_empty() && self.scanner.between_messages() && !self.paused
     }
 
+    /// Whether what may go out ends with a whole message.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.scanner.between_messages()
+    }
+
     /// Whether everything that came in may go out, up to the end of a message.
     pub(super) fn is_judged(&self) -> bool {
         self.arrived().is_empty() && self.scanner.between_messages()
@@ -228,7 +250,10 @@ impl Pump {
 
     /// Gives back the room that a large message took, once it is on its way.
     fn shrink(&mut self) {
-        if self.grown && self.held.len() <= BUFFER {
+        if self.held.is_empty() && self.held.capacity() > FIRST + SPARE && !self.busy {
+            self.held = BytesMut::new();
+            self.grown = false;
+        } else if self.grown && self.held.len() <= BUFFER {
             let mut small = BytesMut::with_capacity(BUFFER + SPARE);
             small.extend_from_slice(&self.held);
             self.held = small;

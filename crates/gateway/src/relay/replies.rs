@@ -22,6 +22,8 @@ pub(super) enum Due {
     Parse(Change),
     /// To a `Parse` of síndico's own.
     OwnParse(u64),
+    /// The same without a name.
+    OwnUnnamed,
     /// To a `Close` of síndico's own.
     OwnClose(u64),
     /// Síndico's own to a message that did not reach the server: its tag.
@@ -53,6 +55,8 @@ pub(super) enum Undo {
     Name(Box<[u8]>, Option<Arc<Statement>>),
     /// The server does not have this statement.
     Absent(u64),
+    /// It has no unnamed one.
+    Unnamed,
     /// It still has this one.
     Present(u64),
 }
@@ -112,6 +116,16 @@ impl Replies {
         self.due.is_empty() && !self.skipping && !self.doubtful && !self.copying
     }
 
+    /// Whether something is due, and nothing more is sent before the server has been told to answer.
+    pub(super) fn are_awaited(&self) -> bool {
+        matches!(self.due.back(), Some(Due::Sync | Due::Query))
+    }
+
+    /// How many answers are due.
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// Whether answers may have been taken for others.
     pub(super) const fn are_doubtful(&self) -> bool {
         self.doubtful
@@ -148,7 +162,7 @@ impl Replies {
             _ => {}
         }
         let own = match (tag, self.due.front()) {
-            (b'1', Some(Due::OwnParse(_))) | (b'3', Some(Due::OwnClose(_))) => true,
+            (b'1', Some(Due::OwnParse(_) | Due::OwnUnnamed)) | (b'3', Some(Due::OwnClose(_))) => true,
             (b'1', Some(Due::Parse(_)))
             | (b'2', Some(Due::Bind))
             | (b'3', Some(Due::Close))
@@ -174,9 +188,12 @@ impl Replies {
         for due in self.due.drain(..until.unwrap_or(self.due.len())).rev() {
             match due {
                 Due::Parse(Change { name, before, number }) | Due::Made(_, Change { name, before, number }) => {
+                    undo.extend(
+                        number.map(|number| if name.is_empty() { Undo::Unnamed } else { Undo::Absent(number) }),
+                    );
                     undo.push(Undo::Name(name, before));
-                    undo.extend(number.map(Undo::Absent));
                 }
+                Due::OwnUnnamed => undo.push(Undo::Unnamed),
                 Due::OwnParse(number) => undo.push(Undo::Absent(number)),
                 Due::OwnClose(number) => undo.push(Undo::Present(number)),
                 Due::Close | Due::Bind | Due::Describe | Due::Execute | Due::Sync | Due::Query => {}

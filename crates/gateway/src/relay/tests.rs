@@ -44,6 +44,10 @@ impl Servers for Only {
         None
     }
 
+    fn attach_now(&mut self, _settings: &Settings, _draws: Option<u64>) -> bool {
+        true
+    }
+
     async fn attach(&mut self, _settings: &Settings, _draws: Option<u64>) -> Result<(), Fault> {
         Ok(())
     }

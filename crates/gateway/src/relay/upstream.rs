@@ -105,6 +105,7 @@ impl Upstream {
         }
         while !self.left
             && self.wait.is_none()
+            && !pooled.as_mut().is_some_and(|(pooled, _)| pooled.is_barred())
             && let Some(piece) = self.pump.peek()?
         {
             self.taken.extend(self.room.take());
@@ -237,6 +238,10 @@ fn unasked_password() -> Fault {
 /// What becomes of a message in the eyes of a pooled session, which sees what would go to the server.
 fn trade(fate: Fate, begun: Option<Header>, body: &[u8], pooled: &mut Pooled, residue: &mut Residue) -> Fate {
     match fate {
+        // Of a text that is not here no other can be made.
+        Fate::Pass if begun.is_some_and(|header| header.tag == b'P' && header.body_len > body.len()) => {
+            Fate::Decline(pooled.declines(residue))
+        }
         Fate::Pass => match begun.and_then(|header| pooled.sends(header, body, residue)) {
             Some(instead) => Fate::Replace(instead),
             None => Fate::Pass,

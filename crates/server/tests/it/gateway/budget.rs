@@ -66,12 +66,10 @@ async fn thirty_tenants_take_turns_on_five_connections() {
         }
         assert!(within, "more connections than the budget has");
     }
-    // All in use by transactions: the next waits in vain, and is served as soon as one is given back.
+    // All in use: the next waits in vain, and is served as soon as one is given back.
     let mut holding = Vec::new();
     for made in &tenants[..5] {
-        let client = soon(dsn(made)).await;
-        client.batch_execute("BEGIN").await.expect("begun");
-        holding.push(client);
+        holding.push(soon(dsn(made)).await);
     }
     let (code, text) = refusal(dsn(&tenants[6])).await;
     assert!(code == "53300" && text.contains("in time"), "{text}");

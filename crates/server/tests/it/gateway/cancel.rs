@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, NoTls};
 
-use super::session::idle;
+use super::session::settled;
 use crate::bed::{Bed, dsn, enter, rows, sqlstate};
 use crate::socket::{Login, Socket, errors, query, values};
 
@@ -91,7 +91,7 @@ async fn keys_that_are_wrong_or_over_cancel_nothing() {
     // The server connection lives on, with another client of the tenant; the key of the first does not.
     victim.send(b"X\0\0\0\x04").await;
     victim.until_closed().await;
-    idle(&bed, &backend.to_string()).await;
+    settled(&bed, &backend.to_string()).await;
     let mut next = Socket::enter(&bed, &made).await;
     let same = values(&next.query("SELECT pg_backend_pid()").await);
     assert_eq!(same, [backend.to_string()], "the same server connection");

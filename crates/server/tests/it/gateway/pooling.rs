@@ -6,7 +6,29 @@ use futures_util::future::join_all;
 use pool::PoolSettings;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
-use crate::bed::{Bed, Options, connect, dsn, enter, rows, sqlstate};
+use serde_json::Value;
+
+use crate::bed::{Bed, Options, connect, dsn, rows, sqlstate};
+use crate::socket::{Login, Socket, bind, errors, execute, parse, query, sync, tags, values};
+
+/// The connection string of a client that asks to be pooled so.
+fn pooled(tenant: &Value, how: &str) -> String {
+    format!("{}?options=-c%20sindico.pool_mode%3D{how}", dsn(tenant))
+}
+
+/// A client that is pooled by transaction.
+async fn enter(made: &Value) -> Client {
+    connect(&pooled(made, "transaction")).await.expect("in")
+}
+
+/// The same, by its messages.
+async fn socket(bed: &Bed, made: &Value) -> Socket {
+    let login = Login::of(made);
+    let mut socket = Socket::open(bed).await;
+    socket.send(&login.startup(&[("sindico.pool_mode", "transaction")])).await;
+    socket.prove(&login.key).await.expect("in");
+    socket
+}
 
 const PID: &str = "SELECT pg_backend_pid()";
 
@@ -157,6 +179,7 @@ async fn sequences_tell_a_client_only_of_its_own() {
     let draw = "INSERT INTO services (code, name, price) VALUES ('x' || floor(random() * 1e9)::bigint, 'x', 1)";
     let sequence = "SELECT currval(pg_get_serial_sequence('services', 'id'))";
     run(&first, draw).await;
+    assert_eq!(one(&second, "SELECT 1").await, "1");
     assert_eq!(sqlstate(&second, sequence).await, "55000", "the other client's value");
     drop(second);
     run(&first, draw).await;
@@ -168,7 +191,7 @@ async fn sequences_tell_a_client_only_of_its_own() {
 async fn notifications_come_to_whoever_listens() {
     let bed = bed_for(3).await;
     let made = bed.tenant("paws", "shared").await;
-    let (listener, mut connection) = tokio_postgres::connect(dsn(&made), NoTls).await.expect("in");
+    let (listener, mut connection) = tokio_postgres::connect(&pooled(&made, "transaction"), NoTls).await.expect("in");
     let (heard, mut news) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(Ok(message)) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
@@ -194,7 +217,7 @@ async fn notifications_come_to_whoever_listens() {
 async fn a_client_may_have_a_session_of_its_own() {
     let bed = bed_for(2).await;
     let made = bed.tenant("paws", "shared").await;
-    let session = connect(&format!("{}?options=-c%20sindico.pool_mode%3Dsession", dsn(&made))).await.expect("in");
+    let session = connect(&pooled(&made, "session")).await.expect("in");
     let pid = one(&session, PID).await;
     let other = enter(&made).await;
     for _ in 0..3 {
@@ -204,10 +227,10 @@ async fn a_client_may_have_a_session_of_its_own() {
     // What the others have left on a connection between transactions is not in a session's.
     run(&other, "SET app.who = 'ana'; SELECT nextval('services_id_seq')").await;
     drop((session, other));
-    let session = connect(&format!("{}?options=-c%20sindico.pool_mode%3Dsession", dsn(&made))).await.expect("in");
+    let session = connect(&pooled(&made, "session")).await.expect("in");
     assert_eq!(sqlstate(&session, "SELECT lastval()").await, "55000");
     assert_eq!(one(&session, "SELECT coalesce(current_setting('app.who', true), '')").await, "");
-    let error = connect(&format!("{}?options=-c%20sindico.pool_mode%3Dstatement", dsn(&made))).await;
+    let error = connect(&pooled(&made, "statement")).await;
     let error = error.err().and_then(|error| error.code().cloned()).expect("a refusal");
     assert_eq!(error.code(), "22023");
     bed.close().await;
@@ -225,5 +248,69 @@ async fn a_server_process_that_ends_between_transactions_is_not_missed() {
         rows(&operator, &format!("SELECT pg_terminate_backend({pid}, 5000)")).await;
         assert_ne!(one(&client, PID).await, pid);
     }
+    bed.close().await;
+}
+
+/// Each was a way to another client's statement, to a wrong answer, or to none at all.
+#[tokio::test]
+async fn messages_that_led_astray() {
+    let bed = bed_for(1).await;
+    let made = bed.tenant("paws", "database").await;
+    let (mut first, mut second) = (socket(&bed, &made).await, socket(&bed, &made).await);
+    let run = |name: &str| [bind("", name), execute("", 0), sync()].concat();
+
+    // One text under a name, and without one in a transaction that has failed.
+    first.send(&[parse("s", "SELECT 1"), sync()].concat()).await;
+    assert_eq!(tags(&first.until_ready().await), "1Z");
+    second.query("BEGIN; SELECT 1 / 0").await;
+    second.send(&[parse("", "SELECT 1"), sync()].concat()).await;
+    assert_eq!(errors(&second.until_ready().await), ["25P02"]);
+    second.query("ROLLBACK").await;
+    first.send(&run("s")).await;
+    assert_eq!(values(&first.until_ready().await), ["1"]);
+
+    // Without a statement of its own a client runs nobody else's.
+    second.send(&[parse("", "SELECT 'second'"), sync()].concat()).await;
+    second.until_ready().await;
+    first.send(&run("")).await;
+    assert_eq!(errors(&first.until_ready().await), ["26000"]);
+    second.send(&run("")).await;
+    assert_eq!(values(&second.until_ready().await), ["second"], "its own is where it left it");
+
+    // A statement is given up whose table has gone, and in a transaction that has failed.
+    first.query("CREATE TEMP TABLE gone (a int)").await;
+    first.send(&[parse("g", "SELECT * FROM gone"), sync()].concat()).await;
+    first.until_ready().await;
+    first.query("DROP TABLE gone").await;
+    assert_eq!(errors(&first.query("DEALLOCATE g").await), Vec::<String>::new());
+    assert_eq!(errors(&first.query("DEALLOCATE g").await), ["26000"]);
+    first.query("BEGIN; SELECT 1 / 0").await;
+    assert_eq!(errors(&first.query("DEALLOCATE s").await), ["25P02"]);
+    first.query("ROLLBACK").await;
+
+    // What comes behind DISCARD ALL in one go is not discarded by it.
+    let behind =
+        [parse("", "SELECT pg_advisory_lock(7)"), bind("", ""), execute("", 0), parse("n", "SELECT 2"), sync()];
+    first.send(&[query("DISCARD ALL"), behind.concat(), run("n")].concat()).await;
+    for _ in 0..2 {
+        assert_eq!(errors(&first.until_ready().await), Vec::<String>::new());
+    }
+    assert_eq!(values(&first.until_ready().await), ["2"]);
+    drop(first);
+    assert_eq!(
+        values(&second.query("SELECT pg_try_advisory_lock(7)").await),
+        ["t"],
+        "the lock has gone with its client"
+    );
+
+    // An answer of the gateway's own stands behind a long one of the server's, not in it.
+    let columns = (0..800).map(|n| format!("{n} AS column_with_a_rather_long_name_{n}")).collect::<Vec<_>>().join(", ");
+    second.send(&[parse("b", "SELECT 3"), sync()].concat()).await;
+    second.until_ready().await;
+    let describe = |name: &str| crate::socket::message(b'D', format!("S{name}\0").as_bytes());
+    let again =
+        [parse("wide", &format!("SELECT {columns}")), describe("wide"), parse("c", "SELECT 3"), describe("c"), sync()];
+    second.send(&again.concat()).await;
+    assert_eq!(tags(&second.until_ready().await), "1tT1tTZ");
     bed.close().await;
 }

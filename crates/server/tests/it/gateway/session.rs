@@ -22,25 +22,19 @@ async fn leave(bed: &Bed, client: Client, backend: &str) {
 }
 
 /// Waits until a server connection whose client has left is reset or gone.
-async fn settled(bed: &Bed, backend: &str) {
-    awaited(bed, backend, "state = 'idle' AND (query LIKE '%AS discarded' OR query = '')").await;
-}
-
-/// Waits until a server connection that keeps nothing has no statement to run.
-pub(super) async fn idle(bed: &Bed, backend: &str) {
-    awaited(bed, backend, "state = 'idle'").await;
-}
-
-async fn awaited(bed: &Bed, backend: &str, state: &str) {
+pub(super) async fn settled(bed: &Bed, backend: &str) {
     let operator = bed.superuser(0, "postgres").await;
-    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend} AND NOT ({state})");
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE pid = {backend} AND NOT (state = 'idle' AND (query LIKE '%AS discarded' OR query = ''))"
+    );
     let wait = async {
         while rows(&operator, &sql).await != ["0"] {
             sleep(Duration::from_millis(10)).await;
         }
     };
     timeout(Duration::from_secs(10), wait).await.expect("settled in time");
-    // From the server's last answer to the pool.
+    // From DISCARD's answer to the pool.
     sleep(Duration::from_millis(50)).await;
 }
 
@@ -164,8 +158,7 @@ async fn a_server_process_that_ends_takes_only_its_session_along() {
 
     // At rest in the pool: the next client must not get it.
     let pid = backend(&bystander).await;
-    drop(bystander);
-    idle(&bed, &pid).await;
+    leave(&bed, bystander, &pid).await;
     rows(&operator, &format!("SELECT pg_terminate_backend({pid}, 5000)")).await;
     assert_eq!(rows(&enter(&made).await, "SELECT count(*) FROM clients").await, ["1"]);
 
