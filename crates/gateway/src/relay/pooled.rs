@@ -82,11 +82,16 @@ impl Pooled {
     /// Whether what the client sends next has to wait for answers.
     pub(super) fn is_barred(&mut self) -> bool {
         self.barrier &= self.replies.len() > 0;
-        self.barrier && self.replies.are_awaited() || self.replies.len() > MOST_DUE
+        let bars = self.barrier && self.replies.are_awaited() || self.replies.len() > MOST_DUE;
+        // Of answers that were taken for others nobody knows when they are in.
+        bars && !self.replies.are_doubtful()
     }
 
     /// A `Parse` that is longer than it may be.
     pub(super) fn declines(&mut self, residue: &mut Residue) -> BytesMut {
+        if self.replies.is_skipping() {
+            return BytesMut::new();
+        }
         let hint = "Send it in parts, or pass large values as parameters.";
         self.refuse("54000", "the statement is longer than the gateway prepares", hint, residue)
     }
