@@ -10,7 +10,7 @@ use wire::startup::CancelKey;
 
 use crate::cancel::Registration;
 use crate::fault::Fault;
-use crate::prepared::PREFIX;
+use crate::prepared;
 use crate::relay::{Left, Question, Servers, Settled};
 
 /// Lends one server connection at a time, and keeps the client's way to interrupt it.
@@ -113,7 +113,7 @@ impl Servers for Lent {
         let undisturbed = self.registration.rest().await;
         let lease = self.lease.as_mut().filter(|_| undisturbed).ok_or_else(Fault::server_lost)?;
         if question.forget {
-            lease.forget_statements(|number| format!("{PREFIX}{number}")).await?;
+            lease.forget_statements(prepared::name).await?;
         }
         let mut found = None;
         if question.ask {

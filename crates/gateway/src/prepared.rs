@@ -15,8 +15,8 @@ use pool::Settings;
 
 use crate::traces::Traces;
 
-/// What names of ours begin with. A client's own name never does: see [`Statements::name`].
-pub(crate) const PREFIX: &str = "sindico_";
+/// What names of ours begin with. A client's own reach a server only where they mean nothing here.
+const PREFIX: &str = "sindico_";
 
 /// Statements that one server connection keeps. More than any application uses at once; each takes memory there.
 pub(crate) const PER_SERVER: usize = 256;
@@ -43,8 +43,13 @@ impl Statement {
 
     /// Its name on servers.
     pub(crate) fn name(&self) -> String {
-        format!("{PREFIX}{}", self.number)
+        name(self.number)
     }
+}
+
+/// What servers call a statement by.
+pub(crate) fn name(number: u64) -> String {
+    format!("{PREFIX}{number}")
 }
 
 /// All texts that some client has prepared. Cheap to clone; all clones are the same.

@@ -2,12 +2,12 @@
 
 use std::{io, mem};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 use wire::{frame, frontend};
 
-use crate::connection::{Connection, Message, Reader};
+use crate::connection::{Connection, Message, Reader, data_row};
 use crate::residue::Settings;
 use crate::{Lease, PoolError};
 
@@ -158,7 +158,7 @@ async fn answered(
             b'S' | b'N' | b'A' => frame::append(&mut connection.overheard, tag, &body),
             b'T' | b'C' | b'3' => {}
             // One that cannot be read, in another encoding for instance, is as good as none.
-            b'D' => match (&mut rows, row(&body)) {
+            b'D' => match (&mut rows, data_row(&body)) {
                 (Some(rows), Some(row)) => rows.push(row),
                 _ => rows = None,
             },
@@ -172,30 +172,4 @@ async fn answered(
         }
     }
     Err(PoolError::Protocol("its answer does not come to an end"))
-}
-
-/// A `DataRow` in text format without NULLs.
-fn row(mut body: &[u8]) -> Option<Vec<String>> {
-    let columns = body.try_get_u16().ok()?;
-    let mut values = Vec::new();
-    for _ in 0..columns {
-        let length = usize::try_from(body.try_get_u32().ok()?).ok()?;
-        let (value, rest) = body.split_at_checked(length)?;
-        values.push(str::from_utf8(value).ok()?.to_owned());
-        body = rest;
-    }
-    body.is_empty().then_some(values)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::row;
-
-    #[test]
-    fn a_row_is_as_long_as_it_says() {
-        assert_eq!(row(b"\0\x02\0\0\0\x01a\0\0\0\0"), Some(vec!["a".to_owned(), String::new()]));
-        for bad in [&b""[..], b"\0\x01", b"\0\x01\0\0\0\x02a", b"\0\x01\xff\xff\xff\xff", b"\0\0x"] {
-            assert_eq!(row(bad), None, "{bad:?}");
-        }
-    }
 }

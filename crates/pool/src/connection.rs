@@ -5,7 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -110,9 +110,30 @@ pub(crate) fn parameter_status(body: &[u8]) -> Option<(String, String)> {
     (!value.contains('\0')).then(|| (name.to_owned(), value.to_owned()))
 }
 
+/// A `DataRow` in text format without NULLs.
+pub(crate) fn data_row(mut body: &[u8]) -> Option<Vec<String>> {
+    let columns = body.try_get_u16().ok()?;
+    let mut values = Vec::new();
+    for _ in 0..columns {
+        let length = usize::try_from(body.try_get_u32().ok()?).ok()?;
+        let (value, rest) = body.split_at_checked(length)?;
+        values.push(str::from_utf8(value).ok()?.to_owned());
+        body = rest;
+    }
+    body.is_empty().then_some(values)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_is_as_long_as_it_says() {
+        assert_eq!(data_row(b"\0\x02\0\0\0\x01a\0\0\0\0"), Some(vec!["a".to_owned(), String::new()]));
+        for bad in [&b""[..], b"\0\x01", b"\0\x01\0\0\0\x02a", b"\0\x01\xff\xff\xff\xff", b"\0\0x"] {
+            assert_eq!(data_row(bad), None, "{bad:?}");
+        }
+    }
 
     #[test]
     fn a_reported_setting_is_exactly_two_strings() {

@@ -1,11 +1,11 @@
 //! A look at a login that serves many, before it serves any.
 
-use bytes::{Buf as _, BytesMut};
+use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
 use wire::frontend;
 
 use crate::PoolError;
-use crate::connection::{Connection, Message, Reader, parameter_status};
+use crate::connection::{Connection, Message, Reader, data_row, parameter_status};
 
 /// Most messages that the answer may take: row description, row, completion, readiness, and settings reported
 /// meanwhile.
@@ -46,25 +46,16 @@ pub(crate) async fn inspect(connection: &mut Connection) -> Result<(), PoolError
     Err(PoolError::Protocol("its answer does not come to an end"))
 }
 
-/// Both columns of a `DataRow` in text format.
-fn row(mut body: &[u8]) -> Option<(bool, u64)> {
-    if body.try_get_u16().ok()? != 2 {
-        return None;
-    }
-    let spoilt = match value(&mut body)? {
-        b"t" => true,
-        b"f" => false,
+/// Both columns of the answer.
+fn row(body: &[u8]) -> Option<(bool, u64)> {
+    let values = data_row(body)?;
+    let [spoilt, now] = values.as_slice() else { return None };
+    let spoilt = match spoilt.as_str() {
+        "t" => true,
+        "f" => false,
         _ => return None,
     };
-    let now = str::from_utf8(value(&mut body)?).ok()?.parse().ok()?;
-    body.is_empty().then_some((spoilt, now))
-}
-
-fn value<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(body.try_get_u32().ok()?).ok()?;
-    let (value, rest) = body.split_at_checked(length)?;
-    *body = rest;
-    Some(value)
+    Some((spoilt, now.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use wire::frame::{HEADER_LEN, Header};
 use wire::frontend::{self, Statement as Text};
 
 use super::replies::{Change, Due, Fate, Replies, Undo};
-use crate::prepared::{Library, PER_SERVER, PREFIX, Statement, Statements};
+use crate::prepared::{self, Library, PER_SERVER, Statement, Statements};
 use crate::statement::refusal;
 use crate::traces::Traces;
 
@@ -140,16 +140,16 @@ impl Pooled {
         self.statements.set(b"", None);
         residue.unnamed = None;
         let mut instead = None;
-        // One that is too long to be kept together says anything.
-        let unread = Text::parse(b'Q', body).is_none();
-        (self.ask, self.stay) = (self.ask | unread, self.stay | unread);
         if let Some(text) = Text::parse(b'Q', body) {
             self.notice(&Traces::of(text.text));
             if deallocated(text.text).and_then(|name| self.statements.set(&name, None)).is_some() {
                 let mut out = self.one_to_give_up();
-                frontend::query(&mut out, &format!("DEALLOCATE {PREFIX}{NONE}"));
+                frontend::query(&mut out, &format!("DEALLOCATE {}", prepared::name(NONE)));
                 instead = Some(out);
             }
+        } else {
+            // One that is too long to be kept together says anything.
+            (self.ask, self.stay) = (true, true);
         }
         self.replies.passed(b'Q');
         instead
@@ -164,7 +164,7 @@ impl Pooled {
         let text = Text::parse(b'P', body).map(|text| text.text).unwrap_or_default();
         if name.is_empty() && deallocated(text).and_then(|name| self.statements.set(&name, None)).is_some() {
             let mut out = self.one_to_give_up();
-            frontend::parse(&mut out, &format!("DEALLOCATE {PREFIX}{NONE}"));
+            frontend::parse(&mut out, &format!("DEALLOCATE {}", prepared::name(NONE)));
             residue.unnamed = None;
             self.statements.set(b"", None);
             self.replies.expect(Due::Parse(Change { name: Box::default(), before: None, number: None }));
@@ -253,25 +253,17 @@ impl Pooled {
 
     fn close(&mut self, body: &[u8], residue: &mut Residue) -> Instead {
         let name = body.strip_prefix(b"S").and_then(|name| name.strip_suffix(b"\0"));
-        let known = name.filter(|name| self.statements.get(name).is_some());
-        match known {
-            // The server keeps it for whoever prepares the same text next.
-            Some(name) if !name.is_empty() => {
-                let before = self.statements.set(name, None);
+        if let Some(name) = name.filter(|name| self.statements.get(name).is_some()) {
+            let before = self.statements.set(name, None);
+            if !name.is_empty() {
+                // The server keeps it for whoever prepares the same text next.
                 self.replies.expect(Due::Made(b'3', Change { name: name.into(), before, number: None }));
-                Some(BytesMut::new())
+                return Some(BytesMut::new());
             }
-            Some(name) => {
-                self.statements.set(name, None);
-                residue.unnamed = None;
-                self.replies.passed(b'C');
-                None
-            }
-            None => {
-                self.replies.passed(b'C');
-                None
-            }
+            residue.unnamed = None;
         }
+        self.replies.passed(b'C');
+        None
     }
 
     /// Sees to it that the server has the statement that a name means; gives the name that it has there, if another.
@@ -307,7 +299,7 @@ impl Pooled {
 
     /// What has the server prepare something, in whichever state it is, that may be given up.
     fn one_to_give_up(&mut self) -> BytesMut {
-        let (mut out, name) = (BytesMut::new(), format!("{PREFIX}{NONE}"));
+        let (mut out, name) = (BytesMut::new(), prepared::name(NONE));
         frontend::close_statement(&mut out, &name);
         frontend::parse_as(&mut out, &name, b"ROLLBACK\0\0\0");
         self.replies.expect(Due::OwnClose(NONE));
@@ -326,7 +318,7 @@ impl Pooled {
 
     fn make_room(&mut self, number: u64, residue: &mut Residue, out: &mut BytesMut) {
         if let Some(oldest) = residue.prepared.insert(number, PER_SERVER) {
-            frontend::close_statement(out, &format!("{PREFIX}{oldest}"));
+            frontend::close_statement(out, &prepared::name(oldest));
             self.replies.expect(Due::OwnClose(oldest));
         }
     }

@@ -168,9 +168,8 @@ fn path_names(value: &str) -> Option<Vec<String>> {
     }
 }
 
-/// In PostgreSQL 16 and later a vertical tab is a blank, too.
 fn is_blank(letter: char) -> bool {
-    letter.is_ascii_whitespace() || letter == '\x0b'
+    u8::try_from(letter).is_ok_and(lex::is_blank)
 }
 
 fn past_blanks(text: &str) -> &str {
