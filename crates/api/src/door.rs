@@ -51,6 +51,8 @@ pub struct GatewayAddress {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// It speaks TLS, and so connection strings ask for it.
+    pub tls: bool,
 }
 
 impl GatewayAddress {
@@ -58,7 +60,9 @@ impl GatewayAddress {
     #[must_use]
     pub fn dsn(&self, slug: &domain::Slug, key: &str, app: &domain::AppName) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        format!("postgresql://{slug}:{key}@{host}:{}/{app}", self.port)
+        // Whether a client knows who signed the certificate is not known here, so it is not asked to check that.
+        let further = if self.tls { "?sslmode=require" } else { "" };
+        format!("postgresql://{slug}:{key}@{host}:{}/{app}{further}", self.port)
     }
 }
 
@@ -78,8 +82,8 @@ mod tests {
     #[test]
     fn a_dsn_names_tenant_key_gateway_and_app() {
         let (slug, app) = ("acme".parse().expect("slug"), "petshop".parse().expect("app"));
-        let dsn = |host: &str| GatewayAddress { host: host.to_owned(), port: 6432 }.dsn(&slug, "sk_x", &app);
-        assert_eq!(dsn("127.0.0.1"), "postgresql://acme:sk_x@127.0.0.1:6432/petshop");
-        assert_eq!(dsn("::1"), "postgresql://acme:sk_x@[::1]:6432/petshop");
+        let dsn = |host: &str, tls| GatewayAddress { host: host.to_owned(), port: 6432, tls }.dsn(&slug, "sk_x", &app);
+        assert_eq!(dsn("127.0.0.1", false), "postgresql://acme:sk_x@127.0.0.1:6432/petshop");
+        assert_eq!(dsn("::1", true), "postgresql://acme:sk_x@[::1]:6432/petshop?sslmode=require");
     }
 }

@@ -1,10 +1,13 @@
 //! A client before its session runs: whole messages, small and few.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{Buf as _, BytesMut};
 use socket2::{SockRef, TcpKeepalive};
 use std::time::Duration;
+use tls::{Certificate, Greeting, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wire::frame::{Beyond, Demand, Direction, Scanner};
@@ -33,10 +36,31 @@ impl<F: Into<Fault>> From<F> for Loss {
     }
 }
 
-/// The socket, what has been read and not yet used, and what is to be said next.
+/// The first byte of a TLS handshake (RFC 8446, section 5.1), which no startup message begins with.
+const HANDSHAKE: u8 = 22;
+
+/// How a client has come to be encrypted.
+#[derive(Debug)]
+pub(crate) struct Encryption {
+    /// What it was shown.
+    certificate: Arc<Certificate>,
+    pub(crate) greeting: Greeting,
+}
+
+impl Encryption {
+    /// What a proof may be bound to.
+    pub(crate) fn end_point(&self) -> Option<&[u8]> {
+        self.certificate.end_point()
+    }
+}
+
+/// The connection, what has been read and not yet used, and what is to be said next.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
+    pub(crate) encryption: Option<Encryption>,
+    /// Where it has reached us.
+    pub(crate) address: SocketAddr,
     /// A driver may send its first statements without waiting, so more may be here than was asked for.
     pub(crate) held: BytesMut,
     pub(crate) out: BytesMut,
@@ -46,7 +70,29 @@ impl Client {
     pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
-        Ok(Self { stream, held: BytesMut::new(), out: BytesMut::new() })
+        let address = stream.local_addr()?;
+        let (held, out) = (BytesMut::new(), BytesMut::new());
+        Ok(Self { stream: Stream::Plain(stream), encryption: None, address, held, out })
+    }
+
+    /// Whether the client begins with a handshake instead of asking for one. Takes nothing away.
+    pub(crate) async fn begins_encrypted(&self) -> Result<bool, Loss> {
+        let Stream::Plain(socket) = &self.stream else { return Ok(false) };
+        let mut first = [0];
+        match socket.peek(&mut first).await {
+            Ok(0) | Err(_) => Err(Loss::Gone),
+            Ok(_) => Ok(first == [HANDSHAKE]),
+        }
+    }
+
+    /// Goes on encrypted. Nothing may have been read that was not asked for.
+    pub(crate) async fn encrypt(&mut self, certificate: Arc<Certificate>) -> Result<(), Loss> {
+        let greeting = self.stream.accept(&certificate).await.map_err(|error| {
+            tracing::info!(%error, "a client's TLS handshake failed");
+            Loss::Gone
+        })?;
+        self.encryption = Some(Encryption { certificate, greeting });
+        Ok(())
     }
 
     /// Sends what has been written to `out`.

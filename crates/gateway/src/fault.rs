@@ -99,6 +99,11 @@ impl From<FrameError> for Fault {
 /// All but a wrong proof, which is the threshold's to put into words.
 impl From<ScramError> for Fault {
     fn from(error: ScramError) -> Self {
-        Self::protocol(error.to_string())
+        match error {
+            ScramError::Downgraded | ScramError::OtherChannel => {
+                Self::new("28000", error.to_string(), "Nothing was learnt of the password; do not turn the check off.")
+            }
+            _ => Self::protocol(error.to_string()),
+        }
     }
 }

@@ -5,12 +5,14 @@
 //! leaves, and [`statement`] reads what of it needs reading. [`cancel`] stands beside it, for clients that come in through a second connection to interrupt the first.
 
 mod cancel;
+mod certificates;
 mod client;
 mod fault;
 mod lent;
 mod login;
 mod opening;
 mod parameters;
+mod plaintext;
 mod prepared;
 mod relay;
 mod serve;
@@ -18,6 +20,8 @@ mod session;
 mod statement;
 mod traces;
 
+pub use certificates::{Certificates, CertificatesError};
 pub use parameters::PoolMode;
+pub use plaintext::Plaintext;
 pub use serve::{GatewaySettings, serve};
 pub use statement::{Clerk, Clerks, Dialect};

@@ -6,26 +6,30 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use tenancy::{Claim, Identity, Refusal};
 use wire::backend;
 use wire::frontend::SaslInitialResponse;
-use wire::scram::{Exchange, MECHANISM, ScramError};
+use wire::scram::{Channel, Exchange, MECHANISM, MECHANISM_PLUS, ScramError};
 
-use crate::client::{Client, Loss};
+use crate::client::{Client, Encryption, Loss};
 use crate::fault::Fault;
 
 /// Bytes of randomness in the server's nonce, as PostgreSQL has it.
 const NONCE_LEN: usize = 18;
 
-/// Runs SCRAM-SHA-256. The server's own proof is left in the client's `out`, to go along with what comes next.
+/// Runs SCRAM-SHA-256, bound to the connection where the client can do that. The server's own proof is left in the client's `out`, to go along with what comes next.
 pub(crate) async fn log_in(client: &mut Client, claim: Claim) -> Result<Identity, Loss> {
-    backend::authentication_sasl(&mut client.out);
+    let end_point = client.encryption.as_ref().and_then(Encryption::end_point).map(<[u8]>::to_vec);
+    backend::authentication_sasl(&mut client.out, end_point.is_some());
     client.flush().await?;
 
     let body = client.password().await?;
     let choice =
         SaslInitialResponse::parse(&body).ok_or_else(|| Fault::protocol("the client's SASL response is malformed"))?;
-    if choice.mechanism != MECHANISM {
-        return Err(Fault::protocol("the client chose a SASL mechanism that was not on offer").into());
-    }
-    let (exchange, challenge) = Exchange::start(choice.data, claim.salt(), claim.iterations(), &nonce()?)?;
+    let channel = match (choice.mechanism, &end_point) {
+        (MECHANISM, None) => Channel::Unbound,
+        (MECHANISM, Some(_)) => Channel::Declined,
+        (MECHANISM_PLUS, Some(end_point)) => Channel::Bound(end_point),
+        _ => return Err(Fault::protocol("the client chose a SASL mechanism that was not on offer").into()),
+    };
+    let (exchange, challenge) = Exchange::start(choice.data, channel, claim.salt(), claim.iterations(), &nonce()?)?;
     backend::authentication_sasl_continue(&mut client.out, &challenge);
     client.flush().await?;
 

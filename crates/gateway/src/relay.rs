@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pool::{Residue, Settings};
+use tls::Stream;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -122,7 +123,7 @@ enum End {
 /// the client has sent already, `clerk` who reads its statements, if anybody has to. Says in what state it left the
 /// server connection that it had at the end, if any.
 pub(crate) async fn relay(
-    client: &mut TcpStream,
+    client: &mut Stream,
     pipelined: &[u8],
     servers: &mut impl Servers,
     clerk: Option<Arc<Clerk>>,
@@ -167,7 +168,7 @@ type Deadline = Option<(Instant, End)>;
 impl Relay {
     async fn run<R: Future<Output = Fault>>(
         &mut self,
-        client: &mut TcpStream,
+        client: &mut Stream,
         servers: &mut impl Servers,
         watch: Watch<'_, R>,
     ) -> End {
@@ -326,7 +327,7 @@ impl Relay {
     }
 
     /// Says why the session ends, after the end of the message that the client is reading.
-    async fn tell(&mut self, client: &mut TcpStream, servers: &mut impl Servers, fault: &Fault) -> io::Result<()> {
+    async fn tell(&mut self, client: &mut Stream, servers: &mut impl Servers, fault: &Fault) -> io::Result<()> {
         self.down.pump.finish_message(servers.stream(), client).await?;
         let mut out = BytesMut::new();
         fault.write(&mut out);

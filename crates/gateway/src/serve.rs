@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cancel::Cancels;
+use crate::certificates::Certificates;
 use crate::parameters::PoolMode;
+use crate::plaintext::Plaintext;
 use crate::prepared::Library;
 use crate::session::attend;
 use crate::statement::Clerks;
@@ -37,6 +39,10 @@ pub struct GatewaySettings {
     pub pool_mode: PoolMode,
     /// Bytes of long statements that a tenant's sessions may have on their way at once; more of them wait.
     pub statement_share: usize,
+    /// With what the gateway proves itself; without, it speaks no TLS.
+    pub certificates: Option<Certificates>,
+    /// Who may do without TLS.
+    pub plaintext: Plaintext,
 }
 
 impl Default for GatewaySettings {
@@ -50,6 +56,8 @@ impl Default for GatewaySettings {
             statement_cache: 16 << 20,
             statement_share: 64 << 20,
             pool_mode: PoolMode::Session,
+            certificates: None,
+            plaintext: Plaintext::Loopback,
         }
     }
 }
@@ -88,6 +96,9 @@ pub async fn serve(
         shutdown,
     };
     let sessions = TaskTracker::new();
+    if let Some(certificates) = gateway.settings.certificates.clone() {
+        sessions.spawn(certificates.keep_current(gateway.shutdown.clone()));
+    }
     loop {
         let accepted = tokio::select! {
             () = gateway.shutdown.cancelled() => break,

@@ -45,13 +45,13 @@ pub(crate) async fn attend(gateway: Gateway, stream: TcpStream, peer: SocketAddr
         Err(error) => return tracing::debug!(%peer, %error, "client was gone at once"),
     };
     // Apart, so that a session that rests takes no room for how it came in.
-    let ready = match Box::pin(enter(&gateway, &mut client, entrance)).await {
+    let ready = match Box::pin(enter(&gateway, &mut client, peer, entrance)).await {
         Ok(Some(ready)) => ready,
         Ok(None) => return,
         Err(Loss::Gone) => return tracing::debug!(%peer, "client left before its session began"),
         Err(Loss::Told(fault)) => {
             tracing::info!(%peer, sqlstate = %fault.sqlstate, %fault, "client refused");
-            return refuse(&gateway.settings, &mut client, &fault).await;
+            return refuse(&gateway.settings, client, &fault).await;
         }
     };
     tracing::debug!(%peer, tenant = %ready.servers.handle().slug(), "session began");
@@ -60,8 +60,13 @@ pub(crate) async fn attend(gateway: Gateway, stream: TcpStream, peer: SocketAddr
 }
 
 /// Everything before `ReadyForQuery`. `None` for a client that did not come for a session.
-async fn enter(gateway: &Gateway, client: &mut Client, entrance: OwnedSemaphorePermit) -> Result<Option<Ready>, Loss> {
-    let login = timeout(gateway.settings.login_timeout, arrive(gateway, client));
+async fn enter(
+    gateway: &Gateway,
+    client: &mut Client,
+    peer: SocketAddr,
+    entrance: OwnedSemaphorePermit,
+) -> Result<Option<Ready>, Loss> {
+    let login = timeout(gateway.settings.login_timeout, arrive(gateway, client, peer));
     let arrived = tokio::select! {
         arrived = login => arrived,
         () = gateway.shutdown.cancelled() => return Err(Fault::shutdown().into()),
@@ -83,14 +88,17 @@ async fn enter(gateway: &Gateway, client: &mut Client, entrance: OwnedSemaphoreP
 }
 
 /// The part that a client may take its time over, but not too much of it.
-async fn arrive(gateway: &Gateway, client: &mut Client) -> Result<Option<Arrived>, Loss> {
-    let startup = match open(client).await? {
+async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Result<Option<Arrived>, Loss> {
+    let startup = match open(client, gateway.settings.certificates.as_ref()).await? {
         Errand::Session(startup) => startup,
         Errand::Cancel(key) => {
             gateway.cancels.cancel(key).await;
             return Ok(None);
         }
     };
+    if client.encryption.is_none() {
+        gateway.settings.plaintext.admit(peer.ip(), client.address.ip())?;
+    }
     // After the opening, so that the clients of a full house can still cancel their statements.
     let place = Arc::clone(&gateway.places).try_acquire_owned().map_err(|_| {
         Fault::new(
@@ -143,17 +151,18 @@ async fn work(gateway: &Gateway, client: Client, ready: Ready) {
         grace: gateway.settings.shutdown_grace,
     };
     let left = relay(&mut stream, &held, &mut servers, clerk, pooled, watch).await;
-    drop(stream);
+    stream.farewell().await;
     servers.close(left).await;
     // The tenant's seat and the place in the house are free only after the server connection is.
     drop((handle, servers, place));
 }
 
 /// Tells a client why it is not let in, if it listens.
-async fn refuse(settings: &GatewaySettings, client: &mut Client, fault: &Fault) {
+async fn refuse(settings: &GatewaySettings, mut client: Client, fault: &Fault) {
     client.out.clear();
     fault.write(&mut client.out);
     if !matches!(timeout(settings.login_timeout, client.flush()).await, Ok(Ok(()))) {
         tracing::debug!("client left before it was told why");
     }
+    client.stream.farewell().await;
 }

@@ -70,7 +70,7 @@ async fn asking_for_the_password_itself() {
 #[tokio::test]
 async fn keeping_the_client_computing() {
     let met = meet(async |stream| {
-        say(stream, backend::authentication_sasl).await;
+        say(stream, |out| backend::authentication_sasl(out, false)).await;
         let heard = hear(stream).await;
         let nonce = String::from_utf8_lossy(&heard).split("r=").nth(1).expect("a nonce").to_owned();
         let challenge = format!("r={nonce}x,s=c2FsdA==,i=4294967295");
@@ -82,7 +82,7 @@ async fn keeping_the_client_computing() {
 #[tokio::test]
 async fn leaving_out_its_own_proof() {
     let met = meet(async |stream| {
-        say(stream, backend::authentication_sasl).await;
+        say(stream, |out| backend::authentication_sasl(out, false)).await;
         let heard = hear(stream).await;
         let nonce = String::from_utf8_lossy(&heard).split("r=").nth(1).expect("a nonce").to_owned();
         let challenge = format!("r={nonce}x,s=c2FsdA==,i=4096");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use catalog::MasterKey;
-use gateway::PoolMode;
+use gateway::{Certificates, Plaintext, PoolMode};
 use pool::PoolSettings;
 use serde::Deserialize;
 
@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) admin_token: String,
     pub(crate) api_listen: SocketAddr,
     pub(crate) gateway_listen: SocketAddr,
+    pub(crate) certificates: Option<Certificates>,
+    pub(crate) plaintext: Plaintext,
     /// What connection strings name: where clients reach the gateway.
     pub(crate) gateway_public: (String, Option<u16>),
     pub(crate) max_clients: usize,
@@ -101,6 +103,15 @@ struct Gateway {
     max_clients: usize,
     connections_per_tenant: usize,
     pool_mode: String,
+    plaintext: String,
+    tls: Option<Tls>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    certificate_file: PathBuf,
+    key_file: PathBuf,
 }
 
 impl Default for Gateway {
@@ -112,6 +123,8 @@ impl Default for Gateway {
             max_clients: 10_000,
             connections_per_tenant: 100,
             pool_mode: "session".to_owned(),
+            plaintext: "loopback".to_owned(),
+            tls: None,
         }
     }
 }
@@ -176,7 +189,9 @@ impl Config {
             ));
         }
         is_url(&raw.control.dsn)?;
-        let gateway_listen = loopback("gateway.listen", &raw.gateway.listen)?;
+        let certificates = raw.gateway.tls.as_ref().map(|tls| certificates(base, tls)).transpose()?;
+        let plaintext = plaintext(&raw.gateway.plaintext, certificates.is_some())?;
+        let gateway_listen = gateway_listen(&raw.gateway.listen, plaintext, certificates.is_some())?;
         // Each change holds one connection and needs another; one more listens for announcements.
         let needed =
             u32::try_from(raw.lifecycle.changes_at_once).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(4);
@@ -194,6 +209,8 @@ impl Config {
             admin_token,
             api_listen: loopback("api.listen", &raw.api.listen)?,
             gateway_listen,
+            certificates,
+            plaintext,
             gateway_public: (raw.gateway.public_host, raw.gateway.public_port),
             max_clients: positive("gateway.max_clients", raw.gateway.max_clients)?,
             pool_mode: raw.gateway.pool_mode.parse().map_err(|()| {
@@ -252,17 +269,52 @@ fn positive(key: &str, value: usize) -> Result<usize, ConfigError> {
     if value > 0 { Ok(value) } else { Err(ConfigError(format!("{key}: 0 would let nobody in; give 1 or more"))) }
 }
 
-/// Neither door speaks TLS yet, so neither may be reached from another machine.
-fn loopback(key: &str, value: &str) -> Result<SocketAddr, ConfigError> {
-    let address: SocketAddr = value
+fn address(key: &str, value: &str) -> Result<SocketAddr, ConfigError> {
+    value
         .parse()
-        .map_err(|_| ConfigError(format!("{key}: {value:?} is no address; give one such as \"127.0.0.1:6432\"")))?;
+        .map_err(|_| ConfigError(format!("{key}: {value:?} is no address; give one such as \"127.0.0.1:6432\"")))
+}
+
+/// The API speaks no TLS, so it may not be reached from another machine.
+fn loopback(key: &str, value: &str) -> Result<SocketAddr, ConfigError> {
+    let address = address(key, value)?;
     if address.ip().is_loopback() {
         return Ok(address);
     }
     Err(ConfigError(format!(
-        "{key}: {address} can be reached from other machines, and this version speaks no TLS; listen on 127.0.0.1 and \
-         reach it through a tunnel, or the API through a TLS proxy"
+        "{key}: {address} can be reached from other machines, and the API speaks no TLS; listen on 127.0.0.1 and reach it \
+         through a TLS proxy"
+    )))
+}
+
+fn certificates(base: &Path, tls: &Tls) -> Result<Certificates, ConfigError> {
+    Certificates::read(base.join(&tls.certificate_file), base.join(&tls.key_file))
+        .map_err(|error| ConfigError(format!("gateway.tls.{error}")))
+}
+
+fn plaintext(word: &str, tls: bool) -> Result<Plaintext, ConfigError> {
+    let plaintext = word.parse().map_err(|()| {
+        ConfigError(format!("gateway.plaintext: {word:?} is unknown; give \"loopback\", \"nowhere\" or \"anywhere\""))
+    })?;
+    if plaintext == Plaintext::Nowhere && !tls {
+        return Err(ConfigError(
+            "gateway.plaintext: \"nowhere\" without [gateway.tls] would let nobody in; name certificate_file and \
+             key_file there"
+                .to_owned(),
+        ));
+    }
+    Ok(plaintext)
+}
+
+/// Off loopback the gateway needs either a certificate or somebody's word that plain text is meant.
+fn gateway_listen(value: &str, plaintext: Plaintext, tls: bool) -> Result<SocketAddr, ConfigError> {
+    let address = address("gateway.listen", value)?;
+    if address.ip().is_loopback() || tls || plaintext == Plaintext::Anywhere {
+        return Ok(address);
+    }
+    Err(ConfigError(format!(
+        "gateway.listen: {address} can be reached from other machines; name a certificate in [gateway.tls], or, where \
+         nobody can listen in, say gateway.plaintext = \"anywhere\""
     )))
 }
 
@@ -289,6 +341,21 @@ mod tests {
     }
 
     #[test]
+    fn off_loopback_the_gateway_needs_a_certificate_or_an_explicit_word() {
+        let dir = folder();
+        let made = rcgen::generate_simple_self_signed(["db.example".to_owned()]).expect("a certificate");
+        fs::write(dir.path().join("cert.pem"), made.cert.pem()).expect("written");
+        fs::write(dir.path().join("key.pem"), made.signing_key.serialize_pem()).expect("written");
+        let tls = "[gateway.tls]\ncertificate_file = \"cert.pem\"\nkey_file = \"key.pem\"\n";
+        let read = |more: &str| Config::parse(&format!("{MINIMAL}[gateway]\n{more}"), dir.path());
+        let config = read(&format!("listen = \"0.0.0.0:6432\"\n{tls}")).expect("with a certificate");
+        assert!(config.certificates.is_some() && config.plaintext == Plaintext::Loopback);
+        read("listen = \"0.0.0.0:6432\"\nplaintext = \"anywhere\"").expect("with an explicit word");
+        read(&format!("plaintext = \"nowhere\"\n{tls}")).expect("encrypted on loopback as well");
+        read("listen = \"0.0.0.0:6432\"").expect_err("with neither");
+    }
+
+    #[test]
     fn every_fault_names_its_key() {
         let dir = folder();
         for (more, named) in [
@@ -297,6 +364,11 @@ mod tests {
             ("[gateway]\nmax_client = 3", "max_client"),
             ("[gateway]\nmax_clients = 0", "gateway.max_clients"),
             ("[gateway]\npool_mode = \"statement\"", "gateway.pool_mode"),
+            ("[gateway]\nplaintext = \"everywhere\"", "gateway.plaintext"),
+            ("[gateway]\nplaintext = \"nowhere\"", "gateway.plaintext"),
+            ("[gateway.tls]\ncertificate_file = \"none\"\nkey_file = \"none\"", "gateway.tls.certificate_file"),
+            ("[gateway.tls]\ncertificate_file = \"master\"\nkey_file = \"master\"", "gateway.tls.certificate_file"),
+            ("[gateway.tls]\ncertificate_file = \"master\"", "key_file"),
             ("[lifecycle]\nchanges_at_once = 100", "control.max_connections"),
             ("[log]\nformat = \"xml\"", "log.format"),
             ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),

@@ -35,12 +35,19 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
     .await?;
     let (gateway_at, api_at) = (address(&gateway)?, address(&api)?);
     let (host, port) = config.gateway_public;
+    let tls = config.certificates.is_some();
     house.open_doors(
         gateway,
-        GatewaySettings { max_clients: config.max_clients, pool_mode: config.pool_mode, ..GatewaySettings::default() },
+        GatewaySettings {
+            max_clients: config.max_clients,
+            pool_mode: config.pool_mode,
+            certificates: config.certificates,
+            plaintext: config.plaintext,
+            ..GatewaySettings::default()
+        },
         api,
         AdminToken::new(&config.admin_token),
-        GatewayAddress { host, port: port.unwrap_or(gateway_at.port()) },
+        GatewayAddress { host, port: port.unwrap_or(gateway_at.port()), tls },
     )?;
     info!(gateway = %gateway_at, api = %api_at, "ready");
     stop.await;

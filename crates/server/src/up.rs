@@ -113,7 +113,7 @@ async fn open(
     let host = "127.0.0.1".to_owned();
     // Fresh at each start, like a one-time password: whoever reads the file may do everything.
     let admin_token = MasterKey::generate()?.to_hex();
-    let public = GatewayAddress { host: host.clone(), port: gateway_port };
+    let public = GatewayAddress { host: host.clone(), port: gateway_port, tls: false };
     house.open_doors(gateway, GatewaySettings::default(), api, AdminToken::new(&admin_token), public)?;
     let endpoints = Endpoints {
         api: format!("http://{host}:{api_port}"),

@@ -43,10 +43,17 @@ impl TransactionStatus {
     }
 }
 
-/// `AuthenticationSASL`, offering [`scram::MECHANISM`] alone.
-pub fn authentication_sasl(out: &mut BytesMut) {
+/// Answer to a request for TLS that is granted.
+pub const TLS: u8 = b'S';
+
+/// `AuthenticationSASL`, offering [`scram::MECHANISM`], and before it [`scram::MECHANISM_PLUS`] if the client's proof can
+/// be bound to the connection.
+pub fn authentication_sasl(out: &mut BytesMut, plus: bool) {
     message(out, b'R', |out| {
         out.put_u32(10);
+        if plus {
+            cstr(out, scram::MECHANISM_PLUS);
+        }
         cstr(out, scram::MECHANISM);
         out.put_u8(0);
     });
@@ -181,7 +188,9 @@ mod tests {
             Message::AuthenticationSaslContinue(body) if body.data() == b"r="));
         assert!(matches!(read(|out| authentication_sasl_final(out, b"v=")),
             Message::AuthenticationSaslFinal(body) if body.data() == b"v="));
-        assert!(matches!(read(authentication_sasl), Message::AuthenticationSasl(_)));
+        for plus in [false, true] {
+            assert!(matches!(read(|out| authentication_sasl(out, plus)), Message::AuthenticationSasl(_)));
+        }
     }
 
     #[test]

@@ -6,13 +6,17 @@
 mod exchange;
 mod verifier;
 
-pub use exchange::{Exchange, ScramError};
+pub use exchange::{Channel, Exchange, ScramError};
 pub use verifier::{InvalidVerifier, Verifier};
 
 use aws_lc_rs::hmac;
 
-/// What the server offers in `AuthenticationSASL`. Channel binding (`-PLUS`) needs TLS that this process ends itself.
+/// What a server offers in `AuthenticationSASL`.
 pub const MECHANISM: &str = "SCRAM-SHA-256";
+
+/// What it offers besides where TLS ends in its own process: the same, bound to the server's certificate
+/// (`tls-server-end-point`, RFC 5929, section 4).
+pub const MECHANISM_PLUS: &str = "SCRAM-SHA-256-PLUS";
 
 /// Bytes of a SHA-256 digest, and so of every key and proof here.
 const KEY_LEN: usize = 32;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pool::{Residue, Settings};
+use tls::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -79,7 +80,7 @@ async fn stage_with(pipelined: &'static [u8], grace: Duration) -> Stage {
 }
 
 async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Duration) -> Stage {
-    let ((client, mut client_far), (server, server_far)) = (pair().await, pair().await);
+    let ((client, client_far), (server, server_far)) = (pair().await, pair().await);
     let (revoke, revoked) = oneshot::channel::<()>();
     let shutdown = CancellationToken::new();
     let watched = shutdown.clone();
@@ -91,7 +92,7 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
             Fault::new("57P01", "closed", "")
         };
         let watch = Watch { revoked, shutdown: &watched, grace };
-        relay(&mut client_far, pipelined, &mut Only(server_far), clerk, None, watch).await
+        relay(&mut Stream::Plain(client_far), pipelined, &mut Only(server_far), clerk, None, watch).await
     });
     Stage { client, server, revoke, shutdown, left }
 }

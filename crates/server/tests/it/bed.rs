@@ -47,6 +47,7 @@ pub(crate) struct Options {
     pub(crate) connections_per_tenant: usize,
     pub(crate) pool: PoolSettings,
     pub(crate) dedicated_capacity: i32,
+    pub(crate) gateway: GatewaySettings,
 }
 
 impl Default for Options {
@@ -56,6 +57,7 @@ impl Default for Options {
             connections_per_tenant: 100,
             pool: PoolSettings { max_per_cluster: 20, ..PoolSettings::default() },
             dedicated_capacity: 100,
+            gateway: GatewaySettings::default(),
         }
     }
 }
@@ -121,8 +123,8 @@ impl Bed {
         let api = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         self.gateway_port = gateway.local_addr().expect("bound").port();
         self.api = format!("http://{}", api.local_addr().expect("bound"));
-        let public = GatewayAddress { host: "127.0.0.1".to_owned(), port: self.gateway_port };
-        house.open_doors(gateway, GatewaySettings::default(), api, AdminToken::new(TOKEN), public).expect("open doors");
+        let public = GatewayAddress { host: "127.0.0.1".to_owned(), port: self.gateway_port, tls: false };
+        house.open_doors(gateway, options.gateway, api, AdminToken::new(TOKEN), public).expect("open doors");
         self.house = Some(house);
     }
 

@@ -8,3 +8,4 @@ mod protocol;
 mod session;
 mod startup;
 mod statements;
+mod tls;

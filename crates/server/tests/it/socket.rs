@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{BufMut as _, BytesMut};
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -20,9 +20,14 @@ pub(crate) const GSSENC_REQUEST: &[u8] = &[0, 0, 0, 8, 4, 210, 22, 48];
 /// A tag and a body.
 pub(crate) type Message = (u8, Vec<u8>);
 
+/// What a connection may go through.
+pub(crate) trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<L: AsyncRead + AsyncWrite + Unpin + Send> Line for L {}
+
 /// A connection to the gateway.
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Box<dyn Line>,
     held: BytesMut,
 }
 
@@ -63,7 +68,12 @@ impl Socket {
     /// A connection to whoever listens there on loopback.
     pub(crate) async fn dial(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("somebody listens");
-        Self { stream, held: BytesMut::new() }
+        Self::over(stream)
+    }
+
+    /// A connection that has been made already.
+    pub(crate) fn over(stream: impl Line + 'static) -> Self {
+        Self { stream: Box::new(stream), held: BytesMut::new() }
     }
 
     /// A session that is ready for its first query.
@@ -78,12 +88,22 @@ impl Socket {
     /// Runs SCRAM and waits until the session is ready; gives back what was said along with it, or the SQLSTATE of the
     /// refusal.
     pub(crate) async fn prove(&mut self, key: &str) -> Result<Vec<Message>, String> {
-        let mut scram = ScramSha256::new(key.as_bytes(), ChannelBinding::unsupported());
+        self.prove_bound(key, "SCRAM-SHA-256", ChannelBinding::unsupported()).await
+    }
+
+    /// The same by a mechanism, bound to a channel.
+    pub(crate) async fn prove_bound(
+        &mut self,
+        key: &str,
+        mechanism: &str,
+        binding: ChannelBinding,
+    ) -> Result<Vec<Message>, String> {
+        let mut scram = ScramSha256::new(key.as_bytes(), binding);
         let mut heard = Vec::new();
         loop {
             let (tag, body) = self.hear().await.expect("an answer");
             match (tag, body.get(..4)) {
-                (b'R', Some([0, 0, 0, 10])) => self.send(&sasl_first("SCRAM-SHA-256", scram.message())).await,
+                (b'R', Some([0, 0, 0, 10])) => self.send(&sasl_first(mechanism, scram.message())).await,
                 (b'R', Some([0, 0, 0, 11])) => {
                     scram.update(&body[4..]).expect("a challenge");
                     self.send(&message(b'p', scram.message())).await;

@@ -13,8 +13,22 @@ const MAX_MESSAGE_LEN: usize = 2048;
 /// Bytes in the longest nonce taken from a client; drivers send 18 to 32.
 const MAX_CLIENT_NONCE_LEN: usize = 256;
 
+/// The name of the one channel binding that is known here (RFC 5929, section 4), as `p=` and `c=` have it.
+const BINDING: &str = "p=tls-server-end-point";
+
+/// What the client's proof can be bound to, so that it is worth nothing on any other connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel<'c> {
+    /// Nothing: the connection is not encrypted, or its certificate has no `tls-server-end-point`.
+    Unbound,
+    /// The client was offered [`super::MECHANISM_PLUS`] and chose [`super::MECHANISM`].
+    Declined,
+    /// The client chose [`super::MECHANISM_PLUS`]. This is the server's `tls-server-end-point`.
+    Bound(&'c [u8]),
+}
+
 /// Why a login failed. Only [`ScramError::Proof`] is a wrong secret; the others are clients that break the protocol or
-/// ask for what is not offered.
+/// ask for what is not offered, or somebody between them and us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScramError {
     /// A message that RFC 5802, section 7, does not allow.
@@ -23,6 +37,18 @@ pub enum ScramError {
     /// The client insists on something that this server did not offer.
     #[error("SCRAM client asks for {0}, which this server does not offer; turn it off in the client")]
     Unsupported(&'static str),
+    /// The client could bind its proof to the channel and was not offered to, although it was offered.
+    #[error(
+        "SCRAM client saw no channel binding on offer, which there is; somebody between may have taken it away, so check \
+         what the connection passes through"
+    )]
+    Downgraded,
+    /// The client is bound to another channel than this one.
+    #[error(
+        "SCRAM channel binding does not match; the client talks to another certificate than this server's, so check \
+         what the connection passes through"
+    )]
+    OtherChannel,
     /// No candidate's secret made this proof.
     #[error("SCRAM proof does not match any valid key; check the password")]
     Proof,
@@ -33,8 +59,10 @@ pub enum ScramError {
 pub struct Exchange {
     /// `client-first-message-bare,server-first-message`: the start of what is signed.
     signed: String,
-    /// The GS2 header as the client must repeat it in `c=`, in base64.
+    /// The GS2 header as the client must repeat it in `c=`, followed by what it is bound to, in base64.
     binding: String,
+    /// The client is bound to a channel.
+    bound: bool,
     /// Client's and server's nonce in one.
     nonce: String,
 }
@@ -46,6 +74,7 @@ impl Exchange {
     /// commas. It is a parameter so that the RFC's vectors can be replayed.
     pub fn start(
         client_first: &[u8],
+        channel: Channel<'_>,
         salt: &[u8],
         iterations: u32,
         server_nonce: &str,
@@ -53,10 +82,15 @@ impl Exchange {
         let message = text(client_first)?;
         let mut parts = message.splitn(3, ',');
         let flag = parts.next().unwrap_or_default();
-        match flag {
-            // `y`: the client could bind to a channel but saw no `-PLUS` on offer, which is what we did offer.
-            "n" | "y" => {}
-            _ if flag.starts_with("p=") => return Err(ScramError::Unsupported("channel binding")),
+        match (flag, channel) {
+            (BINDING, Channel::Bound(_)) | ("n", Channel::Unbound | Channel::Declined) | ("y", Channel::Unbound) => {}
+            // It could bind to a channel, and believes that we could not (RFC 5802, section 6).
+            ("y", Channel::Declined) => return Err(ScramError::Downgraded),
+            ("n" | "y", Channel::Bound(_)) => {
+                return Err(ScramError::Malformed("its channel binding flag contradicts its mechanism"));
+            }
+            (BINDING, _) => return Err(ScramError::Unsupported("channel binding")),
+            _ if flag.starts_with("p=") => return Err(ScramError::Unsupported("another kind of channel binding")),
             _ => return Err(ScramError::Malformed("its channel binding flag is unknown")),
         }
         match parts.next() {
@@ -81,8 +115,15 @@ impl Exchange {
 
         let nonce = format!("{client_nonce}{server_nonce}");
         let server_first = format!("r={nonce},s={},i={iterations}", STANDARD.encode(salt));
-        let exchange =
-            Self { signed: format!("{bare},{server_first}"), binding: STANDARD.encode(format!("{flag},,")), nonce };
+        let mut binding = format!("{flag},,").into_bytes();
+        let bound = if let Channel::Bound(end_point) = channel { Some(end_point) } else { None };
+        binding.extend_from_slice(bound.unwrap_or_default());
+        let exchange = Self {
+            signed: format!("{bare},{server_first}"),
+            binding: STANDARD.encode(binding),
+            bound: bound.is_some(),
+            nonce,
+        };
         Ok((exchange, server_first.into_bytes()))
     }
 
@@ -100,6 +141,9 @@ impl Exchange {
             .and_then(|attribute| attribute.strip_prefix("c="))
             .ok_or(ScramError::Malformed("its channel binding is missing"))?;
         if binding != self.binding {
+            if self.bound {
+                return Err(ScramError::OtherChannel);
+            }
             return Err(ScramError::Malformed("its channel binding is not the one it began with"));
         }
         let nonce = attributes
@@ -156,14 +200,16 @@ mod tests {
     }
 
     fn started() -> Exchange {
-        Exchange::start(CLIENT_FIRST, &rfc_salt(), 4096, SERVER_NONCE).expect("the RFC's first message").0
+        Exchange::start(CLIENT_FIRST, Channel::Unbound, &rfc_salt(), 4096, SERVER_NONCE)
+            .expect("the RFC's first message")
+            .0
     }
 
     #[test]
     fn the_vectors_of_rfc_7677_hold() {
         let pencil = Verifier::derive("pencil", &rfc_salt(), 4096);
-        let (exchange, server_first) =
-            Exchange::start(CLIENT_FIRST, &rfc_salt(), 4096, SERVER_NONCE).expect("the RFC's first message");
+        let (exchange, server_first) = Exchange::start(CLIENT_FIRST, Channel::Unbound, &rfc_salt(), 4096, SERVER_NONCE)
+            .expect("the RFC's first message");
         assert_eq!(server_first, SERVER_FIRST);
         assert_eq!(exchange.finish(CLIENT_FINAL, &[&pencil]), Ok((0, SERVER_FINAL.to_vec())));
     }
@@ -179,28 +225,46 @@ mod tests {
 
     #[test]
     fn a_client_of_postgresql_logs_in() {
-        for (binding, secret, expected) in [
-            (ChannelBinding::unsupported(), "right", true),
-            (ChannelBinding::unrequested(), "right", true),
-            (ChannelBinding::unsupported(), "wrong", false),
+        let end_point = || ChannelBinding::tls_server_end_point(b"a hash".to_vec());
+        let wrong = Err(ScramError::Proof);
+        for (binding, channel, secret, expected) in [
+            (ChannelBinding::unsupported(), Channel::Unbound, "right", Ok(())),
+            (ChannelBinding::unrequested(), Channel::Unbound, "right", Ok(())),
+            (ChannelBinding::unsupported(), Channel::Unbound, "wrong", wrong),
+            (ChannelBinding::unsupported(), Channel::Declined, "right", Ok(())),
+            (ChannelBinding::unrequested(), Channel::Declined, "right", Err(ScramError::Downgraded)),
+            (end_point(), Channel::Bound(b"a hash"), "right", Ok(())),
+            (end_point(), Channel::Bound(b"a hash"), "wrong", wrong),
+            (end_point(), Channel::Bound(b"another"), "right", Err(ScramError::OtherChannel)),
+            (end_point(), Channel::Unbound, "right", Err(ScramError::Unsupported("channel binding"))),
+            (end_point(), Channel::Declined, "right", Err(ScramError::Unsupported("channel binding"))),
         ] {
             let verifier = Verifier::derive("right", b"some salt", 4096);
             let mut client = ScramSha256::new(secret.as_bytes(), binding);
-            let (exchange, server_first) =
-                Exchange::start(client.message(), b"some salt", 4096, "the-server's-nonce").expect("a first message");
-            client.update(&server_first).expect("an answer that the client accepts");
-            match exchange.finish(client.message(), &[&verifier]) {
-                Ok((0, server_final)) if expected => client.finish(&server_final).expect("a server that proves itself"),
-                Err(ScramError::Proof) if !expected => {}
-                other => panic!("{secret}: {other:?}"),
-            }
+            let outcome = Exchange::start(client.message(), channel, b"some salt", 4096, "the-server's-nonce")
+                .and_then(|(exchange, server_first)| {
+                    client.update(&server_first).expect("an answer that the client accepts");
+                    let (index, server_final) = exchange.finish(client.message(), &[&verifier])?;
+                    client.finish(&server_final).expect("a server that proves itself");
+                    assert_eq!(index, 0);
+                    Ok(())
+                });
+            assert_eq!(outcome, expected, "{secret} over {channel:?}");
         }
     }
 
     #[test]
     fn tampered_messages_are_refused() {
-        let start = |message: &str| Exchange::start(message.as_bytes(), b"salt", 1, "nonce").map(|_| ());
+        let over =
+            |channel, message: &str| Exchange::start(message.as_bytes(), channel, b"salt", 1, "nonce").map(|_| ());
+        let start = |message: &str| over(Channel::Unbound, message);
         assert_eq!(start("p=tls-server-end-point,,n=,r=x"), Err(ScramError::Unsupported("channel binding")));
+        for flag in ["n", "y"] {
+            let refused = over(Channel::Bound(b"x"), &format!("{flag},,n=,r=x"));
+            assert!(matches!(refused, Err(ScramError::Malformed(_))), "{refused:?}");
+        }
+        let unknown = Err(ScramError::Unsupported("another kind of channel binding"));
+        assert_eq!(over(Channel::Bound(b"x"), "p=tls-unique,,n=,r=x"), unknown);
         assert_eq!(start("n,a=admin,n=,r=x"), Err(ScramError::Unsupported("an authorization identity")));
         assert_eq!(start("n,,m=x,n=,r=x"), Err(ScramError::Unsupported("a mandatory extension")));
         for malformed in ["", "n", "n,,", "z,,n=,r=x", "n,,n=", "n,,n=,r=", "n,,n=,r=\u{1}", "n,,r=x,n="] {
@@ -227,7 +291,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_answered_without_panic(first: Vec<u8>, last: Vec<u8>) {
-            let _answer = Exchange::start(&first, b"salt", 1, "nonce");
+            let _answer = Exchange::start(&first, Channel::Bound(b"x"), b"salt", 1, "nonce");
             prop_assert!(started().finish(&last, &[]).is_err());
         }
     }

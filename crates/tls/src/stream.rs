@@ -1,0 +1,167 @@
+//! A socket that may be encrypted.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, tcp};
+
+use crate::encrypted::{Encrypted, Greeting};
+use crate::{Certificate, encrypted};
+
+/// A TCP connection, encrypted or not. What is not encrypted costs no more than the socket itself.
+///
+/// What has been written is on its way: no byte waits here for a flush. In return a write that was abandoned has to be
+/// tried again with the same bytes, to which others may have been added.
+#[derive(Debug)]
+pub enum Stream {
+    /// Not encrypted.
+    Plain(TcpStream),
+    /// Encrypted; apart, so that the others stay small.
+    Encrypted(Box<Encrypted>),
+    /// A handshake has failed, and the socket went with it.
+    Lost,
+}
+
+impl Stream {
+    /// Waits for a client's handshake and goes on encrypted. After an error, or when it is abandoned, the connection is
+    /// closed.
+    pub async fn accept(&mut self, certificate: &Certificate) -> io::Result<Greeting> {
+        let Self::Plain(socket) = std::mem::replace(self, Self::Lost) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let (encrypted, greeting) = encrypted::accept(socket, Arc::clone(certificate.config())).await?;
+        *self = Self::Encrypted(Box::new(encrypted));
+        Ok(greeting)
+    }
+
+    /// Whether everything that passes here is encrypted.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Encrypted(_))
+    }
+
+    /// Both directions, for use side by side in one task.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        match self {
+            Self::Plain(socket) => {
+                let (reads, writes) = socket.split();
+                (ReadHalf::Plain(reads), WriteHalf::Plain(writes))
+            }
+            Self::Encrypted(encrypted) => (ReadHalf::Encrypted(encrypted), WriteHalf::Encrypted(encrypted)),
+            Self::Lost => (ReadHalf::Lost, WriteHalf::Lost),
+        }
+    }
+
+    /// Says that nothing more comes, as far as that can be said without waiting: the end of an encrypted connection that
+    /// nobody announces looks like an attack.
+    pub async fn farewell(mut self) {
+        if self.is_encrypted() {
+            std::future::poll_fn(|cx| {
+                let _nobody_to_tell = Pin::new(&mut self).poll_shutdown(cx);
+                Poll::Ready(())
+            })
+            .await;
+        }
+    }
+}
+
+/// The direction that is read.
+#[derive(Debug)]
+pub enum ReadHalf<'s> {
+    /// Not encrypted.
+    Plain(tcp::ReadHalf<'s>),
+    /// Encrypted.
+    Encrypted(&'s Encrypted),
+    /// See [`Stream::Lost`].
+    Lost,
+}
+
+/// The direction that is written.
+#[derive(Debug)]
+pub enum WriteHalf<'s> {
+    /// Not encrypted.
+    Plain(tcp::WriteHalf<'s>),
+    /// Encrypted.
+    Encrypted(&'s Encrypted),
+    /// See [`Stream::Lost`].
+    Lost,
+}
+
+fn lost<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Encrypted(encrypted) => encrypted.poll_read(cx, buf),
+            Self::Lost => lost(),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Encrypted(encrypted) => encrypted.poll_write(cx, buf),
+            Self::Lost => lost(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Encrypted(encrypted) => encrypted.poll_flush(cx),
+            Self::Lost => lost(),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Encrypted(encrypted) => encrypted.poll_shutdown(cx),
+            Self::Lost => lost(),
+        }
+    }
+}
+
+impl AsyncRead for ReadHalf<'_> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Encrypted(encrypted) => encrypted.poll_read(cx, buf),
+            Self::Lost => lost(),
+        }
+    }
+}
+
+impl AsyncWrite for WriteHalf<'_> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Encrypted(encrypted) => encrypted.poll_write(cx, buf),
+            Self::Lost => lost(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Encrypted(encrypted) => encrypted.poll_flush(cx),
+            Self::Lost => lost(),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Encrypted(encrypted) => encrypted.poll_shutdown(cx),
+            Self::Lost => lost(),
+        }
+    }
+}
