@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 use pool::PoolError;
-use tenancy::Refusal;
+use tenancy::{Refusal, ScopeError};
 use wire::frame::FrameError;
 use wire::report::{Report, Severity};
 use wire::scram::ScramError;
@@ -77,6 +77,16 @@ impl From<PoolError> for Fault {
             sqlstate: Cow::Owned(error.sqlstate().to_owned()),
             message: error.to_string(),
             hint: Cow::Borrowed(error.hint()),
+        }
+    }
+}
+
+impl From<ScopeError> for Fault {
+    fn from(error: ScopeError) -> Self {
+        match error {
+            ScopeError::Pool(error) => error.into(),
+            // What is left are faults of this process, which the client can do nothing about.
+            error => Self::new("58000", error.to_string(), "Try again; if it happens again, tell the operator."),
         }
     }
 }

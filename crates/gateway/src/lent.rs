@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use pool::{Kept, Lease, Residue, SessionParams, Settings};
+use pool::{Kept, Lease, Residue, SessionParams};
 use tenancy::{Counter, TenantHandle};
 use tokio::net::TcpStream;
 use wire::startup::CancelKey;
@@ -11,13 +11,16 @@ use wire::startup::CancelKey;
 use crate::cancel::Registration;
 use crate::fault::Fault;
 use crate::prepared;
-use crate::relay::{Left, Question, Servers, Settled};
+use crate::relay::{Left, Need, Question, Servers, Settled};
 
 /// Lends one server connection at a time, and keeps the client's way to interrupt it.
 #[derive(Debug)]
 pub(crate) struct Lent {
     handle: Arc<TenantHandle>,
-    counter: Counter,
+    /// Of the tenant's own login.
+    own: Counter,
+    /// Of the login that serves many.
+    dense: Option<Counter>,
     registration: Registration,
     lease: Option<Lease>,
     /// One that is not yet as the client needs it.
@@ -26,15 +29,32 @@ pub(crate) struct Lent {
     shared: bool,
 }
 
+/// How a client gets server connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ways {
+    /// One of the tenant's own login, for as long as it stays.
+    Session,
+    /// One of those for each transaction.
+    Own,
+    /// For each transaction one of the login that serves many, where there is such a login and it will do.
+    Dense,
+}
+
 impl Lent {
     pub(crate) fn new(
         handle: TenantHandle,
         params: SessionParams,
         registration: Registration,
-        shared: bool,
+        ways: Ways,
     ) -> Result<Self, Fault> {
-        let counter = handle.counter(params)?;
-        Ok(Self { handle: Arc::new(handle), counter, registration, lease: None, unfit: None, shared })
+        let dense = if ways == Ways::Dense { handle.dense_counter(params.clone())? } else { None };
+        let own = handle.counter(params)?;
+        let shared = ways != Ways::Session;
+        Ok(Self { handle: Arc::new(handle), own, dense, registration, lease: None, unfit: None, shared })
+    }
+
+    fn counter(&self, need: &Need) -> &Counter {
+        self.dense.as_ref().filter(|_| !need.own).unwrap_or(&self.own)
     }
 
     pub(crate) fn handle(&self) -> Arc<TenantHandle> {
@@ -79,10 +99,10 @@ impl Servers for Lent {
         self.lease.as_mut().filter(|_| self.shared).map(Lease::residue)
     }
 
-    fn attach_now(&mut self, settings: &Settings, draws: Option<u64>) -> bool {
-        let Some(mut lease) = self.handle.take(&self.counter, settings) else { return false };
-        let own = draws.is_none_or(|client| lease.residue().is_of(client));
-        if self.shared && own && lease.settings().same(settings) {
+    fn attach_now(&mut self, need: &Need) -> bool {
+        let Some(mut lease) = self.handle.take(self.counter(need), &need.settings) else { return false };
+        let drawn = need.draws.is_none_or(|client| lease.residue().is_of(client));
+        if self.shared && drawn && lease.settings().same(&need.settings) {
             self.registration.aim(lease.cancel_target());
             self.lease = Some(lease);
             return true;
@@ -91,21 +111,33 @@ impl Servers for Lent {
         false
     }
 
-    async fn attach(&mut self, settings: &Settings, draws: Option<u64>) -> Result<(), Fault> {
+    async fn attach(&mut self, need: &Need) -> Result<(), Fault> {
         let mut lease = match self.unfit.take() {
             Some(lease) => lease,
-            None => self.handle.borrow(&self.counter, settings).await?,
+            None => self.handle.borrow(self.counter(need), &need.settings).await?,
         };
         if !self.shared {
             lease.renew().await?;
         }
-        lease.adopt(settings).await?;
-        if draws.is_some_and(|client| !lease.residue().is_of(client)) {
+        lease.adopt(&need.settings).await?;
+        if need.draws.is_some_and(|client| !lease.residue().is_of(client)) {
             lease.forget_sequences().await?;
         }
         self.registration.aim(lease.cancel_target());
         self.lease = Some(lease);
         Ok(())
+    }
+
+    async fn move_home(&mut self, need: &Need, beginning: &str) -> Result<(), Fault> {
+        let undisturbed = self.registration.rest().await;
+        let mut lease = self.lease.take().filter(|_| undisturbed).ok_or_else(Fault::server_lost)?;
+        lease.roll_back().await?;
+        lease.pass_on();
+        self.attach(need).await?;
+        match &mut self.lease {
+            Some(lease) => Ok(lease.begin(beginning).await?),
+            None => Err(Fault::server_lost()),
+        }
     }
 
     async fn settle(&mut self, question: Question<'_>) -> Result<Settled, Fault> {

@@ -21,7 +21,7 @@ mod statement;
 mod traces;
 
 pub use certificates::{Certificates, CertificatesError};
-pub use parameters::PoolMode;
+pub use parameters::{PoolMode, Pooling};
 pub use plaintext::Plaintext;
 pub use serve::{GatewaySettings, serve};
 pub use statement::{Clerk, Clerks, Dialect};

@@ -59,6 +59,32 @@ impl FromStr for PoolMode {
     }
 }
 
+/// Which server connections a tenant's transactions run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// Those of the tenant's own login.
+    Own,
+    /// Where tenants share tables, those of one login that serves them all, one after the other.
+    Dense,
+}
+
+impl Pooling {
+    /// What the setting is called at startup.
+    pub(crate) const NAME: &str = "sindico.pooling";
+}
+
+impl FromStr for Pooling {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word {
+            "own" => Ok(Self::Own),
+            "dense" => Ok(Self::Dense),
+            _ => Err(()),
+        }
+    }
+}
+
 /// A startup message, understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -70,6 +96,8 @@ pub(crate) struct Request {
     pub(crate) params: SessionParams,
     /// How it wants to be pooled, if it says.
     pub(crate) pool_mode: Option<PoolMode>,
+    /// On which connections, if it says.
+    pub(crate) pooling: Option<Pooling>,
 }
 
 /// Understands a startup message or says which part of it not.
@@ -79,11 +107,13 @@ pub(crate) fn understand(startup: &Startup) -> Result<Request, Fault> {
         .ok_or_else(|| Fault::new("28000", "the client gave no user name", "The user name is the tenant's slug."))?;
     let database = given("database").unwrap_or(user);
 
-    let (mut params, mut pool_mode) = (BTreeMap::new(), None);
+    let (mut params, mut pool_mode, mut pooling) = (BTreeMap::new(), None, None);
     if let Some(options) = given("options") {
         for (name, value) in switches(options)? {
             if name.eq_ignore_ascii_case(PoolMode::NAME) {
-                pool_mode = Some(mode(&value)?);
+                pool_mode = Some(word(PoolMode::NAME, &value, "\"transaction\" or \"session\"")?);
+            } else if name.eq_ignore_ascii_case(Pooling::NAME) {
+                pooling = Some(word(Pooling::NAME, &value, "\"own\" or \"dense\"")?);
             } else {
                 params.extend(setting(&name, &value)?);
             }
@@ -95,20 +125,22 @@ pub(crate) fn understand(startup: &Startup) -> Result<Request, Fault> {
             continue;
         }
         if name.eq_ignore_ascii_case(PoolMode::NAME) {
-            pool_mode = Some(mode(value)?);
+            pool_mode = Some(word(PoolMode::NAME, value, "\"transaction\" or \"session\"")?);
+        } else if name.eq_ignore_ascii_case(Pooling::NAME) {
+            pooling = Some(word(Pooling::NAME, value, "\"own\" or \"dense\"")?);
         } else {
             params.extend(setting(name, value)?);
         }
     }
     let params = params.into_iter().collect();
-    Ok(Request { user: user.clone(), database: database.clone(), params, pool_mode })
+    Ok(Request { user: user.clone(), database: database.clone(), params, pool_mode, pooling })
 }
 
-fn mode(value: &str) -> Result<PoolMode, Fault> {
-    value.parse().map_err(|()| {
+/// One of síndico's own settings, which are one of two words.
+fn word<T: FromStr>(name: &str, value: &str, possible: &str) -> Result<T, Fault> {
+    value.parse().map_err(|_| {
         let shown: String = value.chars().take(63).collect();
-        let message = format!("{} {shown:?} is not known here", PoolMode::NAME);
-        Fault::new("22023", message, "Give \"transaction\" or \"session\".")
+        Fault::new("22023", format!("{name} {shown:?} is not known here"), format!("Give {possible}."))
     })
 }
 

@@ -41,6 +41,11 @@ impl Statement {
         self.rest == rest && self.settings.same(settings) && !self.retired.load(Ordering::Relaxed)
     }
 
+    /// Its text.
+    pub(crate) fn text(&self) -> &[u8] {
+        self.rest.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
     /// Its name on servers.
     pub(crate) fn name(&self) -> String {
         name(self.number)

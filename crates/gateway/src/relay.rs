@@ -75,17 +75,31 @@ pub(crate) trait Servers: Send {
     fn residue(&mut self) -> Option<&mut Residue>;
 
     /// Takes one that is at hand and as [`Servers::attach`] would have it.
-    fn attach_now(&mut self, settings: &Settings, draws: Option<u64>) -> bool;
+    fn attach_now(&mut self, need: &Need) -> bool;
 
-    /// Gets one whose session has these settings; `draws` says that it must not know what another client, by its number,
-    /// has drawn from sequences. May be abandoned.
-    fn attach(&mut self, settings: &Settings, draws: Option<u64>) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// Gets one. May be abandoned.
+    fn attach(&mut self, need: &Need) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Exchanges the one it has, on which nothing has happened but the beginning of a transaction, for one of the tenant's
+    /// own login, on which `beginning` is said again.
+    fn move_home(&mut self, need: &Need, beginning: &str) -> impl Future<Output = Result<(), Fault>> + Send;
 
     /// Finds out what has become of the one it has, between two transactions.
     fn settle(&mut self, question: Question<'_>) -> impl Future<Output = Result<Settled, Fault>> + Send;
 
     /// Gives it back, between two transactions, noting whose it was.
     fn release(&mut self, client: u64) -> impl Future<Output = ()> + Send;
+}
+
+/// What a transaction needs its connection to be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Need {
+    /// The settings of its session.
+    pub(crate) settings: Settings,
+    /// The client, by its number, if the session must not know what another has drawn from sequences.
+    pub(crate) draws: Option<u64>,
+    /// It has to be one of the tenant's own login.
+    pub(crate) own: bool,
 }
 
 /// What to find out of a session and to do about it.
@@ -229,6 +243,9 @@ impl Relay {
     ) -> Result<bool, End> {
         if servers.stream().is_some() {
             self.judge(servers)?;
+            if self.may_change_home() {
+                return self.change_home(servers).await.map(|()| false);
+            }
             return if self.may_release() { self.let_go(servers).await } else { Ok(true) };
         }
         if self.draining && !self.down.pump.has_passed() {
@@ -248,14 +265,13 @@ impl Relay {
             Wish::Server => {}
         }
         let Some(pooled) = &self.pooled else { return Err(End::ServerGone(Some(Fault::server_lost()))) };
-        let draws = self.up.upcoming().filter(|(header, body)| pooled.reads_sequences(header.tag, body));
-        let draws = draws.map(|_| pooled.client);
-        if servers.attach_now(&pooled.settings, draws) {
+        let need = pooled.needs(self.up.upcoming());
+        if servers.attach_now(&need) {
             return Ok(false);
         }
         let due = deadline.as_ref().map(|(due, _)| *due);
         // Apart, since most transactions do without, and resting sessions need not keep room for it.
-        let attaching = Box::pin(servers.attach(&pooled.settings, draws));
+        let attaching = Box::pin(servers.attach(&need));
         tokio::select! {
             attached = attaching => attached.map(|()| false).map_err(End::Told),
             fault = revoked => Err(End::Told(fault)),
@@ -268,6 +284,33 @@ impl Relay {
                 Err(deadline.take().map_or(End::ClientGone, |(_, end)| end))
             }
         }
+    }
+
+    /// Whether a message waits for a connection of the tenant's own login, and the other has nothing more to say.
+    fn may_change_home(&self) -> bool {
+        self.pooled.as_ref().is_some_and(|pooled| pooled.waits && pooled.is_answered())
+            && !self.ledger.may_be_working()
+            && !self.up.pump.has_passed()
+            && self.down.is_judged()
+    }
+
+    /// Gives back the connection that serves many, for one of the tenant's own login, before a transaction has done
+    /// anything; later on, what waits is refused.
+    async fn change_home(&mut self, servers: &mut impl Servers) -> Result<(), End> {
+        if self.ledger.is_clean() {
+            self.let_go(servers).await?;
+        }
+        let Some(pooled) = &mut self.pooled else { return Ok(()) };
+        match pooled.beginning() {
+            _ if servers.stream().is_none() => pooled.waits = false,
+            Some(beginning) if !self.ledger.is_clean() => {
+                let need = Need { own: true, ..pooled.needs(self.up.upcoming()) };
+                Box::pin(servers.move_home(&need, beginning)).await.map_err(End::Told)?;
+                pooled.waits = false;
+            }
+            _ => pooled.refuse_what_waits(),
+        }
+        Ok(())
     }
 
     /// Lets what has arrived pass, unless that is the end.

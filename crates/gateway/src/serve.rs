@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cancel::Cancels;
 use crate::certificates::Certificates;
-use crate::parameters::PoolMode;
+use crate::parameters::{PoolMode, Pooling};
 use crate::plaintext::Plaintext;
 use crate::prepared::Library;
 use crate::session::attend;
@@ -37,6 +37,8 @@ pub struct GatewaySettings {
     pub statement_cache: usize,
     /// For how long a client has its server connection, unless it says so itself.
     pub pool_mode: PoolMode,
+    /// On which connections, where there is a choice and it is pooled by transaction, unless it says so itself.
+    pub pooling: Pooling,
     /// Bytes of long statements that a tenant's sessions may have on their way at once; more of them wait.
     pub statement_share: usize,
     /// With what the gateway proves itself; without, it speaks no TLS.
@@ -58,6 +60,7 @@ impl Default for GatewaySettings {
             pool_mode: PoolMode::Session,
             certificates: None,
             plaintext: Plaintext::Loopback,
+            pooling: Pooling::Own,
         }
     }
 }

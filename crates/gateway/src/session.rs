@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use pool::{SessionParams, Settings};
+use pool::SessionParams;
 use tenancy::{TenantHandle, Threshold};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -14,11 +14,11 @@ use wire::startup::Startup;
 
 use crate::client::{Client, Loss};
 use crate::fault::Fault;
-use crate::lent::Lent;
+use crate::lent::{Lent, Ways};
 use crate::login::log_in;
 use crate::opening::{Errand, open};
-use crate::parameters::{PoolMode, Request, understand};
-use crate::relay::{Pooled, Servers as _, Watch, relay};
+use crate::parameters::{PoolMode, Pooling, Request, understand};
+use crate::relay::{Need, Pooled, Servers as _, Watch, relay};
 use crate::serve::{Gateway, GatewaySettings};
 use crate::statement::Clerk;
 
@@ -35,6 +35,7 @@ struct Arrived {
     handle: TenantHandle,
     params: SessionParams,
     mode: PoolMode,
+    pooling: Pooling,
     place: OwnedSemaphorePermit,
 }
 
@@ -74,13 +75,18 @@ async fn enter(
     let arrived = arrived.map_err(|_| {
         Fault::new("57014", "the login took too long", "Reconnect; answer the server's questions at once.")
     })?;
-    let Some(Arrived { handle, params, mode, place }) = arrived? else { return Ok(None) };
+    let Some(Arrived { handle, params, mode, pooling, place }) = arrived? else { return Ok(None) };
     // Whoever waits for a server connection from here on has proven who it is.
     drop(entrance);
     let rules = handle.client_rules().await?;
     let shared = mode == PoolMode::Transaction;
-    let mut servers = Lent::new(handle, params, gateway.cancels.register()?, shared)?;
-    servers.attach(&Settings::default(), None).await?;
+    let ways = match (mode, pooling) {
+        (PoolMode::Session, _) => Ways::Session,
+        (PoolMode::Transaction, Pooling::Own) => Ways::Own,
+        (PoolMode::Transaction, Pooling::Dense) => Ways::Dense,
+    };
+    let mut servers = Lent::new(handle, params, gateway.cancels.register()?, ways)?;
+    servers.attach(&Need::default()).await?;
     let clerk = welcome(client, &servers, |reported| rules.map(|rules| gateway.clerks.serve(rules, reported))).await?;
     let number = gateway.next_client.fetch_add(1, Ordering::Relaxed);
     let pooled = shared.then(|| Pooled::new(gateway.library.clone(), number));
@@ -109,7 +115,20 @@ async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Res
     })?;
     let (handle, request) = identify(&gateway.threshold, client, &startup).await?;
     let mode = request.pool_mode.unwrap_or(gateway.settings.pool_mode);
-    Ok(Some(Arrived { handle, params: request.params, mode, place }))
+    let pooling = pooling(request.pooling, gateway.settings.pooling)?;
+    Ok(Some(Arrived { handle, params: request.params, mode, pooling, place }))
+}
+
+/// The operator decides whether tenants meet on connections. A client may want less than it has, and not more.
+fn pooling(asked: Option<Pooling>, given: Pooling) -> Result<Pooling, Fault> {
+    match (asked, given) {
+        (Some(Pooling::Dense), Pooling::Own) => Err(Fault::new(
+            "0A000",
+            format!("{} \"dense\" is not offered here", Pooling::NAME),
+            "Leave it out; the operator can offer it with gateway.pooling.",
+        )),
+        (asked, given) => Ok(asked.unwrap_or(given)),
+    }
 }
 
 /// Across the one threshold.

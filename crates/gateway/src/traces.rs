@@ -23,6 +23,8 @@ pub(crate) struct Traces {
     pub(crate) local: bool,
     /// It reads what earlier statements of the session have drawn from sequences.
     pub(crate) sequences: bool,
+    /// It needs what the login that serves many does not have, or would end whom that serves.
+    pub(crate) own: bool,
     /// Settings of the app's own making that it names, in lower case.
     pub(crate) names: Vec<String>,
 }
@@ -43,6 +45,52 @@ const FIRST: [&str; 13] = [
     "CALL",
     "CREATE",
 ];
+
+/// Statements that the login which serves many is not for, by their first word: some keep a session for themselves, some
+/// are refused there with another reason than elsewhere, and the last ends whom a session serves.
+const OWN: [&str; 21] = [
+    "LISTEN",
+    "UNLISTEN",
+    "NOTIFY",
+    "PREPARE",
+    "EXECUTE",
+    "DEALLOCATE",
+    "LOAD",
+    "DO",
+    "CREATE",
+    "ALTER",
+    "DROP",
+    "GRANT",
+    "REVOKE",
+    "COMMENT",
+    "SECURITY",
+    "REINDEX",
+    "REFRESH",
+    "CLUSTER",
+    "VACUUM",
+    "ANALYZE",
+    "DISCARD",
+];
+
+/// Functions and words of which the same is true wherever they stand, and how names begin of which it is.
+const OWN_ANYWHERE: [&str; 15] = [
+    "nextval",
+    "setval",
+    "currval",
+    "lastval",
+    "pg_notify",
+    "pg_cancel_backend",
+    "pg_terminate_backend",
+    "temp",
+    "temporary",
+    "pg_temp",
+    "loread",
+    "lowrite",
+    "hold",
+    "pg_my_temp_schema",
+    "pg_listening_channels",
+];
+const OWN_PREFIXES: [&str; 3] = ["pg_advisory_", "pg_try_advisory_", "lo_"];
 
 /// Statements that may end what a session keeps: a temporary table goes with its transaction, if it was told to.
 const ENDING: [&str; 5] = ["DROP", "COMMIT", "END", "ROLLBACK", "ABORT"];
@@ -80,6 +128,7 @@ impl Traces {
             if word.first {
                 traces.begin(word.text, &words);
             }
+            traces.own |= needs_own_login(word.text);
             let known = ANYWHERE.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(word.text));
             match known {
                 Some((_, Leaves::Told)) => traces.ask = true,
@@ -97,15 +146,23 @@ impl Traces {
 
     /// Whether it leaves nothing.
     pub(crate) fn is_nothing(&self) -> bool {
-        !(self.ask || self.stay || self.sequences || self.ends || self.wipes || self.local)
+        !(self.ask || self.stay || self.sequences || self.ends || self.wipes || self.local || self.own)
     }
 
     fn begin(&mut self, first: &[u8], words: &Words<'_>) {
         let is_among = |known: &[&str]| known.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(first));
         self.ends |= is_among(&ENDING);
         self.wipes |= is_among(&["DISCARD", "DEALLOCATE"]);
+        self.own |= is_among(&OWN);
         if !is_among(&FIRST) {
             return;
+        }
+        if first.eq_ignore_ascii_case(b"RESET") {
+            let mut next = Words { text: words.text, at: words.at, first: false };
+            // Any other setting is nobody's identity.
+            self.own |= next.next().is_none_or(|what| {
+                ["ALL", "ROLE", "SESSION"].iter().any(|it| it.as_bytes().eq_ignore_ascii_case(what.text))
+            });
         }
         if !first.eq_ignore_ascii_case(b"SET") {
             // Most of what is created lasts; what is temporary says so.
@@ -126,6 +183,10 @@ impl Traces {
         }
         self.ask = true;
         let name = if name.text.eq_ignore_ascii_case(b"SESSION") { next.next() } else { Some(name) };
+        // Roles, and `SET SESSION AUTHORIZATION`.
+        let role =
+            |name: &Word<'_>| ["ROLE", "AUTHORIZATION"].iter().any(|it| it.as_bytes().eq_ignore_ascii_case(name.text));
+        self.own |= name.as_ref().is_some_and(role);
         // What it sets cannot be read.
         self.stay |= name.as_ref().is_some_and(|name| name.text.eq_ignore_ascii_case(b"seed"));
         let Some(mut name) = name.map(|name| name.text.to_vec()) else { return };
@@ -165,6 +226,12 @@ impl Traces {
             _ => self.stay = true,
         }
     }
+}
+
+fn needs_own_login(word: &[u8]) -> bool {
+    let begins =
+        |prefix: &&str| word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
+    OWN_ANYWHERE.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word)) || OWN_PREFIXES.iter().any(begins)
 }
 
 /// The words of a text, as far as it needs telling: comments and strings are read as if they were SQL.
@@ -210,8 +277,7 @@ mod tests {
             "SELECT 1",
             "UPDATE t SET a = 1 WHERE id = $1",
             "BEGIN; SET TRANSACTION READ ONLY; SET CONSTRAINTS ALL DEFERRED",
-            "SELECT pg_advisory_xact_lock(1)",
-            "CREATE TABLE template (a int)",
+            "INSERT INTO holdings VALUES (1)",
             "FETCH 10 FROM c",
             "",
         ] {
@@ -268,6 +334,27 @@ mod tests {
             assert!(Traces::of(text.as_bytes()).stay, "{text}");
         }
         assert!(Traces::of(b"SELECT currval('s')").sequences);
+        for text in [
+            "SELECT 1; discard all",
+            "select PG_ADVISORY_XACT_LOCK(1)",
+            "SELECT nextval('s')",
+            "SET ROLE x",
+            "SET SESSION AUTHORIZATION x",
+            "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+            "SELECT lo_get(1)",
+        ] {
+            assert!(Traces::of(text.as_bytes()).own, "{text}");
+        }
+        for text in [
+            "SET TimeZone = 'UTC'",
+            "SELECT threshold, logs FROM t",
+            "BEGIN",
+            "CALL p()",
+            "COPY t FROM STDIN",
+            "DECLARE c CURSOR FOR SELECT 1",
+        ] {
+            assert!(!Traces::of(text.as_bytes()).own, "{text}");
+        }
         assert!(Traces::of(b"DROP TABLE t").ends && Traces::of(b"SELECT 1; end").ends);
     }
 }

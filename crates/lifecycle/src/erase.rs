@@ -1,7 +1,10 @@
 //! Removing everything of a tenant from PostgreSQL. Idempotent: it undoes creations that failed anywhere as well as it
 //! deletes tenants.
 
-use domain::{Isolation, Placement, Role, TenantId, quote_ident, quote_literal};
+use std::time::Duration;
+
+use domain::{Isolation, Placement, Role, TenantId, quote_ident};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::server::{Session, builder_name};
@@ -16,6 +19,17 @@ const END_READERS: &str = "
     FROM (SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
           WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND c.relnamespace = to_regnamespace($1::text) AND l.pid <> pg_backend_pid()) held";
+
+/// Ends whoever serves a tenant and is between two transactions. The lock is the one that `sindico.enter` takes.
+const END_RESTING: &str = "
+    SELECT coalesce(bool_and(pg_terminate_backend(a.pid)), true)
+    FROM pg_stat_clear_snapshot(), pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid AND a.state = 'idle'
+    WHERE l.locktype = 'advisory' AND l.objsubid = 1
+        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (l.classid::int8 << 32 | l.objid::int8) = hashtextextended($1::text, 0)";
+
+/// How often it is looked whether a tenant is still served.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 impl Lifecycle {
     /// Removes roles, schema, database and rows, then reads back that none is left.
@@ -75,9 +89,7 @@ impl Lifecycle {
         let schemas = if placement.isolation == Isolation::Schema {
             vec![placement.schema.clone()]
         } else {
-            // Its logins are gone, and `sindico.enter` serves it to nobody new; this waits for whom it serves.
-            let held = quote_literal(&tenant.hex());
-            inside.run(&format!("SELECT pg_advisory_xact_lock(hashtextextended({held}, 0))")).await?;
+            wait_for_served(&inside, tenant).await?;
             delete_rows(&inside, tenant).await?;
             // An operator's tool may have read the tenant's views in a transaction that it never ends.
             inside.ask(END_READERS, &[&tenant.views_schema()]).await?;
@@ -89,6 +101,18 @@ impl Lifecycle {
             return Err(LifecycleError::Unverified(format!("removal of the schemas of tenant {tenant}")));
         }
         inside.run("COMMIT").await
+    }
+}
+
+/// Waits until the login of many serves a tenant to nobody. Its logins are gone, and `sindico.enter` serves it to nobody new.
+/// Connections that rest go on serving whom they served last, in whichever process, so they are ended.
+async fn wait_for_served(inside: &Session, tenant: TenantId) -> Result<(), LifecycleError> {
+    loop {
+        inside.ask(END_RESTING, &[&tenant.hex()]).await?;
+        if inside.ask("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", &[&tenant.hex()]).await? {
+            return Ok(());
+        }
+        sleep(BETWEEN_LOOKS).await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::{io, mem};
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
+use wire::backend::TransactionStatus;
 use wire::{frame, frontend};
 
 use crate::connection::{Connection, Message, Reader, data_row};
@@ -16,6 +17,10 @@ const MAX_MESSAGES: usize = 2048;
 
 /// Characters of the longest value of a setting that is carried from one session to another.
 const LONGEST: usize = 4096;
+
+/// Where a session of the login that serves many keeps whom it serves, which no SQL of a client's can set (lifecycle's
+/// `enter.sql`).
+const WHOM_IT_SERVES: &str = "backtrace_functions";
 
 /// What else than settings a session may keep beyond a transaction, as far as PostgreSQL tells: a role, cursors,
 /// statements prepared by SQL, channels, and whatever is temporary.
@@ -49,14 +54,17 @@ impl Lease {
         if self.connection.residue.settings.same(wanted) {
             return Ok(());
         }
-        let mut questions = Vec::new();
-        if !self.connection.residue.settings.is_empty() {
+        let set =
+            |name: &str, value: &str| format!("pg_catalog.set_config({}, {value}, false)", domain::quote_literal(name));
+        let (mut questions, mut all) = (Vec::new(), Vec::new());
+        let residue = &self.connection.residue;
+        if residue.serves.is_some() {
+            // RESET ALL would also end whom it serves. NULL is the default.
+            all.extend(residue.settings.iter().map(|(name, _)| set(name, "NULL")));
+        } else if !residue.settings.is_empty() {
             questions.push("RESET ALL".to_owned());
         }
-        let set = |(name, value): (&str, &str)| {
-            format!("pg_catalog.set_config({}, {}, false)", domain::quote_literal(name), domain::quote_literal(value))
-        };
-        let all: Vec<String> = wanted.iter().map(set).collect();
+        all.extend(wanted.iter().map(|(name, value)| set(name, &domain::quote_literal(value))));
         if !all.is_empty() {
             questions.push(format!("SELECT {}", all.join(", ")));
         }
@@ -70,7 +78,9 @@ impl Lease {
     /// Asks the server what has become of the session. `names` are settings of the app's own making, which PostgreSQL does
     /// not list. What the server says besides waits in [`Lease::overheard`]. On any error the lease is of no more use.
     pub async fn take_stock<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) -> Result<Kept, PoolError> {
-        let mut settings = "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session'".to_owned();
+        let mut settings = format!(
+            "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND name <> '{WHOM_IT_SERVES}'"
+        );
         for name in names.into_iter().map(domain::quote_literal) {
             // One that was never set in this session is NULL, one that was taken back is empty: either is nothing.
             settings.push_str(&format!(
@@ -105,6 +115,23 @@ impl Lease {
         done.map(drop).ok_or(PoolError::Protocol("it does not forget sequences"))
     }
 
+    /// Ends a transaction that has only begun.
+    pub async fn roll_back(&mut self) -> Result<(), PoolError> {
+        self.ask(&["ROLLBACK".to_owned()]).await?.map(drop).ok_or(PoolError::Protocol("it does not roll back"))
+    }
+
+    /// Begins a transaction in a client's words.
+    pub async fn begin(&mut self, sql: &str) -> Result<(), PoolError> {
+        let mut out = BytesMut::new();
+        frontend::query(&mut out, sql);
+        self.connection.residue.unnamed = None;
+        let answer = answered(&mut self.connection, &out, 1, TransactionStatus::Open);
+        let begun = timeout(self.within, answer)
+            .await
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))?;
+        begun.map(drop).ok_or(PoolError::Protocol("it does not begin a transaction"))
+    }
+
     /// Has the server give up the statements that it has prepared under numbers, by their names. Others stay.
     pub async fn forget_statements(&mut self, name: impl Fn(u64) -> String) -> Result<(), PoolError> {
         let mut out = BytesMut::new();
@@ -113,7 +140,7 @@ impl Lease {
         }
         frontend::sync(&mut out);
         self.connection.residue.prepared.clear();
-        timeout(self.within, answered(&mut self.connection, &out, 1))
+        timeout(self.within, answered(&mut self.connection, &out, 1, TransactionStatus::Idle))
             .await
             .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
             .map(drop)
@@ -140,14 +167,15 @@ async fn converse(connection: &mut Connection, sql: &[String]) -> Result<Option<
     }
     // A question is a Query, which ends the unnamed statement.
     connection.residue.unnamed = None;
-    answered(connection, &out, sql.len()).await
+    answered(connection, &out, sql.len(), TransactionStatus::Idle).await
 }
 
-/// Sends messages that ask for so many `ReadyForQuery`, and reads up to the last of them.
+/// Sends messages that ask for so many `ReadyForQuery`, which leave the session so, and reads up to the last of them.
 async fn answered(
     connection: &mut Connection,
     out: &[u8],
     mut open: usize,
+    then: TransactionStatus,
 ) -> Result<Option<Vec<Vec<String>>>, PoolError> {
     connection.stream.write_all(out).await?;
     let mut reader = Reader::new();
@@ -163,7 +191,7 @@ async fn answered(
                 _ => rows = None,
             },
             b'E' => rows = None,
-            b'Z' if &body[..] == b"I" => open -= 1,
+            b'Z' if TransactionStatus::parse(&body) == Some(then) => open -= 1,
             _ => return Err(PoolError::Protocol("it did not answer a question about its session")),
         }
         if open == 0 {

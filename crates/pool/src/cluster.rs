@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::connection::Connection;
 use crate::permit::{Condemned, Enlisted, Permit};
@@ -86,20 +87,22 @@ impl Cluster {
     pub(crate) fn ask(
         self: &Arc<Self>,
         purpose: &Arc<Purpose>,
+        tenant: Option<Uuid>,
         suits: impl Fn(&Connection) -> bool,
     ) -> (Enlisted, Answer) {
         let mut state = self.state();
-        (self.enlist(&mut state, purpose), self.answer(&mut state, purpose, suits))
+        (self.enlist(&mut state, purpose), self.answer(&mut state, purpose, tenant, suits))
     }
 
-    /// A connection that has rested, or nothing: no place in the queue either.
+    /// A connection that has rested and serves this tenant, or nothing: no place in the queue either.
     pub(crate) fn take(
         self: &Arc<Self>,
         purpose: &Arc<Purpose>,
+        tenant: Option<Uuid>,
         suits: impl Fn(&Connection) -> bool,
     ) -> Option<(Enlisted, Resting)> {
         let mut state = self.state();
-        let resting = state.resting.take(purpose, suits)?;
+        let resting = state.resting.take_serving(purpose, tenant, suits)?;
         Some((self.enlist(&mut state, purpose), resting))
     }
 
@@ -116,9 +119,10 @@ impl Cluster {
         self: &Arc<Self>,
         state: &mut State,
         purpose: &Arc<Purpose>,
+        tenant: Option<Uuid>,
         suits: impl Fn(&Connection) -> bool,
     ) -> Answer {
-        if let Some(resting) = state.resting.take(purpose, suits) {
+        if let Some(resting) = state.resting.take(purpose, tenant, suits) {
             return Answer::Now(Grant::Connection(resting.connection, resting.permit, Some(resting.since)));
         }
         if state.open < self.budget {

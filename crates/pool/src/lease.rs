@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use uuid::Uuid;
 
 use crate::connection::Connection;
 use crate::permit::{Enlisted, Permit};
@@ -58,11 +59,13 @@ impl Lease {
     /// the lease is of no more use.
     ///
     /// The token must be of digits, letters and dots; whoever issues tokens makes no others.
-    pub async fn present(&mut self, token: &str) -> Result<(), PoolError> {
+    pub async fn present(&mut self, tenant: Uuid, token: &str) -> Result<(), PoolError> {
         if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
             return Err(PoolError::Protocol("a token holds something other than digits, letters and dots"));
         }
-        reset(&mut self.connection, Some(token), self.within).await
+        reset(&mut self.connection, Some(token), self.within).await?;
+        self.connection.residue.serves = Some(tenant);
+        Ok(())
     }
 
     /// Whom to ask to interrupt this connection. Good for this loan only: whoever sends it must be done before the

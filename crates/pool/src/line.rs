@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use crate::cluster::{Answer, Cluster, Grant};
 use crate::connect::connect;
@@ -27,11 +28,12 @@ pub struct Line {
 }
 
 impl Line {
-    /// Borrows a connection that has rested, if there is one; at best one that has these settings already.
+    /// Borrows a connection that has rested, if there is one that serves this tenant and nobody else (`None` where every
+    /// login is one tenant's); at best one that has these settings already.
     #[must_use]
-    pub fn take(&self, wanted: &Settings) -> Option<Lease> {
+    pub fn take(&self, wanted: &Settings, tenant: Option<Uuid>) -> Option<Lease> {
         loop {
-            let (user, resting) = self.cluster.take(&self.purpose, |connection| suits(connection, wanted))?;
+            let (user, resting) = self.cluster.take(&self.purpose, tenant, |connection| suits(connection, wanted))?;
             let Resting { connection, permit, since, .. } = resting;
             if self.is_fit(&connection, Some(since)) {
                 return Some(self.lease(connection, permit, user));
@@ -43,11 +45,12 @@ impl Line {
     }
 
     /// Borrows a connection: one that has rested since the last client of the same purpose, else a new one, for which the
-    /// longest rested of any other makes room, else whichever is given back when its turn has come.
+    /// longest rested of any other makes room, else whichever is given back when its turn has come. Whom it serves, where a
+    /// login serves many, is [`Lease::present`]'s to say; it is this tenant at best.
     ///
     /// May be abandoned at any point without losing a connection.
-    pub async fn checkout(&self, wanted: &Settings) -> Result<Lease, PoolError> {
-        let (user, answer) = self.cluster.ask(&self.purpose, |connection| suits(connection, wanted));
+    pub async fn checkout(&self, wanted: &Settings, tenant: Option<Uuid>) -> Result<Lease, PoolError> {
+        let (user, answer) = self.cluster.ask(&self.purpose, tenant, |connection| suits(connection, wanted));
         let grant = match answer {
             Answer::Now(grant) => grant,
             Answer::Later(granted) => match timeout(self.settings.wait_timeout, granted).await {

@@ -78,7 +78,7 @@ impl Pool {
 
     /// Borrows a connection: see [`Line::checkout`].
     pub async fn checkout(&self, route: &Route, params: &SessionParams) -> Result<Lease, PoolError> {
-        self.line(route.clone(), params.clone()).checkout(&Settings::default()).await
+        self.line(route.clone(), params.clone()).checkout(&Settings::default(), None).await
     }
 
     /// Closes what rests for a login role, on every cluster, and sees to it that what is lent out to it now is closed

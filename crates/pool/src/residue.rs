@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 /// Settings that SQL has changed for the rest of a session, by name. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings(Arc<BTreeMap<String, String>>);
@@ -43,6 +45,8 @@ pub struct Residue {
     pub unnamed: Option<u64>,
     /// Whose statements have run on it since it last forgot what was drawn from sequences.
     drawn_by: Drawn,
+    /// Whom a connection of a login that serves many serves.
+    pub(crate) serves: Option<Uuid>,
 }
 
 /// Who may have drawn from sequences. Clients are numbers that no two share.
@@ -70,10 +74,16 @@ impl Residue {
         matches!(self.drawn_by, Drawn::Nobody) || self.drawn_by == Drawn::One(client)
     }
 
-    /// Whether nobody's have.
+    /// Whether nobody's have, and it serves nobody.
     #[must_use]
     pub fn is_unused(&self) -> bool {
-        self.drawn_by == Drawn::Nobody
+        self.drawn_by == Drawn::Nobody && self.serves.is_none()
+    }
+
+    /// The tenant that a connection of a login that serves many serves, since a token has shown it.
+    #[must_use]
+    pub fn serves(&self) -> Option<Uuid> {
+        self.serves
     }
 
     /// What was drawn is forgotten.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use catalog::MasterKey;
-use gateway::{Certificates, Plaintext, PoolMode};
+use gateway::{Certificates, Plaintext, PoolMode, Pooling};
 use pool::PoolSettings;
 use serde::Deserialize;
 
@@ -39,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) gateway_public: (String, Option<u16>),
     pub(crate) max_clients: usize,
     pub(crate) pool_mode: PoolMode,
+    pub(crate) pooling: Pooling,
     pub(crate) connections_per_tenant: usize,
     pub(crate) changes_at_once: usize,
     pub(crate) pool: PoolSettings,
@@ -105,6 +106,7 @@ struct Gateway {
     pool_mode: String,
     plaintext: String,
     tls: Option<Tls>,
+    pooling: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,6 +127,7 @@ impl Default for Gateway {
             pool_mode: "session".to_owned(),
             plaintext: "loopback".to_owned(),
             tls: None,
+            pooling: "own".to_owned(),
         }
     }
 }
@@ -216,6 +219,10 @@ impl Config {
             pool_mode: raw.gateway.pool_mode.parse().map_err(|()| {
                 let mode = &raw.gateway.pool_mode;
                 ConfigError(format!("gateway.pool_mode: {mode:?} is unknown; give \"transaction\" or \"session\""))
+            })?,
+            pooling: raw.gateway.pooling.parse().map_err(|()| {
+                let pooling = &raw.gateway.pooling;
+                ConfigError(format!("gateway.pooling: {pooling:?} is unknown; give \"own\" or \"dense\""))
             })?,
             connections_per_tenant: positive("gateway.connections_per_tenant", raw.gateway.connections_per_tenant)?,
             changes_at_once: positive("lifecycle.changes_at_once", raw.lifecycle.changes_at_once)?,
@@ -369,6 +376,7 @@ mod tests {
             ("[gateway.tls]\ncertificate_file = \"none\"\nkey_file = \"none\"", "gateway.tls.certificate_file"),
             ("[gateway.tls]\ncertificate_file = \"master\"\nkey_file = \"master\"", "gateway.tls.certificate_file"),
             ("[gateway.tls]\ncertificate_file = \"master\"", "key_file"),
+            ("[gateway]\npooling = \"loose\"", "gateway.pooling"),
             ("[lifecycle]\nchanges_at_once = 100", "control.max_connections"),
             ("[log]\nformat = \"xml\"", "log.format"),
             ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),

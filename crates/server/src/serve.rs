@@ -43,6 +43,7 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
             pool_mode: config.pool_mode,
             certificates: config.certificates,
             plaintext: config.plaintext,
+            pooling: config.pooling,
             ..GatewaySettings::default()
         },
         api,

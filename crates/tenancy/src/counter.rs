@@ -1,33 +1,54 @@
 //! Where a door gets one tenant's server connections, one for each transaction.
 
-use domain::Role;
+use domain::{Access, Isolation, Role};
 use pool::{Lease, Line, PoolError, SessionParams, Settings};
+use uuid::Uuid;
 
-use crate::TenantHandle;
 use crate::login::Login;
+use crate::{ScopeError, TenantHandle};
 
 /// A tenant's server connections, for clients with the same startup settings. Good for as long as its handle.
 #[derive(Debug)]
 pub struct Counter {
     login: Login,
     line: Line,
+    /// Whom they have to serve, on a login that serves many.
+    tenant: Option<Uuid>,
 }
 
 impl TenantHandle {
     /// Where this tenant's connections are had, logged in as its own role.
     pub fn counter(&self, params: SessionParams) -> Result<Counter, PoolError> {
         let login = Login::Own(Role::new(self.tenant(), self.access()));
-        Ok(Counter { login, line: self.threshold().pool.line(self.way(login)?, params) })
+        Ok(Counter { login, line: self.threshold().pool.line(self.way(login)?, params), tenant: None })
     }
 
-    /// A connection that is at hand.
+    /// Where this tenant's connections of the login that serves many are had, for SQL of its own. `None` where there is no
+    /// such login: tenants share tables only in one isolation, and nothing on that login tells a reading key from another.
+    pub fn dense_counter(&self, params: SessionParams) -> Result<Option<Counter>, PoolError> {
+        if self.route().placement.isolation != Isolation::Shared || self.access() != Access::ReadWrite {
+            return Ok(None);
+        }
+        let line = self.threshold().pool.line(self.way(Login::Dense)?, params);
+        Ok(Some(Counter { login: Login::Dense, line, tenant: Some(self.tenant().as_uuid()) }))
+    }
+
+    /// A connection that is at hand, and serves this tenant.
     #[must_use]
     pub fn take(&self, counter: &Counter, settings: &Settings) -> Option<Lease> {
-        counter.line.take(settings)
+        counter.line.take(settings, counter.tenant)
     }
 
-    /// A connection, as soon as there is one. A role that SQL has spoilt is given its own again, once.
-    pub async fn borrow(&self, counter: &Counter, settings: &Settings) -> Result<Lease, PoolError> {
-        self.repaired(counter.login, &counter.line, settings).await
+    /// A connection that serves this tenant, as soon as there is one. A role that SQL has spoilt is given its own again,
+    /// once.
+    pub async fn borrow(&self, counter: &Counter, settings: &Settings) -> Result<Lease, ScopeError> {
+        let mut lease = self.repaired(counter.login, &counter.line, settings, counter.tenant).await?;
+        if let Some(tenant) = counter.tenant
+            && lease.residue().serves() != Some(tenant)
+        {
+            let token = self.token(&lease)?;
+            lease.present(tenant, &token).await?;
+        }
+        Ok(lease)
     }
 }

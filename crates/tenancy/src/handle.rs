@@ -71,7 +71,7 @@ impl TenantHandle {
         }
         let mut lease = self.log_in(Login::Dense, params).await?;
         let token = self.token(&lease)?;
-        lease.present(&token).await?;
+        lease.present(self.tenant().as_uuid(), &token).await?;
         Ok(lease)
     }
 

@@ -3,6 +3,7 @@
 use domain::Role;
 use pool::{Lease, Line, PoolError, Route, Secret, Serves, SessionParams, Settings};
 use tracing::warn;
+use uuid::Uuid;
 
 use crate::repair::{restore_dense, restore_role};
 use crate::{Refusal, TenantHandle};
@@ -24,21 +25,30 @@ impl TenantHandle {
     /// A server connection. A login that SQL has spoilt is restored, once.
     pub(crate) async fn log_in(&self, login: Login, params: &SessionParams) -> Result<Lease, PoolError> {
         let line = self.threshold().pool.line(self.way(login)?, params.clone());
-        let mut lease = self.repaired(login, &line, &Settings::default()).await?;
+        let mut lease = self.repaired(login, &line, &Settings::default(), None).await?;
+        if lease.residue().serves().is_some() {
+            lease.renew().await?;
+        }
         // Another client of the tenant may have left it with settings of its own.
         lease.adopt(&Settings::default()).await?;
         Ok(lease)
     }
 
-    /// The same by a way that is known.
-    pub(crate) async fn repaired(&self, login: Login, line: &Line, settings: &Settings) -> Result<Lease, PoolError> {
-        let first = line.checkout(settings).await;
+    /// The same by a way that is known. On the login of many it may serve anybody yet.
+    pub(crate) async fn repaired(
+        &self,
+        login: Login,
+        line: &Line,
+        settings: &Settings,
+        tenant: Option<Uuid>,
+    ) -> Result<Lease, PoolError> {
+        let first = line.checkout(settings, tenant).await;
         if !is_spoilt(&first) {
             return first;
         }
         // One repair at a time, and none that another has made unnecessary: each takes a superuser's connection.
         let _turn = self.threshold().repairs.lock().await;
-        let again = line.checkout(settings).await;
+        let again = line.checkout(settings, tenant).await;
         if !is_spoilt(&again) {
             return again;
         }
@@ -51,7 +61,7 @@ impl TenantHandle {
         if let Err(error) = restored {
             warn!(tenant = %self.tenant(), role = line.role(), %error, "the login could not be restored");
         }
-        line.checkout(settings).await
+        line.checkout(settings, tenant).await
     }
 
     /// Where a login leads.

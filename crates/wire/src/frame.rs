@@ -5,6 +5,7 @@
 //! are at hand into [`Piece`]s of one message each, and a body of a gigabyte passes through in pieces as it arrives.
 
 use std::borrow::Cow;
+use std::iter;
 
 use bytes::BytesMut;
 
@@ -192,6 +193,20 @@ impl Scanner {
     /// The header of the message that begins here; `None` if one is under way, or its header has not come.
     pub fn upcoming(&self, bytes: &[u8]) -> Result<Option<Header>, FrameError> {
         if self.remaining > 0 { Ok(None) } else { self.header(bytes) }
+    }
+
+    /// The messages that stand in these bytes, if one begins here: each with its body, the last one's as far as it is there.
+    pub fn ahead<'b>(&self, mut bytes: &'b [u8]) -> impl Iterator<Item = (Header, &'b [u8])> {
+        if self.remaining > 0 {
+            bytes = &[];
+        }
+        iter::from_fn(move || {
+            let header = self.header(bytes).ok()??;
+            let rest = bytes.get(HEADER_LEN..)?;
+            let (body, behind) = rest.split_at(rest.len().min(header.body_len));
+            bytes = behind;
+            Some((header, body))
+        })
     }
 
     fn header(&self, bytes: &[u8]) -> Result<Option<Header>, FrameError> {

@@ -7,6 +7,7 @@ use pool::{Residue, Settings};
 use wire::frame::{HEADER_LEN, Header};
 use wire::frontend::{self, Statement as Text};
 
+use super::Need;
 use super::replies::{Change, Due, Fate, Replies, Undo};
 use crate::prepared::{self, Library, PER_SERVER, Statement, Statements};
 use crate::statement::refusal;
@@ -40,6 +41,23 @@ pub(crate) struct Pooled {
     barrier: bool,
     /// Settings may be other than those noted, until the end of the transaction.
     unsettled: bool,
+    /// What a transaction on the login that serves many has come to.
+    stage: Stage,
+    /// What comes next has to wait for a connection of the tenant's own login.
+    pub(super) waits: bool,
+    /// There is none to be had for it any more: it has to be refused.
+    refuses: bool,
+    /// Everything runs on the tenant's own login from now on, since something had to be refused for being on the other.
+    own: bool,
+}
+
+/// What a transaction has come to.
+#[derive(Debug, PartialEq, Eq)]
+enum Stage {
+    Nothing,
+    /// Its beginning, in these words.
+    Begun(String),
+    Statements,
 }
 
 /// Answers that may be due at once. A server keeps back fewer, so waiting for some of them comes to an end.
@@ -66,6 +84,10 @@ impl Pooled {
             forget: false,
             barrier: false,
             unsettled: false,
+            stage: Stage::Nothing,
+            waits: false,
+            refuses: false,
+            own: false,
         }
     }
 
@@ -77,6 +99,74 @@ impl Pooled {
     /// The transaction has ended.
     pub(super) fn rests(&mut self) {
         self.unsettled = false;
+        self.stage = Stage::Nothing;
+    }
+
+    /// What a transaction needs that begins with these messages, as far as they have come.
+    pub(super) fn needs<'m>(&self, upcoming: impl Iterator<Item = (Header, &'m [u8])>) -> Need {
+        let mut need = Need { settings: self.settings.clone(), draws: None, own: self.own };
+        for (header, body) in upcoming {
+            self.with_traces(header.tag, body, |traces| {
+                need.own |= traces.own;
+                if traces.sequences {
+                    need.draws = Some(self.client);
+                }
+            });
+        }
+        need
+    }
+
+    /// Whether a message has to wait until there is a connection of the tenant's own login, before which everything that was
+    /// sent on the one that serves many has to be answered.
+    pub(super) fn has_to_wait(&mut self, tag: u8, body: &[u8], residue: &Residue) -> bool {
+        if residue.serves().is_none() || self.refuses || self.replies.is_skipping() || self.replies.are_doubtful() {
+            return false;
+        }
+        // Without a Sync behind them there may be no answers.
+        let answers = self.replies.len() == 0 || self.replies.are_awaited();
+        let mut own = false;
+        self.with_traces(tag, body, |traces| own = traces.own);
+        self.waits = own && answers;
+        self.waits
+    }
+
+    /// The beginning of the transaction, if nothing else has happened in it.
+    pub(super) fn beginning(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Begun(beginning) => Some(beginning),
+            Stage::Nothing | Stage::Statements => None,
+        }
+    }
+
+    /// What waits is refused.
+    pub(super) fn refuse_what_waits(&mut self) {
+        (self.waits, self.refuses) = (false, true);
+    }
+
+    /// What a message's statement may leave behind.
+    fn with_traces(&self, tag: u8, body: &[u8], look: impl FnOnce(&Traces)) {
+        match tag {
+            b'Q' | b'P' => {
+                if let Some(text) = Text::parse(tag, body) {
+                    look(&Traces::of(text.text));
+                }
+            }
+            b'B' => {
+                if let Some(statement) = names_of_bind(body).and_then(|(_, name)| self.statements.get(name)) {
+                    look(&statement.traces);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes that a statement runs on the login that serves many.
+    fn advance(&mut self, text: &[u8]) {
+        let begins = self.stage == Stage::Nothing;
+        self.stage = match beginning(text).filter(|_| begins) {
+            Some(beginning) => Stage::Begun(beginning.to_owned()),
+            None => Stage::Statements,
+        };
     }
 
     /// Whether what the client sends next has to wait for answers.
@@ -99,17 +189,6 @@ impl Pooled {
     /// Whether the session has to be kept, as far as is known without asking.
     pub(super) fn stays(&self) -> bool {
         self.stay || self.replies.are_doubtful() || self.statements.weigh_on()
-    }
-
-    /// Whether a message reads what earlier statements of its session drew from sequences.
-    pub(super) fn reads_sequences(&self, tag: u8, body: &[u8]) -> bool {
-        match tag {
-            b'Q' | b'P' => Text::parse(tag, body).is_some_and(|text| Traces::of(text.text).sequences),
-            b'B' => names_of_bind(body)
-                .and_then(|(_, name)| self.statements.get(name))
-                .is_some_and(|statement| statement.traces.sequences),
-            _ => false,
-        }
     }
 
     /// Sees a message of the client's that is on its way to the server, at least as much of it as says what it is about.
@@ -141,7 +220,17 @@ impl Pooled {
         residue.unnamed = None;
         let mut instead = None;
         if let Some(text) = Text::parse(b'Q', body) {
-            self.notice(&Traces::of(text.text));
+            let traces = Traces::of(text.text);
+            if residue.serves().is_some() {
+                self.advance(text.text);
+                if traces.own {
+                    let mut out = BytesMut::new();
+                    frontend::query(&mut out, &self.too_late());
+                    self.replies.passed(b'Q');
+                    return Some(out);
+                }
+            }
+            self.notice(&traces);
             if deallocated(text.text).and_then(|name| self.statements.set(&name, None)).is_some() {
                 let mut out = self.one_to_give_up();
                 frontend::query(&mut out, &format!("DEALLOCATE {}", prepared::name(NONE)));
@@ -169,6 +258,10 @@ impl Pooled {
             self.statements.set(b"", None);
             self.replies.expect(Due::Parse(Change { name: Box::default(), before: None, number: None }));
             return Some(out);
+        }
+        if residue.serves().is_some() && Traces::of(text).own {
+            let refusal = self.too_late();
+            return Some(self.refuse_in_words(&refusal, residue));
         }
         // What it means under settings that are not known is nobody else's.
         let statement = if self.ask || self.unsettled {
@@ -211,8 +304,23 @@ impl Pooled {
 
     /// A `Parse` that the server refuses in these words.
     fn refuse(&mut self, sqlstate: &str, message: &str, hint: &str, residue: &mut Residue) -> BytesMut {
+        self.refuse_in_words(&refusal(sqlstate, message, hint, false), residue)
+    }
+
+    /// What a statement becomes that comes too late in its transaction for the connection that it needs.
+    fn too_late(&mut self) -> String {
+        (self.refuses, self.own) = (false, true);
+        refusal(
+            "40001",
+            "this statement needs a connection of the tenant's own login, and its transaction runs on another",
+            "Run the transaction again: from now on this client has connections of the tenant's own login.",
+            false,
+        )
+    }
+
+    fn refuse_in_words(&mut self, refusal: &str, residue: &mut Residue) -> BytesMut {
         let mut out = BytesMut::new();
-        frontend::parse(&mut out, &refusal(sqlstate, message, hint, false));
+        frontend::parse(&mut out, refusal);
         residue.unnamed = None;
         let before = self.statements.get(b"").cloned();
         self.replies.expect(Due::Parse(Change { name: Box::default(), before, number: None }));
@@ -225,6 +333,16 @@ impl Pooled {
             let missing = header.body_len.saturating_sub(body.len());
             return self.end_of_others(name, residue).map(|out| with_header(out, b'B', missing, &[body]));
         };
+        if residue.serves().is_some() {
+            self.advance(statement.text());
+            if statement.traces.own {
+                let refusal = self.too_late();
+                let out = self.refuse_in_words(&refusal, residue);
+                self.replies.passed(b'B');
+                let missing = header.body_len.saturating_sub(body.len());
+                return Some(with_header(out, b'B', missing, &[body]));
+            }
+        }
         self.notice(&statement.traces);
         let mut out = BytesMut::new();
         let renamed = self.provide_as(name, &statement, residue, &mut out);
@@ -376,6 +494,14 @@ impl Pooled {
     pub(super) fn says(&mut self) -> Option<BytesMut> {
         self.replies.made()
     }
+}
+
+/// A text that begins a transaction and does nothing else.
+fn beginning(text: &[u8]) -> Option<&str> {
+    let text = str::from_utf8(text).ok()?.trim().trim_end_matches(';');
+    let first = text.split(|c: char| !c.is_ascii_alphabetic()).next()?;
+    let begins = ["BEGIN", "START"].iter().any(|word| word.eq_ignore_ascii_case(first));
+    (begins && !text.contains(';')).then_some(text)
 }
 
 /// The name that a text takes from a prepared statement, if it is `DEALLOCATE` of one and nothing else.

@@ -124,6 +124,11 @@ impl Pump {
         Ok(self.scanner.upcoming(arrived)?.map(|header| (header, arrived.len())))
     }
 
+    /// The messages among what has come and is not judged yet.
+    pub(super) fn ahead(&self) -> impl Iterator<Item = (Header, &[u8])> {
+        self.scanner.ahead(self.arrived())
+    }
+
     /// Adds to what has come, as if it had been read.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.held.extend_from_slice(bytes);

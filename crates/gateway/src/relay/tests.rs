@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use pool::{Residue, Settings};
+use pool::Residue;
 use tls::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::report::ServerError;
 
-use super::{LINGER, Left, Question, Servers, Settled, Watch, relay};
+use super::{LINGER, Left, Need, Question, Servers, Settled, Watch, relay};
 use crate::fault::Fault;
 use crate::statement::Clerk;
 
@@ -45,11 +45,15 @@ impl Servers for Only {
         None
     }
 
-    fn attach_now(&mut self, _settings: &Settings, _draws: Option<u64>) -> bool {
+    fn attach_now(&mut self, _need: &Need) -> bool {
         true
     }
 
-    async fn attach(&mut self, _settings: &Settings, _draws: Option<u64>) -> Result<(), Fault> {
+    async fn attach(&mut self, _need: &Need) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn move_home(&mut self, _need: &Need, _beginning: &str) -> Result<(), Fault> {
         Ok(())
     }
 

@@ -28,6 +28,9 @@ const NAMED: [Demand; 3] = [
 /// Bytes of a message that has not come whole, from which on it is worth a server connection.
 const WORTH: usize = 8 * 1024;
 
+/// Messages of a client that are looked at to tell what its transaction needs.
+const LOOKED_AT: usize = 64;
+
 /// What a client wants that has no server connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
@@ -105,7 +108,7 @@ impl Upstream {
         }
         while !self.left
             && self.wait.is_none()
-            && !pooled.as_mut().is_some_and(|(pooled, _)| pooled.is_barred())
+            && !pooled.as_mut().is_some_and(|(pooled, residue)| self.is_held_up(pooled, residue))
             && let Some(piece) = self.pump.peek()?
         {
             self.taken.extend(self.room.take());
@@ -202,10 +205,15 @@ impl Upstream {
         })
     }
 
-    /// The next message, as far as it has come.
-    pub(super) fn upcoming(&self) -> Option<(Header, &[u8])> {
-        let (header, _) = self.pump.upcoming().ok()??;
-        Some((header, self.pump.arrived().get(HEADER_LEN..)?.get(..header.body_len)?))
+    /// The messages that have come and are not judged yet, the last one as far as it is here.
+    pub(super) fn upcoming(&self) -> impl Iterator<Item = (Header, &[u8])> {
+        self.pump.ahead().take(LOOKED_AT)
+    }
+
+    /// Whether the next message waits for answers, or for another server connection.
+    fn is_held_up(&self, pooled: &mut Pooled, residue: &Residue) -> bool {
+        pooled.is_barred()
+            || self.upcoming().next().is_some_and(|(header, body)| pooled.has_to_wait(header.tag, body, residue))
     }
 
     /// The client has said goodbye or is gone. What it sent before still goes out.

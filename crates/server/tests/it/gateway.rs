@@ -2,6 +2,7 @@
 
 mod budget;
 mod cancel;
+mod dense;
 mod login;
 mod pooling;
 mod protocol;
