@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use aws_lc_rs::rand;
 use bytes::{Buf as _, BytesMut};
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use tokio::io::AsyncWriteExt as _;
@@ -14,11 +15,11 @@ use wire::report::ServerError;
 use wire::startup::CancelKey;
 use wire::{frontend, scram, startup};
 
-use crate::PoolError;
 use crate::connection::{Connection, Message, Reader, parameter_status, tune};
 use crate::inspect::inspect;
 use crate::residue::Residue;
 use crate::route::{Purpose, Serves};
+use crate::{PoolError, PoolSettings};
 
 /// Most messages that a login may take. PostgreSQL sends about 20.
 const MAX_MESSAGES: usize = 256;
@@ -31,9 +32,9 @@ const MAX_ITERATIONS: u32 = 200_000;
 /// crashed or its cancel request was lost. Since PostgreSQL 14 (manual, 20.3.2).
 const CHECK_INTERVAL: &str = "10000";
 
-/// Connects, logs in and waits for the server to be ready, all within `within`.
-pub(crate) async fn connect(purpose: &Purpose, within: Duration) -> Result<Connection, PoolError> {
-    timeout(within, open(purpose))
+/// Connects, logs in and waits for the server to be ready.
+pub(crate) async fn connect(purpose: &Purpose, settings: &PoolSettings) -> Result<Connection, PoolError> {
+    timeout(settings.connect_timeout, open(purpose, settings.max_lifetime))
         .await
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
         .inspect_err(|error| {
@@ -46,12 +47,20 @@ pub(crate) async fn connect(purpose: &Purpose, within: Duration) -> Result<Conne
         })
 }
 
-async fn open(purpose: &Purpose) -> Result<Connection, PoolError> {
+async fn open(purpose: &Purpose, lifetime: Duration) -> Result<Connection, PoolError> {
     let mut connection = log_in(purpose).await?;
+    connection.retires += lifetime.mul_f64(portion()?);
     if purpose.route.serves == Serves::Many {
         inspect(&mut connection).await?;
     }
     Ok(connection)
+}
+
+/// How much of its lifetime a connection gets: nine tenths to all of it.
+fn portion() -> Result<f64, PoolError> {
+    let mut byte = [0];
+    rand::fill(&mut byte).map_err(io::Error::other)?;
+    Ok(1.0 - f64::from(byte[0]) / 2550.0)
 }
 
 async fn log_in(purpose: &Purpose) -> Result<Connection, PoolError> {
@@ -101,11 +110,13 @@ async fn log_in(purpose: &Purpose) -> Result<Connection, PoolError> {
                     return Err(PoolError::Protocol("it is not idle after login"));
                 }
                 let cancel_key = cancel_key.ok_or(PoolError::Protocol("it gave no cancel key"))?;
+                let opened = Instant::now();
                 return Ok(Connection {
                     stream,
                     reported,
                     cancel_key,
-                    opened: Instant::now(),
+                    opened,
+                    retires: opened,
                     opened_at: 0,
                     residue: Residue::default(),
                     overheard: BytesMut::new(),

@@ -30,6 +30,8 @@ pub(crate) struct Connection {
     pub(crate) reported: BTreeMap<String, String>,
     pub(crate) cancel_key: CancelKey,
     pub(crate) opened: Instant,
+    /// When it is to be closed rather than lent again.
+    pub(crate) retires: Instant,
     /// The server's time when the connection was opened, in seconds since 1970; asked for where tokens are timed.
     pub(crate) opened_at: u64,
     /// What clients have left on it on purpose.
@@ -39,6 +41,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Whether it is too old to be lent, or not what it was when it was put by.
+    pub(crate) fn is_spent(&self) -> bool {
+        Instant::now() >= self.retires || !self.is_quiet()
+    }
+
     /// Whether the server has neither closed the connection nor said anything of its own accord. Asks the kernel and
     /// not the runtime, whose knowledge is as old as its last turn of the event loop.
     ///

@@ -37,6 +37,17 @@ pub enum PoolError {
     Framing(#[from] FrameError),
 }
 
+/// How far what stands in the way of a connection reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// All that the server serves, for a while.
+    Server,
+    /// This login, for a while.
+    Login,
+    /// Time alone does not mend it.
+    Lasting,
+}
+
 /// The socket failed, whichever way.
 impl From<io::Error> for PoolError {
     fn from(error: io::Error) -> Self {
@@ -61,6 +72,21 @@ impl PoolError {
             Self::Unreachable { .. } | Self::Protocol(_) | Self::Framing(_) | Self::Spoilt => "08006",
             Self::Rejected { sqlstate, .. } if sqlstate.starts_with("28") || !is_sqlstate(sqlstate) => "08004",
             Self::Rejected { sqlstate, .. } => sqlstate,
+        }
+    }
+
+    /// Whether the same is worth trying again, without anybody's doing anything about it, and of what kind the trouble is.
+    pub(crate) fn trouble(&self) -> Trouble {
+        match self {
+            Self::Unreachable { .. } => Trouble::Server,
+            Self::Rejected { sqlstate, .. } => match sqlstate.as_str() {
+                // It starts, stops or recovers; crash shutdown; another session's crash.
+                "57P03" | "57P01" | "57P02" => Trouble::Server,
+                // Of the server, of the database or of the role, which it does not say.
+                "53300" => Trouble::Login,
+                _ => Trouble::Lasting,
+            },
+            Self::Exhausted | Self::Protocol(_) | Self::Framing(_) | Self::Spoilt => Trouble::Lasting,
         }
     }
 

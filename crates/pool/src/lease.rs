@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::connection::Connection;
@@ -89,7 +90,7 @@ impl Lease {
     /// [`Lease::settings`].
     pub fn pass_on(self) {
         let Self { connection, permit, user, purpose, .. } = self;
-        user.cluster().rest(connection, purpose, &user, permit);
+        user.cluster().rest(connection, purpose, &user, permit, Instant::now());
     }
 
     /// Returns a connection that is clean as far as its user knows: the server's last word was `ReadyForQuery`
@@ -107,6 +108,6 @@ impl Lease {
             return;
         }
         let Self { connection, permit, user, purpose, .. } = self;
-        user.cluster().rest(connection, purpose, &user, permit);
+        user.cluster().rest(connection, purpose, &user, permit, Instant::now());
     }
 }

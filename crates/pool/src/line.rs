@@ -3,27 +3,33 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use crate::cluster::{Answer, Cluster, Grant};
 use crate::connect::connect;
 use crate::connection::Connection;
+use crate::error::Trouble;
+use crate::health::jittered;
 use crate::permit::{Enlisted, Permit};
 use crate::residue::Settings;
 use crate::rest::Resting;
 use crate::route::Purpose;
-use crate::{Lease, PoolError, PoolSettings};
+use crate::{Lease, PoolError, PoolSettings, Share};
 
-/// How long a connection may have rested to be taken for open without asking the kernel: whoever speaks to a server at all
-/// meets one that goes away at that very moment.
-const SURELY_OPEN: Duration = Duration::from_millis(100);
+/// How long a connection may have rested to be taken for open without asking the kernel, unless others were lost: whoever
+/// speaks to a server at all meets one that goes away at that very moment.
+const SURELY_OPEN: Duration = Duration::from_millis(25);
+
+/// Before a login is tried again that the server has no room for.
+const NO_ROOM: Duration = Duration::from_millis(200);
 
 /// Where clients of the same route and the same startup settings borrow. Cheap to clone; keeps nothing open.
 #[derive(Debug, Clone)]
 pub struct Line {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) purpose: Arc<Purpose>,
+    pub(crate) share: Share,
     pub(crate) settings: Arc<PoolSettings>,
 }
 
@@ -33,7 +39,8 @@ impl Line {
     #[must_use]
     pub fn take(&self, wanted: &Settings, tenant: Option<Uuid>) -> Option<Lease> {
         loop {
-            let (user, resting) = self.cluster.take(&self.purpose, tenant, |connection| suits(connection, wanted))?;
+            let (user, resting) =
+                self.cluster.take(&self.purpose, self.share, tenant, |connection| suits(connection, wanted))?;
             let Resting { connection, permit, since, .. } = resting;
             if self.is_fit(&connection, Some(since)) {
                 return Some(self.lease(connection, permit, user));
@@ -44,18 +51,23 @@ impl Line {
         }
     }
 
-    /// Borrows a connection: one that has rested since the last client of the same purpose, else a new one, for which the
-    /// longest rested of any other makes room, else whichever is given back when its turn has come. Whom it serves, where a
+    /// Borrows a connection: one that has rested since the last client of the same purpose, else a new one, for which one of
+    /// another that rests makes room, else whichever is given back when its tenant's turn has come. While the server takes no
+    /// connections, waits until it does, at most for as long as for a connection to become free. Whom it serves, where a
     /// login serves many, is [`Lease::present`]'s to say; it is this tenant at best.
     ///
     /// May be abandoned at any point without losing a connection.
     pub async fn checkout(&self, wanted: &Settings, tenant: Option<Uuid>) -> Result<Lease, PoolError> {
-        let (user, answer) = self.cluster.ask(&self.purpose, tenant, |connection| suits(connection, wanted));
+        let now = Instant::now();
+        let deadline = now + self.settings.wait_timeout;
+        let (user, answer) =
+            self.cluster.ask(&self.purpose, self.share, tenant, |connection| suits(connection, wanted), now);
         let grant = match answer {
             Answer::Now(grant) => grant,
-            Answer::Later(granted) => match timeout(self.settings.wait_timeout, granted).await {
+            Answer::Later(granted) => match timeout_at(deadline, granted).await {
                 Ok(Ok(grant)) => grant,
-                Ok(Err(_)) | Err(_) => return Err(PoolError::Exhausted),
+                Ok(Err(_)) | Err(_) if self.cluster.health.is_up() => return Err(PoolError::Exhausted),
+                Ok(Err(_)) | Err(_) => return Err(unanswered()),
             },
         };
         let (rested, permit) = match grant {
@@ -67,9 +79,45 @@ impl Line {
         };
         let connection = match rested {
             Some(connection) => connection,
-            None => Box::new(connect(&self.purpose, self.settings.connect_timeout).await?),
+            // Apart, since few need it.
+            None => Box::pin(self.open(deadline)).await?,
         };
         Ok(self.lease(connection, permit, user))
+    }
+
+    /// Opens a connection, trying again while it is the server's trouble and time is left.
+    async fn open(&self, deadline: Instant) -> Result<Box<Connection>, PoolError> {
+        let mut last = None;
+        loop {
+            let Ok(attempt) = timeout_at(deadline, self.cluster.health.attempt()).await else {
+                return Err(last.unwrap_or_else(unanswered));
+            };
+            let error = match connect(&self.purpose, &self.settings).await {
+                Ok(connection) => {
+                    attempt.answered();
+                    return Ok(Box::new(connection));
+                }
+                Err(error) => error,
+            };
+            match error.trouble() {
+                Trouble::Lasting => {
+                    attempt.answered();
+                    return Err(error);
+                }
+                Trouble::Login => {
+                    attempt.answered();
+                    if timeout_at(deadline, sleep(jittered(NO_ROOM))).await.is_err() {
+                        return Err(error);
+                    }
+                }
+                Trouble::Server => {
+                    if attempt.failed() {
+                        tracing::warn!(cluster = %self.purpose.route.cluster, "the cluster takes no connections; clients wait");
+                    }
+                }
+            }
+            last = Some(error);
+        }
     }
 
     /// The login role.
@@ -79,8 +127,9 @@ impl Line {
     }
 
     fn is_fit(&self, connection: &Connection, since: Option<Instant>) -> bool {
-        connection.opened.elapsed() < self.settings.max_lifetime
-            && (since.is_none_or(|since| since.elapsed() < SURELY_OPEN) || connection.is_quiet())
+        let now = Instant::now();
+        let fresh = since.is_none_or(|since| now.duration_since(since) < SURELY_OPEN) && !self.cluster.is_shaken();
+        now < connection.retires && (fresh || connection.is_quiet())
     }
 
     fn lease(&self, connection: Box<Connection>, permit: Permit, user: Enlisted) -> Lease {
@@ -91,4 +140,9 @@ impl Line {
 
 fn suits(connection: &Connection, wanted: &Settings) -> bool {
     connection.residue.settings.same(wanted)
+}
+
+/// Somebody else has tried all the while, and the log says what they met.
+fn unanswered() -> PoolError {
+    PoolError::Unreachable { reason: "it has not answered for as long as a client waits".to_owned() }
 }

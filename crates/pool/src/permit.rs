@@ -3,31 +3,46 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cluster::Cluster;
+use uuid::Uuid;
 
-/// One unit of a cluster's budget. A guard: dropping it hands the unit to whoever waits longest, or back to the
-/// cluster. Wherever it stands next to a connection it stands after it, so that the connection is closed first.
+use crate::cluster::Cluster;
+use crate::connection::Connection;
+
+/// One unit of a cluster's budget. A guard: dropping it hands the unit to whoever is next, or back to the cluster.
+/// Wherever it stands next to a connection it stands after it, so that the connection is closed first.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    cluster: Option<Arc<Cluster>>,
+pub(crate) struct Permit<C = Box<Connection>> {
+    cluster: Option<Arc<Cluster<C>>>,
+    /// Whose connection is in use; `None` for one at rest.
+    tenant: Option<Uuid>,
 }
 
-impl Permit {
-    /// Stands for a unit that the caller has already taken from the cluster's count.
-    pub(crate) fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster: Some(cluster) }
+impl<C> Permit<C> {
+    /// Stands for a unit that the caller has already taken from the cluster's count and lent to a tenant.
+    pub(crate) fn new(cluster: Arc<Cluster<C>>, tenant: Uuid) -> Self {
+        Self { cluster: Some(cluster), tenant: Some(tenant) }
     }
 
-    /// Gives the unit up without telling the cluster, which goes on counting it as taken.
+    /// The unit is in use by a tenant, as the cluster has noted.
+    pub(crate) fn charge(&mut self, tenant: Uuid) {
+        self.tenant = Some(tenant);
+    }
+
+    /// The unit is in use by nobody, as the cluster has noted.
+    pub(crate) fn discharge(&mut self) {
+        self.tenant = None;
+    }
+
+    /// Gives the unit up without telling the cluster, which goes on counting it as taken and lent.
     pub(crate) fn defuse(mut self) {
         self.cluster = None;
     }
 }
 
-impl Drop for Permit {
+impl<C> Drop for Permit<C> {
     fn drop(&mut self) {
         if let Some(cluster) = self.cluster.take() {
-            cluster.pass_on();
+            cluster.pass_on(self.tenant);
         }
     }
 }
@@ -47,23 +62,34 @@ impl Condemned {
 }
 
 /// A place in the cluster's list of those who use a connection, open one or wait for one. A guard: dropping it
-/// strikes it off. It begins before the connection is taken and ends after it is put back, so that closing a role
-/// finds every connection of it either here or at rest.
+/// strikes it off, and ends the wait. It begins before the connection is taken and ends after it is put back, so that
+/// closing a role finds every connection of it either here or at rest.
 #[derive(Debug)]
-pub(crate) struct Enlisted {
-    cluster: Arc<Cluster>,
+pub(crate) struct Enlisted<C = Box<Connection>> {
+    cluster: Arc<Cluster<C>>,
     number: u64,
+    tenant: Uuid,
     condemned: Condemned,
 }
 
-impl Enlisted {
+impl<C> Enlisted<C> {
     /// Stands for the place that the caller has already written into the list.
-    pub(crate) fn new(cluster: Arc<Cluster>, number: u64, condemned: Condemned) -> Self {
-        Self { cluster, number, condemned }
+    pub(crate) fn new(cluster: Arc<Cluster<C>>, number: u64, tenant: Uuid, condemned: Condemned) -> Self {
+        Self { cluster, number, tenant, condemned }
     }
 
-    pub(crate) fn cluster(&self) -> &Arc<Cluster> {
+    pub(crate) fn cluster(&self) -> &Arc<Cluster<C>> {
         &self.cluster
+    }
+
+    /// What the list knows it by.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// In whose name.
+    pub(crate) fn tenant(&self) -> Uuid {
+        self.tenant
     }
 
     pub(crate) fn is_condemned(&self) -> bool {
@@ -71,8 +97,8 @@ impl Enlisted {
     }
 }
 
-impl Drop for Enlisted {
+impl<C> Drop for Enlisted<C> {
     fn drop(&mut self) {
-        self.cluster.strike(self.number);
+        self.cluster.strike(self.tenant, self.number);
     }
 }

@@ -4,24 +4,30 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::cluster::{Cluster, ClusterStats};
+use crate::fair::Limits;
 use crate::residue::Settings;
 use crate::route::Purpose;
-use crate::{Lease, Line, PoolError, Route, SessionParams};
+use crate::{Lease, Line, PoolError, Route, SessionParams, Share};
 
 /// How many connections, and for how long.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
     /// Connections to one cluster, at most. Keep it below the server's `max_connections`, with room for operators.
     pub max_per_cluster: usize,
-    /// How long somebody may wait for a connection when all are in use.
+    /// Connections of one tenant to one cluster, at most: [`Pool::share_of`].
+    pub max_per_tenant: usize,
+    /// Connections that each tenant gets before another gets more than this, and keeps for a moment while others wait.
+    pub min_per_tenant: usize,
+    /// How long somebody may wait for a connection when all are in use, or the server takes none.
     pub wait_timeout: Duration,
     /// How long a connection may rest before it is closed.
     pub idle_timeout: Duration,
     /// How old a connection may become before it is closed instead of put to rest; bounds what a server process
-    /// accumulates.
+    /// accumulates. Each ends up to a tenth earlier, so that those opened together do not end together.
     pub max_lifetime: Duration,
     /// Time to connect and log in; also to reset a connection, and to hand in a cancel request.
     pub connect_timeout: Duration,
@@ -32,6 +38,8 @@ impl Default for PoolSettings {
     fn default() -> Self {
         Self {
             max_per_cluster: 80,
+            max_per_tenant: 100,
+            min_per_tenant: 1,
             wait_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(2),
             max_lifetime: Duration::from_hours(1),
@@ -71,14 +79,21 @@ impl Pool {
 
     /// The way to connections of one route with the same settings.
     #[must_use]
-    pub fn line(&self, route: Route, params: SessionParams) -> Line {
+    pub fn line(&self, route: Route, params: SessionParams, share: Share) -> Line {
         let cluster = self.cluster(route.cluster);
-        Line { cluster, purpose: Arc::new(Purpose::new(route, params)), settings: Arc::clone(&self.shared.settings) }
+        let purpose = Arc::new(Purpose::new(route, params));
+        Line { cluster, purpose, share, settings: Arc::clone(&self.shared.settings) }
+    }
+
+    /// What a tenant may have of which nothing else is known.
+    #[must_use]
+    pub fn share_of(&self, tenant: Uuid) -> Share {
+        Share { tenant, most: self.shared.settings.max_per_tenant }
     }
 
     /// Borrows a connection: see [`Line::checkout`].
-    pub async fn checkout(&self, route: &Route, params: &SessionParams) -> Result<Lease, PoolError> {
-        self.line(route.clone(), params.clone()).checkout(&Settings::default(), None).await
+    pub async fn checkout(&self, route: &Route, params: &SessionParams, share: Share) -> Result<Lease, PoolError> {
+        self.line(route.clone(), params.clone(), share).checkout(&Settings::default(), None).await
     }
 
     /// Closes what rests for a login role, on every cluster, and sees to it that what is lent out to it now is closed
@@ -113,21 +128,31 @@ impl Pool {
         self.clusters()
             .entry(id)
             .or_insert_with(|| {
-                let cluster = Arc::new(Cluster::new(settings.max_per_cluster));
-                tokio::spawn(tend(Arc::downgrade(&cluster), settings.idle_timeout, settings.max_lifetime));
+                let limits = Limits { budget: settings.max_per_cluster, minimum: settings.min_per_tenant, keep: KEEP };
+                let cluster = Arc::new(Cluster::new(limits));
+                tokio::spawn(tend(Arc::downgrade(&cluster), settings.idle_timeout));
                 cluster
             })
             .clone()
     }
 }
 
+/// How long a tenant that has its guaranteed minimum keeps it at rest although others wait: somewhat more than it takes a
+/// person's page to come to its next statement, and little enough for the others.
+const KEEP: Duration = Duration::from_secs(1);
+
 /// Closes what has rested for too long, until the pool is gone.
-async fn tend(cluster: Weak<Cluster>, idle_timeout: Duration, max_lifetime: Duration) {
+async fn tend(cluster: Weak<Cluster>, idle_timeout: Duration) {
     // A connection outlives its time by a quarter at most.
     let turn = (idle_timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(15));
+    let mut tended = Instant::now();
     loop {
-        tokio::time::sleep(turn).await;
+        sleep(turn.min(KEEP / 4)).await;
         let Some(cluster) = cluster.upgrade() else { return };
-        cluster.tend(idle_timeout, max_lifetime);
+        cluster.relieve(Instant::now());
+        if tended.elapsed() >= turn {
+            tended = Instant::now();
+            cluster.tend(|connection, since| since.elapsed() >= idle_timeout || connection.is_spent());
+        }
     }
 }

@@ -1,133 +1,116 @@
-//! Connections at rest: by what they are for, whom they serve, and how long they have rested.
+//! Connections at rest: by what they are for and whom they serve, and in the order in which they came.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::connection::Connection;
+use crate::lane::Owner;
 use crate::permit::Permit;
-use crate::route::Purpose;
+use crate::route::{Purpose, Serves};
 
-/// Of how many connections one that suits is looked for.
-const LOOKED_AT: usize = 8;
-
-/// A connection at rest, with the unit of the budget that it keeps.
+/// A connection at rest, with the unit of the budget that it keeps. The fields' order is that in which they are dropped:
+/// the unit is free only once the connection is closed.
 #[derive(Debug)]
-pub(crate) struct Resting {
-    pub(crate) connection: Box<Connection>,
-    pub(crate) permit: Permit,
+pub(crate) struct Resting<C> {
+    pub(crate) connection: C,
+    pub(crate) permit: Permit<C>,
     pub(crate) purpose: Arc<Purpose>,
+    pub(crate) owner: Owner,
+    /// Whom a connection of a login that serves many serves; `None` where every login is one tenant's.
+    pub(crate) serves: Option<Uuid>,
     pub(crate) since: Instant,
 }
 
-impl Resting {
-    fn tenant(&self) -> Option<Uuid> {
-        self.connection.residue.serves()
-    }
-}
-
 /// All that rest at one cluster.
-#[derive(Debug, Default)]
-pub(crate) struct Rest {
-    /// By the order in which they came, the longest rested first.
-    all: BTreeMap<u64, Resting>,
-    /// Where those of one purpose are among them, by whom they serve.
-    places: HashMap<Arc<Purpose>, Places>,
+#[derive(Debug)]
+pub(crate) struct Rest<C> {
+    /// By their places, which rise with the time at which they came.
+    all: BTreeMap<u64, Resting<C>>,
+    /// The places of those of one purpose that serve the same, rising.
+    places: HashMap<(Arc<Purpose>, Option<Uuid>), VecDeque<u64>>,
+    /// The places of all those of one purpose, rising, where logins serve many.
+    many: HashMap<Arc<Purpose>, VecDeque<u64>>,
     next: u64,
 }
 
-/// Places of connections of one purpose.
-#[derive(Debug, Default)]
-struct Places {
-    /// Those of each tenant, the longest rested first; all under `None` where every login is one tenant's.
-    by_tenant: HashMap<Option<Uuid>, Vec<u64>>,
-    /// Whom the one at each place serves.
-    tenants: BTreeMap<u64, Option<Uuid>>,
-}
-
-impl Places {
-    fn insert(&mut self, place: u64, tenant: Option<Uuid>) {
-        self.by_tenant.entry(tenant).or_default().push(place);
-        self.tenants.insert(place, tenant);
-    }
-
-    fn remove(&mut self, place: u64) {
-        let Some(tenant) = self.tenants.remove(&place) else { return };
-        if let Some(places) = self.by_tenant.get_mut(&tenant) {
-            places.retain(|known| *known != place);
-            if places.is_empty() {
-                self.by_tenant.remove(&tenant);
-            }
-        }
+impl<C> Default for Rest<C> {
+    fn default() -> Self {
+        Self { all: BTreeMap::new(), places: HashMap::new(), many: HashMap::new(), next: 0 }
     }
 }
 
-impl Rest {
+impl<C> Rest<C> {
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
-    pub(crate) fn put(&mut self, resting: Resting) {
-        self.places.entry(Arc::clone(&resting.purpose)).or_default().insert(self.next, resting.tenant());
-        self.all.insert(self.next, resting);
+    /// Puts one to rest, and says where.
+    pub(crate) fn put(&mut self, resting: Resting<C>) -> u64 {
+        let place = self.next;
         self.next += 1;
+        let purpose = &resting.purpose;
+        self.places.entry((Arc::clone(purpose), resting.serves)).or_default().push_back(place);
+        if purpose.route.serves == Serves::Many {
+            self.many.entry(Arc::clone(purpose)).or_default().push_back(place);
+        }
+        self.all.insert(place, resting);
+        place
     }
 
-    /// Takes one of a purpose that serves this tenant: of the last few to have come one that `suits`, else the last, which
-    /// is the likeliest to be still open and to let the others grow old.
-    pub(crate) fn take_serving(
-        &mut self,
-        purpose: &Arc<Purpose>,
-        tenant: Option<Uuid>,
-        suits: impl Fn(&Connection) -> bool,
-    ) -> Option<Resting> {
-        let found = self.places.get(purpose)?.by_tenant.get(&tenant)?;
+    /// The place of one of a purpose that serves this tenant: of the last few to have come one that `suits`, else the
+    /// last, which is the likeliest to be still open and to let the others grow old.
+    pub(crate) fn find(&self, purpose: &Arc<Purpose>, serves: Option<Uuid>, suits: impl Fn(&C) -> bool) -> Option<u64> {
+        const LOOKED_AT: usize = 8;
+        let places = self.places.get(&(Arc::clone(purpose), serves))?;
         let suitable = |place: &&u64| self.all.get(place).is_some_and(|resting| suits(&resting.connection));
-        let place = found.iter().rev().take(LOOKED_AT).find(suitable).or(found.last()).copied()?;
-        self.remove(place)
+        places.iter().rev().take(LOOKED_AT).find(suitable).or_else(|| places.back()).copied()
     }
 
-    /// The same, or one that serves nobody, else whoever has not been served for longest: the others may come back.
-    pub(crate) fn take(
-        &mut self,
+    /// The same, else one that serves nobody, else whoever has not been served for longest: the others may come back.
+    pub(crate) fn find_any(
+        &self,
         purpose: &Arc<Purpose>,
-        tenant: Option<Uuid>,
-        suits: impl Fn(&Connection) -> bool,
-    ) -> Option<Resting> {
-        if let Some(resting) = self.take_serving(purpose, tenant, &suits) {
-            return Some(resting);
-        }
-        if tenant.is_some()
-            && let Some(resting) = self.take_serving(purpose, None, suits)
-        {
-            return Some(resting);
-        }
-        let (place, _) = self.places.get(purpose)?.tenants.first_key_value()?;
-        self.remove(*place)
+        serves: Option<Uuid>,
+        suits: impl Fn(&C) -> bool,
+    ) -> Option<u64> {
+        self.find(purpose, serves, &suits)
+            .or_else(|| serves.and_then(|_| self.find(purpose, None, suits)))
+            .or_else(|| self.many.get(purpose)?.front().copied())
     }
 
-    /// Takes the one that has rested longest of all.
-    pub(crate) fn take_oldest(&mut self) -> Option<Resting> {
-        let (place, _) = self.all.first_key_value()?;
-        self.remove(*place)
+    pub(crate) fn get(&self, place: u64) -> Option<&Resting<C>> {
+        self.all.get(&place)
     }
 
-    /// Takes all that are meant.
-    pub(crate) fn take_all(&mut self, meant: impl Fn(&Resting) -> bool) -> Vec<Resting> {
-        let places: Vec<u64> = self.all.iter().filter(|(_, resting)| meant(resting)).map(|(place, _)| *place).collect();
-        places.into_iter().filter_map(|place| self.remove(place)).collect()
+    /// Those from a place on.
+    pub(crate) fn from(&self, place: u64) -> impl Iterator<Item = (u64, &Resting<C>)> {
+        self.all.range(place..).map(|(place, resting)| (*place, resting))
     }
 
-    fn remove(&mut self, place: u64) -> Option<Resting> {
+    pub(crate) fn remove(&mut self, place: u64) -> Option<Resting<C>> {
         let resting = self.all.remove(&place)?;
-        if let Some(places) = self.places.get_mut(&resting.purpose) {
-            places.remove(place);
-            if places.tenants.is_empty() {
-                self.places.remove(&resting.purpose);
+        let key = (Arc::clone(&resting.purpose), resting.serves);
+        if let Some(places) = self.places.get_mut(&key) {
+            strike(places, place);
+            if places.is_empty() {
+                self.places.remove(&key);
+            }
+        }
+        if let Some(places) = self.many.get_mut(&resting.purpose) {
+            strike(places, place);
+            if places.is_empty() {
+                self.many.remove(&resting.purpose);
             }
         }
         Some(resting)
+    }
+}
+
+/// Takes a number out of rising ones.
+pub(crate) fn strike(rising: &mut VecDeque<u64>, number: u64) {
+    if let Ok(index) = rising.binary_search(&number) {
+        rising.remove(index);
     }
 }

@@ -24,9 +24,13 @@ async fn meet(script: impl AsyncFnOnce(&mut TcpStream)) -> PoolError {
         password: Secret::new("secret"),
         search_path: "public".to_owned(),
     };
-    let pool = Pool::new(PoolSettings { connect_timeout: Duration::from_millis(500), ..PoolSettings::default() });
-    let params = SessionParams::default();
-    let (met, ()) = tokio::join!(pool.checkout(&route, &params), async {
+    let pool = Pool::new(PoolSettings {
+        connect_timeout: Duration::from_millis(500),
+        wait_timeout: Duration::ZERO,
+        ..PoolSettings::default()
+    });
+    let (params, share) = (SessionParams::default(), pool.share_of(Uuid::nil()));
+    let (met, ()) = tokio::join!(pool.checkout(&route, &params, share), async {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         hear(&mut stream).await;
         script(&mut stream).await;

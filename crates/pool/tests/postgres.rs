@@ -12,7 +12,7 @@ use wire::frontend;
 
 #[path = "support/server.rs"]
 mod server;
-use server::{Server, ask, no_params};
+use server::{Server, ask, no_params, share};
 
 fn pool_of(max_per_cluster: usize) -> Pool {
     Pool::new(PoolSettings { max_per_cluster, wait_timeout: Duration::from_millis(300), ..PoolSettings::default() })
@@ -34,7 +34,7 @@ async fn a_connection_comes_back_as_it_was_after_login() {
     let (pool, route) = (pool_of(5), server.route().await);
     let params: SessionParams = [("TimeZone", "America/Sao_Paulo"), ("application_name", "till")].into_iter().collect();
 
-    let mut lease = pool.checkout(&route, &params).await.expect("a connection");
+    let mut lease = pool.checkout(&route, &params, share(&route)).await.expect("a connection");
     assert_eq!(lease.parameters().find(|(name, _)| *name == "TimeZone"), Some(("TimeZone", "America/Sao_Paulo")));
     let backend = ask(&mut lease, "SELECT pg_backend_pid()").await.expect("a pid");
     ask(
@@ -46,7 +46,7 @@ async fn a_connection_comes_back_as_it_was_after_login() {
     .expect("a session with a past");
     lease.give_back().await;
 
-    let mut lease = pool.checkout(&route, &params).await.expect("a connection");
+    let mut lease = pool.checkout(&route, &params, share(&route)).await.expect("a connection");
     for (question, answer) in [
         ("SELECT pg_backend_pid()", backend.as_str()),
         ("SHOW TimeZone", "America/Sao_Paulo"),
@@ -65,7 +65,7 @@ async fn a_connection_comes_back_as_it_was_after_login() {
     assert_eq!(ask(&mut lease, "SHOW TimeZone").await.as_deref(), Ok("America/Sao_Paulo"));
     lease.give_back().await;
 
-    let mut other = pool.checkout(&route, &no_params()).await.expect("a connection");
+    let mut other = pool.checkout(&route, &no_params(), share(&route)).await.expect("a connection");
     assert_ne!(ask(&mut other, "SELECT pg_backend_pid()").await.as_deref(), Ok(backend.as_str()));
 }
 
@@ -74,12 +74,12 @@ async fn an_open_transaction_is_never_put_to_rest() {
     let server = Server::start().await;
     let (pool, route) = (pool_of(5), server.route().await);
     for left_behind in ["BEGIN", "BEGIN; SELECT 1/0", "SET statement_timeout = 1; BEGIN"] {
-        let mut lease = pool.checkout(&route, &no_params()).await.expect("a connection");
+        let mut lease = pool.checkout(&route, &no_params(), share(&route)).await.expect("a connection");
         let _answer = ask(&mut lease, left_behind).await;
         lease.give_back().await;
         assert_eq!(pool.stats()[0].1.open, 0, "{left_behind}");
     }
-    let lease = pool.checkout(&route, &no_params()).await.expect("a connection");
+    let lease = pool.checkout(&route, &no_params(), share(&route)).await.expect("a connection");
     drop(lease);
     eventually("the server process ends", async || server.backends(&route.role).await == 0).await;
 }
@@ -88,7 +88,7 @@ async fn an_open_transaction_is_never_put_to_rest() {
 async fn a_reset_is_not_taken_in_by_one_that_was_left_behind() {
     let server = Server::start().await;
     let (pool, route) = (pool_of(5), server.route().await);
-    let mut lease = pool.checkout(&route, &no_params()).await.expect("a connection");
+    let mut lease = pool.checkout(&route, &no_params(), share(&route)).await.expect("a connection");
     let mut left_behind = BytesMut::new();
     frontend::query(&mut left_behind, "DISCARD ALL");
     frontend::query(&mut left_behind, "SELECT pg_sleep(0.2)");
@@ -102,25 +102,25 @@ async fn the_budget_holds_and_the_quiet_make_room() {
     let server = Server::start().await;
     let (pool, [a, b]) = (pool_of(1), [server.route().await, server.route().await]);
 
-    pool.checkout(&a, &no_params()).await.expect("a connection").give_back().await;
+    pool.checkout(&a, &no_params(), share(&a)).await.expect("a connection").give_back().await;
     assert_eq!(pool.stats()[0].1.idle, 1);
-    let of_b = pool.checkout(&b, &no_params()).await.expect("the quiet one makes room");
+    let of_b = pool.checkout(&b, &no_params(), share(&b)).await.expect("the quiet one makes room");
     eventually("the evicted process ends", async || server.backends(&a.role).await == 0).await;
 
-    let refused = pool.checkout(&a, &no_params()).await.expect_err("the budget is in use");
+    let refused = pool.checkout(&a, &no_params(), share(&a)).await.expect_err("the budget is in use");
     assert!(matches!(refused, PoolError::Exhausted), "{refused}");
     assert_eq!(refused.sqlstate(), "53300");
 
-    // In order of arrival, whatever the purpose; and the one that gave up above is skipped.
+    // First whom the connection fits, then in order of arrival; and the one that gave up above is skipped.
     let patient = Pool::new(PoolSettings { max_per_cluster: 1, ..PoolSettings::default() });
     drop(of_b);
-    let first = patient.checkout(&a, &no_params()).await.expect("a connection");
+    let first = patient.checkout(&a, &no_params(), share(&a)).await.expect("a connection");
     let (order, mut arrived) = tokio::sync::mpsc::unbounded_channel();
     let mut queue = Vec::new();
     for (place, route) in [(1, b.clone()), (2, a.clone()), (3, b.clone())] {
         let (pool, order) = (patient.clone(), order.clone());
         queue.push(tokio::spawn(async move {
-            let lease = pool.checkout(&route, &no_params()).await.expect("a turn");
+            let lease = pool.checkout(&route, &no_params(), share(&route)).await.expect("a turn");
             order.send(place).expect("counted");
             lease.give_back().await;
         }));
@@ -136,7 +136,7 @@ async fn the_budget_holds_and_the_quiet_make_room() {
     while let Some(place) = arrived.recv().await {
         turns.push(place);
     }
-    assert_eq!(turns, [1, 2, 3]);
+    assert_eq!(turns, [2, 1, 3]);
     assert_eq!((patient.stats()[0].1.open, patient.stats()[0].1.waiting), (1, 0));
 }
 
@@ -144,15 +144,15 @@ async fn the_budget_holds_and_the_quiet_make_room() {
 async fn abandoned_requests_leave_nothing_behind() {
     let server = Server::start().await;
     let (pool, route) = (pool_of(1), server.route().await);
-    let held = pool.checkout(&route, &no_params()).await.expect("a connection");
-    let abandoned = timeout(Duration::from_millis(50), pool.checkout(&route, &no_params())).await;
+    let held = pool.checkout(&route, &no_params(), share(&route)).await.expect("a connection");
+    let abandoned = timeout(Duration::from_millis(50), pool.checkout(&route, &no_params(), share(&route))).await;
     assert!(abandoned.is_err());
     drop(held);
-    let abandoned = timeout(Duration::from_micros(1), pool.checkout(&route, &no_params())).await;
+    let abandoned = timeout(Duration::from_micros(1), pool.checkout(&route, &no_params(), share(&route))).await;
     assert!(abandoned.is_err());
     let stats = pool.stats()[0].1;
     assert_eq!((stats.open, stats.waiting), (0, 0));
-    pool.checkout(&route, &no_params()).await.expect("a connection").give_back().await;
+    pool.checkout(&route, &no_params(), share(&route)).await.expect("a connection").give_back().await;
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn a_connection_that_the_server_closed_is_not_lent() {
     let server = Server::start().await;
     let (pool, route) = (pool_of(2), server.route().await);
     for _ in 0..5 {
-        let mut lease = pool.checkout(&route, &no_params()).await.expect("a connection");
+        let mut lease = pool.checkout(&route, &no_params(), share(&route)).await.expect("a connection");
         assert_eq!(ask(&mut lease, "SELECT 1").await.as_deref(), Ok("1"));
         lease.give_back().await;
         server
@@ -175,9 +175,9 @@ async fn a_connection_that_the_server_closed_is_not_lent() {
 async fn closing_a_role_reaches_rest_and_loan() {
     let server = Server::start().await;
     let (pool, [a, b]) = (pool_of(5), [server.route().await, server.route().await]);
-    let lent = pool.checkout(&a, &no_params()).await.expect("a connection");
+    let lent = pool.checkout(&a, &no_params(), share(&a)).await.expect("a connection");
     for route in [&a, &b] {
-        pool.checkout(route, &no_params()).await.expect("a connection").give_back().await;
+        pool.checkout(route, &no_params(), share(route)).await.expect("a connection").give_back().await;
     }
     assert_eq!((pool.stats()[0].1.idle, pool.stats()[0].1.in_use), (2, 1));
     pool.close_role(&a.role);
@@ -188,7 +188,7 @@ async fn closing_a_role_reaches_rest_and_loan() {
 
     pool.close_cluster(b.cluster);
     assert_eq!(pool.stats()[0].1.open, 0);
-    pool.checkout(&a, &no_params()).await.expect("a new connection");
+    pool.checkout(&a, &no_params(), share(&a)).await.expect("a new connection");
 }
 
 #[tokio::test]
@@ -196,12 +196,12 @@ async fn what_rests_too_long_is_closed() {
     let server = Server::start().await;
     let settings = PoolSettings { idle_timeout: Duration::from_millis(200), ..PoolSettings::default() };
     let (pool, route) = (Pool::new(settings), server.route().await);
-    pool.checkout(&route, &no_params()).await.expect("a connection").give_back().await;
+    pool.checkout(&route, &no_params(), share(&route)).await.expect("a connection").give_back().await;
     assert_eq!(pool.stats()[0].1.idle, 1);
     eventually("it is closed", async || pool.stats()[0].1.open == 0).await;
 
     let pool = pool_of(5);
-    pool.checkout(&route, &no_params()).await.expect("a connection").give_back().await;
+    pool.checkout(&route, &no_params(), share(&route)).await.expect("a connection").give_back().await;
     drop(pool);
     eventually("a dropped pool closes", async || server.backends(&route.role).await == 0).await;
 }
@@ -210,7 +210,7 @@ async fn what_rests_too_long_is_closed() {
 async fn a_statement_is_cancelled() {
     let server = Server::start().await;
     let (pool, route) = (pool_of(5), server.route().await);
-    let mut lease = pool.checkout(&route, &no_params()).await.expect("a connection");
+    let mut lease = pool.checkout(&route, &no_params(), share(&route)).await.expect("a connection");
     let target = lease.cancel_target();
     let (slept, cancelled) = tokio::join!(ask(&mut lease, "SELECT pg_sleep(60)"), async {
         eventually("it sleeps", async || {
@@ -229,7 +229,7 @@ async fn a_wrong_password_is_the_platforms_fault() {
     let mut route = server.route().await;
     route.password = Secret::new("not it");
     let pool = pool_of(5);
-    let refused = pool.checkout(&route, &no_params()).await.expect_err("a wrong password");
+    let refused = pool.checkout(&route, &no_params(), share(&route)).await.expect_err("a wrong password");
     assert!(matches!(&refused, PoolError::Rejected { sqlstate, .. } if sqlstate == "28P01"), "{refused:?}");
     assert_eq!(refused.sqlstate(), "08004");
     assert_eq!(pool.stats()[0].1.open, 0, "a failed login gives its permit back");

@@ -136,13 +136,66 @@ impl Default for Gateway {
 #[serde(deny_unknown_fields, default)]
 struct RawPool {
     connections_per_cluster: usize,
+    connections_per_tenant: usize,
+    minimum_per_tenant: usize,
     wait_seconds: u64,
+    connect_seconds: u64,
     idle_seconds: u64,
+    lifetime_seconds: u64,
 }
 
 impl Default for RawPool {
     fn default() -> Self {
-        Self { connections_per_cluster: 80, wait_seconds: 15, idle_seconds: 300 }
+        Self {
+            connections_per_cluster: 80,
+            connections_per_tenant: 100,
+            minimum_per_tenant: 1,
+            wait_seconds: 15,
+            connect_seconds: 5,
+            idle_seconds: 300,
+            lifetime_seconds: 3600,
+        }
+    }
+}
+
+impl RawPool {
+    fn lower(self) -> Result<PoolSettings, ConfigError> {
+        let max_per_tenant = positive("pool.connections_per_tenant", self.connections_per_tenant)?;
+        if self.minimum_per_tenant > max_per_tenant {
+            return Err(ConfigError(format!(
+                "pool.minimum_per_tenant: {} is more than pool.connections_per_tenant, {max_per_tenant}; give less",
+                self.minimum_per_tenant
+            )));
+        }
+        if self.connect_seconds == 0 {
+            return Err(ConfigError(
+                "pool.connect_seconds: 0 would let no server answer in time; give 1 or more".to_owned(),
+            ));
+        }
+        Ok(PoolSettings {
+            max_per_cluster: positive("pool.connections_per_cluster", self.connections_per_cluster)?,
+            max_per_tenant,
+            min_per_tenant: self.minimum_per_tenant,
+            wait_timeout: seconds("pool.wait_seconds", self.wait_seconds)?,
+            connect_timeout: seconds("pool.connect_seconds", self.connect_seconds)?,
+            idle_timeout: seconds("pool.idle_seconds", self.idle_seconds)?,
+            max_lifetime: match seconds("pool.lifetime_seconds", self.lifetime_seconds)? {
+                Duration::ZERO => LONGEST,
+                lifetime => lifetime,
+            },
+        })
+    }
+}
+
+/// More than any of them has to be: ten years.
+const LONGEST: Duration = Duration::from_hours(87_600);
+
+fn seconds(key: &str, value: u64) -> Result<Duration, ConfigError> {
+    let value = Duration::from_secs(value);
+    if value <= LONGEST {
+        Ok(value)
+    } else {
+        Err(ConfigError(format!("{key}: this is more than ten years; give less")))
     }
 }
 
@@ -226,12 +279,7 @@ impl Config {
             })?,
             connections_per_tenant: positive("gateway.connections_per_tenant", raw.gateway.connections_per_tenant)?,
             changes_at_once: positive("lifecycle.changes_at_once", raw.lifecycle.changes_at_once)?,
-            pool: PoolSettings {
-                max_per_cluster: positive("pool.connections_per_cluster", raw.pool.connections_per_cluster)?,
-                wait_timeout: Duration::from_secs(raw.pool.wait_seconds),
-                idle_timeout: Duration::from_secs(raw.pool.idle_seconds),
-                ..PoolSettings::default()
-            },
+            pool: raw.pool.lower()?,
             log_format: match raw.log.format.as_str() {
                 "json" => LogFormat::Json,
                 "text" => LogFormat::Text,
@@ -380,6 +428,10 @@ mod tests {
             ("[lifecycle]\nchanges_at_once = 100", "control.max_connections"),
             ("[log]\nformat = \"xml\"", "log.format"),
             ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),
+            ("[pool]\nlifetime_seconds = 1_000_000_000_000", "pool.lifetime_seconds"),
+            ("[pool]\nconnect_seconds = 0", "pool.connect_seconds"),
+            ("[pool]\nconnections_per_tenant = 0", "pool.connections_per_tenant"),
+            ("[pool]\nconnections_per_tenant = 2\nminimum_per_tenant = 3", "pool.minimum_per_tenant"),
         ] {
             let error = Config::parse(&format!("{MINIMAL}{more}"), dir.path()).expect_err(more).to_string();
             assert!(error.contains(named), "{more}: {error}");

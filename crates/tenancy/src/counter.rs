@@ -20,7 +20,7 @@ impl TenantHandle {
     /// Where this tenant's connections are had, logged in as its own role.
     pub fn counter(&self, params: SessionParams) -> Result<Counter, PoolError> {
         let login = Login::Own(Role::new(self.tenant(), self.access()));
-        Ok(Counter { login, line: self.threshold().pool.line(self.way(login)?, params), tenant: None })
+        Ok(Counter { login, line: self.line(login, params)?, tenant: None })
     }
 
     /// Where this tenant's connections of the login that serves many are had, for SQL of its own. `None` where there is no
@@ -29,7 +29,7 @@ impl TenantHandle {
         if self.route().placement.isolation != Isolation::Shared || self.access() != Access::ReadWrite {
             return Ok(None);
         }
-        let line = self.threshold().pool.line(self.way(Login::Dense)?, params);
+        let line = self.line(Login::Dense, params)?;
         Ok(Some(Counter { login: Login::Dense, line, tenant: Some(self.tenant().as_uuid()) }))
     }
 

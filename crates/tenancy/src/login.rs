@@ -24,7 +24,7 @@ pub(crate) enum Login {
 impl TenantHandle {
     /// A server connection. A login that SQL has spoilt is restored, once.
     pub(crate) async fn log_in(&self, login: Login, params: &SessionParams) -> Result<Lease, PoolError> {
-        let line = self.threshold().pool.line(self.way(login)?, params.clone());
+        let line = self.line(login, params.clone())?;
         let mut lease = self.repaired(login, &line, &Settings::default(), None).await?;
         if lease.residue().serves().is_some() {
             lease.renew().await?;
@@ -62,6 +62,12 @@ impl TenantHandle {
             warn!(tenant = %self.tenant(), role = line.role(), %error, "the login could not be restored");
         }
         line.checkout(settings, tenant).await
+    }
+
+    /// Where its connections are had, on this tenant's account.
+    pub(crate) fn line(&self, login: Login, params: SessionParams) -> Result<Line, PoolError> {
+        let pool = &self.threshold().pool;
+        Ok(pool.line(self.way(login)?, params, pool.share_of(self.tenant().as_uuid())))
     }
 
     /// Where a login leads.

@@ -3,7 +3,7 @@
 use std::env;
 
 use bytes::BytesMut;
-use pool::{Lease, Route, Secret, Serves, SessionParams};
+use pool::{Lease, Route, Secret, Serves, SessionParams, Share};
 use postgres_protocol::message::backend::Message;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::config::Host;
@@ -69,6 +69,12 @@ impl Server {
             .expect("a count")
             .get(0)
     }
+}
+
+/// Each role is a tenant of its own, whose id its name carries.
+pub(crate) fn share(route: &Route) -> Share {
+    let tenant = route.role.strip_prefix("t_").and_then(|id| id.parse().ok()).expect("a role that carries an id");
+    Share { tenant, most: 100 }
 }
 
 pub(crate) fn no_params() -> SessionParams {
