@@ -107,6 +107,9 @@ impl From<Refusal> for Problem {
         let detail = format!("{refusal}. {}", refusal.hint());
         match refusal {
             Refusal::UnknownTenant(name) => Self::tenant_not_found(&name),
+            Refusal::Disagreement { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "TENANT_MISMATCH", "Two tenants are named", detail)
+            }
             Refusal::WrongKey(_) | Refusal::KeyRevoked(_) => Self::unauthorized(&detail),
             Refusal::Suspended(_) | Refusal::WrongApp { .. } => {
                 Self::new(StatusCode::FORBIDDEN, "TENANT_CLOSED", "Tenant is closed", detail)

@@ -18,10 +18,13 @@ mod relay;
 mod serve;
 mod session;
 mod statement;
+mod throttle;
 mod traces;
+mod zone;
 
 pub use certificates::{Certificates, CertificatesError};
 pub use parameters::{PoolMode, Pooling};
 pub use plaintext::Plaintext;
 pub use serve::{GatewaySettings, serve};
 pub use statement::{Clerk, Clerks, Dialect};
+pub use zone::{InvalidZone, Zone};

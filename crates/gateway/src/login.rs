@@ -1,5 +1,7 @@
 //! A client proves that it holds one of its tenant's keys (PostgreSQL manual, 55.3.1).
 
+use std::time::Instant;
+
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -10,12 +12,13 @@ use wire::scram::{Channel, Exchange, MECHANISM, MECHANISM_PLUS, ScramError};
 
 use crate::client::{Client, Encryption, Loss};
 use crate::fault::Fault;
+use crate::throttle::Attempt;
 
 /// Bytes of randomness in the server's nonce, as PostgreSQL has it.
 const NONCE_LEN: usize = 18;
 
 /// Runs SCRAM-SHA-256, bound to the connection where the client can do that. The server's own proof is left in the client's `out`, to go along with what comes next.
-pub(crate) async fn log_in(client: &mut Client, claim: Claim) -> Result<Identity, Loss> {
+pub(crate) async fn log_in(client: &mut Client, claim: Claim, attempt: Attempt) -> Result<Identity, Loss> {
     let end_point = client.encryption.as_ref().and_then(Encryption::end_point).map(<[u8]>::to_vec);
     backend::authentication_sasl(&mut client.out, end_point.is_some());
     client.flush().await?;
@@ -38,10 +41,14 @@ pub(crate) async fn log_in(client: &mut Client, claim: Claim) -> Result<Identity
     // A key that is wrong, revoked or expired gets the same answer in the same time: none of them is a candidate.
     match exchange.finish(&answer, &claim.verifiers()) {
         Ok((index, server_final)) => {
+            attempt.succeeded(Instant::now());
             backend::authentication_sasl_final(&mut client.out, &server_final);
             Ok(claim.proven(index).ok_or(Refusal::WrongKey(slug))?)
         }
-        Err(ScramError::Proof) => Err(Refusal::WrongKey(slug).into()),
+        Err(ScramError::Proof) => {
+            attempt.failed(Instant::now());
+            Err(Refusal::WrongKey(slug).into())
+        }
         Err(malformed) => Err(malformed.into()),
     }
 }

@@ -85,6 +85,9 @@ impl FromStr for Pooling {
     }
 }
 
+/// What names the tenant where the user name does not.
+const TENANT: &str = "sindico.tenant";
+
 /// A startup message, understood.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -92,6 +95,8 @@ pub(crate) struct Request {
     pub(crate) user: String,
     /// Which app; the user's name when it does not say, as in PostgreSQL.
     pub(crate) database: String,
+    /// Which tenant it names besides, if it does.
+    pub(crate) tenant: Option<String>,
     /// Its settings.
     pub(crate) params: SessionParams,
     /// How it wants to be pooled, if it says.
@@ -107,14 +112,10 @@ pub(crate) fn understand(startup: &Startup) -> Result<Request, Fault> {
         .ok_or_else(|| Fault::new("28000", "the client gave no user name", "The user name is the tenant's slug."))?;
     let database = given("database").unwrap_or(user);
 
-    let (mut params, mut pool_mode, mut pooling) = (BTreeMap::new(), None, None);
+    let (mut params, mut own) = (BTreeMap::new(), Own::default());
     if let Some(options) = given("options") {
         for (name, value) in switches(options)? {
-            if name.eq_ignore_ascii_case(PoolMode::NAME) {
-                pool_mode = Some(word(PoolMode::NAME, &value, "\"transaction\" or \"session\"")?);
-            } else if name.eq_ignore_ascii_case(Pooling::NAME) {
-                pooling = Some(word(Pooling::NAME, &value, "\"own\" or \"dense\"")?);
-            } else {
+            if !own.take(&name, &value)? {
                 params.extend(setting(&name, &value)?);
             }
         }
@@ -124,16 +125,43 @@ pub(crate) fn understand(startup: &Startup) -> Result<Request, Fault> {
         if matches!(name.as_str(), "user" | "database" | "options") || name.starts_with("_pq_.") {
             continue;
         }
-        if name.eq_ignore_ascii_case(PoolMode::NAME) {
-            pool_mode = Some(word(PoolMode::NAME, value, "\"transaction\" or \"session\"")?);
-        } else if name.eq_ignore_ascii_case(Pooling::NAME) {
-            pooling = Some(word(Pooling::NAME, value, "\"own\" or \"dense\"")?);
-        } else {
+        if !own.take(name, value)? {
             params.extend(setting(name, value)?);
         }
     }
     let params = params.into_iter().collect();
-    Ok(Request { user: user.clone(), database: database.clone(), params, pool_mode, pooling })
+    let Own { pool_mode, pooling, tenant } = own;
+    Ok(Request { user: user.clone(), database: database.clone(), tenant, params, pool_mode, pooling })
+}
+
+/// What a client may say to síndico itself.
+#[derive(Debug, Default)]
+struct Own {
+    pool_mode: Option<PoolMode>,
+    pooling: Option<Pooling>,
+    tenant: Option<String>,
+}
+
+impl Own {
+    /// Takes a setting if it is one of these. A later one prevails, but a client cannot be two tenants.
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, Fault> {
+        if name.eq_ignore_ascii_case(PoolMode::NAME) {
+            self.pool_mode = Some(word(PoolMode::NAME, value, "\"transaction\" or \"session\"")?);
+        } else if name.eq_ignore_ascii_case(Pooling::NAME) {
+            self.pooling = Some(word(Pooling::NAME, value, "\"own\" or \"dense\"")?);
+        } else if name.eq_ignore_ascii_case(TENANT) {
+            if self.tenant.replace(value.to_owned()).is_some_and(|earlier| earlier != value) {
+                return Err(Fault::new(
+                    "28000",
+                    format!("{TENANT} is given twice and names two tenants"),
+                    "Give it once, as a parameter of its own or in options.",
+                ));
+            }
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
 }
 
 /// One of síndico's own settings, which are one of two words.
@@ -281,6 +309,17 @@ mod tests {
     }
 
     #[test]
+    fn a_tenant_is_named_once() {
+        let named = |parameters: &[(&str, &str)]| ask(parameters).expect("a request").tenant;
+        assert_eq!(named(&[("user", "till")]), None);
+        assert_eq!(named(&[("user", "till"), ("Sindico.Tenant", "paws")]).as_deref(), Some("paws"));
+        assert_eq!(named(&[("user", "till"), ("options", "-c sindico.tenant=paws")]).as_deref(), Some("paws"));
+        let twice = |other| [("user", "a"), ("options", "--sindico.tenant=paws"), ("sindico.tenant", other)];
+        assert_eq!(named(&twice("paws")).as_deref(), Some("paws"));
+        assert_eq!(refusal(&twice("claws")).0, "28000");
+    }
+
+    #[test]
     fn the_apps_own_schema_may_be_named() {
         for value in ["public", " \"public\""] {
             assert!(ask(&[("user", "a"), ("search_path", value)]).is_ok(), "{value}");
@@ -297,7 +336,7 @@ mod tests {
             let (sqlstate, message) = refusal(&[("user", "a"), ("options", &option)]);
             assert!(sqlstate == "0A000" && message.contains(name), "{message}");
         }
-        for name in ["row_security", "session_preload_libraries", "sindico.tenant", "work_mem", "is_superuser"] {
+        for name in ["row_security", "session_preload_libraries", "sindico.token", "work_mem", "is_superuser"] {
             let (sqlstate, message) = refusal(&[("user", "a"), (name, "x")]);
             assert!(sqlstate == "42704" && message.contains(name), "{message}");
         }

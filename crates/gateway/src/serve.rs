@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tenancy::Threshold;
 use tokio::net::TcpListener;
@@ -18,6 +18,8 @@ use crate::plaintext::Plaintext;
 use crate::prepared::Library;
 use crate::session::attend;
 use crate::statement::Clerks;
+use crate::throttle::Throttle;
+use crate::zone::Zone;
 
 /// How many clients, and how patiently.
 #[derive(Debug, Clone)]
@@ -45,6 +47,10 @@ pub struct GatewaySettings {
     pub certificates: Option<Certificates>,
     /// Who may do without TLS.
     pub plaintext: Plaintext,
+    /// Where host names say which tenant is meant, if they do anywhere.
+    pub zone: Option<Zone>,
+    /// Failed logins for one tenant from one address that have no consequences; 0 for any number.
+    pub failed_logins: u32,
 }
 
 impl Default for GatewaySettings {
@@ -61,6 +67,8 @@ impl Default for GatewaySettings {
             certificates: None,
             plaintext: Plaintext::Loopback,
             pooling: Pooling::Own,
+            zone: None,
+            failed_logins: 10,
         }
     }
 }
@@ -72,6 +80,7 @@ pub(crate) struct Gateway {
     pub(crate) cancels: Cancels,
     pub(crate) clerks: Clerks,
     pub(crate) library: Library,
+    pub(crate) throttle: Throttle,
     /// The number of the client that comes next.
     pub(crate) next_client: Arc<AtomicU64>,
     pub(crate) places: Arc<Semaphore>,
@@ -93,6 +102,7 @@ pub async fn serve(
         cancels: Cancels::default(),
         clerks: Clerks::new(settings.statement_cache, settings.statement_limit, settings.statement_share),
         library: Library::default(),
+        throttle: Throttle::new(settings.failed_logins, Instant::now()),
         next_client: Arc::new(AtomicU64::new(1)),
         places: Arc::new(Semaphore::new(settings.max_clients.min(Semaphore::MAX_PERMITS))),
         settings: Arc::new(settings),

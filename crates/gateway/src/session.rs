@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use pool::SessionParams;
-use tenancy::{TenantHandle, Threshold};
+use tenancy::{Claim, Refusal, TenantHandle, Words};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -55,7 +56,9 @@ pub(crate) async fn attend(gateway: Gateway, stream: TcpStream, peer: SocketAddr
             return refuse(&gateway.settings, client, &fault).await;
         }
     };
-    tracing::debug!(%peer, tenant = %ready.servers.handle().slug(), "session began");
+    let handle = ready.servers.handle();
+    tracing::debug!(%peer, tenant = %handle.slug(), label = handle.label(), "session began");
+    drop(handle);
     work(&gateway, client, ready).await;
     tracing::debug!(%peer, "session ended");
 }
@@ -113,7 +116,7 @@ async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Res
             "Try again shortly, keep fewer connections open, or ask the operator for a larger limit.",
         )
     })?;
-    let (handle, request) = identify(&gateway.threshold, client, &startup).await?;
+    let (handle, request) = identify(gateway, client, peer, &startup).await?;
     let mode = request.pool_mode.unwrap_or(gateway.settings.pool_mode);
     let pooling = pooling(request.pooling, gateway.settings.pooling)?;
     Ok(Some(Arrived { handle, params: request.params, mode, pooling, place }))
@@ -133,17 +136,32 @@ fn pooling(asked: Option<Pooling>, given: Pooling) -> Result<Pooling, Fault> {
 
 /// Across the one threshold.
 async fn identify(
-    threshold: &Threshold,
+    gateway: &Gateway,
     client: &mut Client,
+    peer: SocketAddr,
     startup: &Startup,
 ) -> Result<(TenantHandle, Request), Loss> {
     let request = understand(startup)?;
     if startup.minor > 0 || startup.protocol_options().next().is_some() {
         backend::negotiate_protocol_version(&mut client.out, startup.protocol_options());
     }
-    let claim = threshold.claim(&request.user, &request.database)?;
-    let identity = log_in(client, claim).await?;
-    Ok((threshold.admit(identity)?, request))
+    let claim = claim(gateway, client, &request)?;
+    let attempt = gateway.throttle.attempt(peer.ip(), claim.tenant(), Instant::now())?;
+    let identity = log_in(client, claim, attempt).await?;
+    Ok((gateway.threshold.admit(identity)?, request))
+}
+
+/// Whom the client means.
+fn claim(gateway: &Gateway, client: &Client, request: &Request) -> Result<Claim, Refusal> {
+    let greeting = client.encryption.as_ref().map(|encryption| &encryption.greeting);
+    let server_name = greeting.and_then(|greeting| greeting.server_name.as_deref());
+    let zone = gateway.settings.zone.as_ref();
+    let words = Words {
+        user: &request.user,
+        server_name: server_name.and_then(|name| zone?.tenant(name)),
+        option: request.tenant.as_deref(),
+    };
+    gateway.threshold.claim(&words, &request.database)
 }
 
 /// Tells the client that it is in, and makes something of what the server has reported.

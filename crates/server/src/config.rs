@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use catalog::MasterKey;
-use gateway::{Certificates, Plaintext, PoolMode, Pooling};
+use gateway::{Certificates, Plaintext, PoolMode, Pooling, Zone};
 use pool::PoolSettings;
 use serde::Deserialize;
 
@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) gateway_listen: SocketAddr,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) plaintext: Plaintext,
+    pub(crate) zone: Option<Zone>,
+    pub(crate) failed_logins: u32,
     /// What connection strings name: where clients reach the gateway.
     pub(crate) gateway_public: (String, Option<u16>),
     pub(crate) max_clients: usize,
@@ -105,6 +107,8 @@ struct Gateway {
     connections_per_tenant: usize,
     pool_mode: String,
     plaintext: String,
+    zone: Option<String>,
+    failed_logins: u32,
     tls: Option<Tls>,
     pooling: String,
 }
@@ -126,6 +130,8 @@ impl Default for Gateway {
             connections_per_tenant: 100,
             pool_mode: "session".to_owned(),
             plaintext: "loopback".to_owned(),
+            zone: None,
+            failed_logins: 10,
             tls: None,
             pooling: "own".to_owned(),
         }
@@ -247,6 +253,7 @@ impl Config {
         is_url(&raw.control.dsn)?;
         let certificates = raw.gateway.tls.as_ref().map(|tls| certificates(base, tls)).transpose()?;
         let plaintext = plaintext(&raw.gateway.plaintext, certificates.is_some())?;
+        let zone = zone(&raw.gateway)?;
         let gateway_listen = gateway_listen(&raw.gateway.listen, plaintext, certificates.is_some())?;
         // Each change holds one connection and needs another; one more listens for announcements.
         let needed =
@@ -267,6 +274,8 @@ impl Config {
             gateway_listen,
             certificates,
             plaintext,
+            zone,
+            failed_logins: raw.gateway.failed_logins,
             gateway_public: (raw.gateway.public_host, raw.gateway.public_port),
             max_clients: positive("gateway.max_clients", raw.gateway.max_clients)?,
             pool_mode: raw.gateway.pool_mode.parse().map_err(|()| {
@@ -361,6 +370,19 @@ fn plaintext(word: &str, tls: bool) -> Result<Plaintext, ConfigError> {
     Ok(plaintext)
 }
 
+/// Where host names say which tenant is meant. They come by TLS alone.
+fn zone(gateway: &Gateway) -> Result<Option<Zone>, ConfigError> {
+    let Some(name) = &gateway.zone else { return Ok(None) };
+    if gateway.tls.is_none() {
+        return Err(ConfigError(
+            "gateway.zone: clients tell the host name that they use by TLS only; name a certificate in [gateway.tls]"
+                .to_owned(),
+        ));
+    }
+    let zone: Zone = name.parse().map_err(|error| ConfigError(format!("gateway.zone: {error}")))?;
+    Ok(Some(zone.except(&gateway.public_host)))
+}
+
 /// Off loopback the gateway needs either a certificate or somebody's word that plain text is meant.
 fn gateway_listen(value: &str, plaintext: Plaintext, tls: bool) -> Result<SocketAddr, ConfigError> {
     let address = address("gateway.listen", value)?;
@@ -408,6 +430,9 @@ mod tests {
         read("listen = \"0.0.0.0:6432\"\nplaintext = \"anywhere\"").expect("with an explicit word");
         read(&format!("plaintext = \"nowhere\"\n{tls}")).expect("encrypted on loopback as well");
         read("listen = \"0.0.0.0:6432\"").expect_err("with neither");
+        assert!(read(&format!("zone = \"db.example\"\n{tls}")).expect("a zone").zone.is_some());
+        let error = read(&format!("zone = \".example\"\n{tls}")).expect_err("no domain").to_string();
+        assert!(error.starts_with("gateway.zone"), "{error}");
     }
 
     #[test]
@@ -421,6 +446,8 @@ mod tests {
             ("[gateway]\npool_mode = \"statement\"", "gateway.pool_mode"),
             ("[gateway]\nplaintext = \"everywhere\"", "gateway.plaintext"),
             ("[gateway]\nplaintext = \"nowhere\"", "gateway.plaintext"),
+            ("[gateway]\nzone = \"db.example\"", "gateway.zone"),
+            ("[gateway]\nfailed_logins = -1", "failed_logins"),
             ("[gateway.tls]\ncertificate_file = \"none\"\nkey_file = \"none\"", "gateway.tls.certificate_file"),
             ("[gateway.tls]\ncertificate_file = \"master\"\nkey_file = \"master\"", "gateway.tls.certificate_file"),
             ("[gateway.tls]\ncertificate_file = \"master\"", "key_file"),

@@ -44,6 +44,8 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
             certificates: config.certificates,
             plaintext: config.plaintext,
             pooling: config.pooling,
+            zone: config.zone,
+            failed_logins: config.failed_logins,
             ..GatewaySettings::default()
         },
         api,

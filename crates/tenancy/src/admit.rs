@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::rules::Shelf;
 use crate::seats::Seats;
-use crate::{Claim, Identity, Refusal, TenantHandle};
+use crate::{Claim, Identity, Refusal, TenantHandle, Words};
 
 /// Decides who gets in. Cheap to clone; all clones count together.
 #[derive(Debug, Clone)]
@@ -38,9 +38,9 @@ impl Threshold {
         }
     }
 
-    /// What a client on the PostgreSQL wire says it is: the user name is a slug, the database an app.
-    pub fn claim(&self, user: &str, database: &str) -> Result<Claim, Refusal> {
-        Claim::find(self.catalog.routes(), user, Some(database))
+    /// What a client on the PostgreSQL wire says it is; the database is an app.
+    pub fn claim(&self, words: &Words<'_>, database: &str) -> Result<Claim, Refusal> {
+        Claim::understand(self.catalog.routes(), words, database)
     }
 
     /// What an HTTP client says it is: `X-Tenant-ID` with an id or a slug.
@@ -53,7 +53,7 @@ impl Threshold {
     /// Lets a proven identity in, or says why not. Decided on the newest route, not on the one that the claim saw: the
     /// proof may have taken its time.
     pub fn admit(&self, identity: Identity) -> Result<TenantHandle, Refusal> {
-        let Identity { route, app, key, access } = identity;
+        let Identity { route, app, label, key, access } = identity;
         let route = current(&self.catalog, &route, key).ok_or_else(|| Refusal::WrongKey(route.slug.clone()))?;
         if let Some(asked) = app.filter(|asked| asked != route.app.as_str()) {
             return Err(Refusal::WrongApp { slug: route.slug.clone(), asked, app: route.app.clone() });
@@ -62,7 +62,7 @@ impl Threshold {
         let seat = self.seats.take(route.id, self.connections_per_tenant).ok_or_else(|| {
             Refusal::TooManyConnections { slug: route.slug.clone(), limit: self.connections_per_tenant }
         })?;
-        Ok(TenantHandle::new(self.clone(), route, key, access, seat))
+        Ok(TenantHandle::new(self.clone(), route, label, key, access, seat))
     }
 
     /// Closes the idle server connections of a tenant, and those in use as soon as they are given back.

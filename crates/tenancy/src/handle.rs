@@ -16,14 +16,22 @@ use crate::{Refusal, ScopeError, Threshold};
 pub struct TenantHandle {
     threshold: Threshold,
     route: Arc<TenantRoute>,
+    label: Option<String>,
     key: KeyId,
     access: Access,
     _seat: Seat,
 }
 
 impl TenantHandle {
-    pub(crate) fn new(threshold: Threshold, route: Arc<TenantRoute>, key: KeyId, access: Access, seat: Seat) -> Self {
-        Self { threshold, route, key, access, _seat: seat }
+    pub(crate) fn new(
+        threshold: Threshold,
+        route: Arc<TenantRoute>,
+        label: Option<String>,
+        key: KeyId,
+        access: Access,
+        seat: Seat,
+    ) -> Self {
+        Self { threshold, route, label, key, access, _seat: seat }
     }
 
     pub(crate) fn threshold(&self) -> &Threshold {
@@ -44,6 +52,12 @@ impl TenantHandle {
     #[must_use]
     pub fn slug(&self) -> &Slug {
         &self.route.slug
+    }
+
+    /// What the client calls itself, for the log; it proves nothing.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
     }
 
     /// What may be done to it.

@@ -21,7 +21,7 @@ mod scope;
 mod seats;
 
 pub use admit::Threshold;
-pub use claim::{Claim, Identity};
+pub use claim::{Claim, Identity, Words};
 pub use counter::Counter;
 pub use handle::TenantHandle;
 pub use refusal::Refusal;

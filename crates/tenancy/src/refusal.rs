@@ -8,6 +8,18 @@ pub enum Refusal {
     /// Nobody of this name; slugs are subdomains, and so no secret.
     #[error("tenant \"{0}\" not found")]
     UnknownTenant(String),
+    /// The client says of itself that it is two.
+    #[error("the {one} names tenant \"{says}\" and the {other} names tenant \"{means}\"")]
+    Disagreement {
+        /// What says the one.
+        one: &'static str,
+        /// The one.
+        says: String,
+        /// What says the other.
+        other: &'static str,
+        /// The other.
+        means: String,
+    },
     /// The proof fits none of the tenant's valid keys. Wrong, revoked and expired are not told apart.
     #[error("password authentication failed for tenant \"{0}\"")]
     WrongKey(Slug),
@@ -54,7 +66,7 @@ impl Refusal {
     #[must_use]
     pub const fn sqlstate(&self) -> &'static str {
         match self {
-            Self::UnknownTenant(_) | Self::Suspended(_) => "28000",
+            Self::UnknownTenant(_) | Self::Disagreement { .. } | Self::Suspended(_) => "28000",
             Self::WrongKey(_) | Self::KeyRevoked(_) => "28P01",
             Self::WrongApp { .. } => "3D000",
             Self::Provisioning(_) | Self::NoCluster(_) | Self::NoRules(_) => "57P03",
@@ -69,6 +81,9 @@ impl Refusal {
         match self {
             Self::UnknownTenant(_) => {
                 "The user name is the tenant's slug; `sindico tenant list` shows them.".to_owned()
+            }
+            Self::Disagreement { .. } => {
+                "Name the tenant once, or everywhere alike: by user name, host name or sindico.tenant.".to_owned()
             }
             Self::WrongKey(_) | Self::KeyRevoked(_) => {
                 "The password is one of the tenant's keys, neither revoked nor expired; an operator can make a new one."

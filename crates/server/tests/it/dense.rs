@@ -8,7 +8,7 @@ mod scope;
 
 use pool::{Dialogue, Lease, Pool, PoolSettings, SessionParams};
 use serde_json::Value;
-use tenancy::{TenantHandle, Threshold};
+use tenancy::{TenantHandle, Threshold, Words};
 use tokio_postgres::{Client, Config};
 
 use crate::bed::{Bed, connect, dsn};
@@ -24,7 +24,11 @@ fn admit(threshold: &Threshold, made: &Value) -> TenantHandle {
     let config: Config = dsn(made).parse().expect("a connection string");
     let (user, database) = (config.get_user().expect("a user"), config.get_dbname().expect("a database"));
     let key = str::from_utf8(config.get_password().expect("a key")).expect("text");
-    let identity = threshold.claim(user, database).expect("known").with_key(key).expect("the right key");
+    let identity = threshold
+        .claim(&Words { user, server_name: None, option: None }, database)
+        .expect("known")
+        .with_key(key)
+        .expect("the right key");
     threshold.admit(identity).expect("admitted")
 }
 

@@ -3,6 +3,7 @@
 mod budget;
 mod cancel;
 mod dense;
+mod identity;
 mod login;
 mod pooling;
 mod protocol;

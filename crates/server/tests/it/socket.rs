@@ -6,7 +6,7 @@ use bytes::{BufMut as _, BytesMut};
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::bed::{Bed, dsn};
@@ -69,6 +69,14 @@ impl Socket {
     pub(crate) async fn dial(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("somebody listens");
         Self::over(stream)
+    }
+
+    /// A connection to the gateway from an address of this machine.
+    pub(crate) async fn from(address: &str, bed: &Bed) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(format!("{address}:0").parse().expect("an address")).expect("an address of this machine");
+        let gateway = format!("127.0.0.1:{}", bed.gateway_port).parse().expect("an address");
+        Self::over(socket.connect(gateway).await.expect("the gateway listens"))
     }
 
     /// A connection that has been made already.

@@ -71,7 +71,6 @@ async fn names_of_any_kind_lead_to_no_tenant() {
         "TWO",
         "two ",
         " two",
-        "two.one",
         "one,two",
         "two\n",
         "ｔｗｏ",
@@ -84,6 +83,17 @@ async fn names_of_any_kind_lead_to_no_tenant() {
         let login = Login { user: user.to_owned(), key: one.key.clone(), app: one.app.clone() };
         socket.send(&login.startup(&[])).await;
         assert_eq!(socket.prove(&one.key).await, Err("28000".to_owned()), "{user:?}");
+    }
+    // A label is the client's own, whatever it says; the slug behind it is who it is.
+    for (user, key, expected) in [("two.one", &one.key, None), ("one.two", &one.key, Some("28P01"))] {
+        let mut socket = Socket::open(&bed).await;
+        let login = Login { user: user.to_owned(), key: key.clone(), app: one.app.clone() };
+        socket.send(&login.startup(&[])).await;
+        assert_eq!(socket.prove(key).await.err().as_deref(), expected, "{user}");
+        if expected.is_none() {
+            let who = crate::socket::values(&socket.query("SELECT session_user").await);
+            assert_eq!(who.concat(), role);
+        }
     }
     // Of two names the later counts, for the gateway as for what it opens.
     for (first, last, key, expected) in [(&one, &two, &one.key, Some("28P01")), (&one, &two, &two.key, None)] {

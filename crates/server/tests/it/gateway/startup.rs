@@ -61,7 +61,7 @@ async fn encodings_versions_and_encryption_are_negotiated() {
         ("client_encoding", "utf-8", Ok(())),
         ("replication", "database", Err("0A000")),
         ("replication", "true", Err("0A000")),
-        ("sindico.tenant", "x", Err("42704")),
+        ("sindico.token", "x", Err("42704")),
         ("a\"; DROP", "x", Err("42704")),
     ] {
         let mut socket = Socket::open(&bed).await;
