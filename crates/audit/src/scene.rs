@@ -237,8 +237,8 @@ fn gateway_entry(ground: &Ground, canary: &Canary) -> Entry {
 fn entry(ground: &Ground, canary: &Canary, door: Door) -> Entry {
     let tenant = &canary.tenant;
     let placement = &tenant.placement;
-    let (host, port) =
-        ground.catalog.routes().cluster(placement.cluster).map(|at| (at.host, at.port)).unwrap_or_default();
+    let at = ground.catalog.routes().cluster(placement.cluster);
+    let (host, port) = at.map(|at| (at.servers.first().host.clone(), at.servers.first().port)).unwrap_or_default();
     match door {
         Door::Gateway => Entry {
             host: ground.gateway.0.clone(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::ClusterName;
+use domain::{ClusterName, Servers};
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -17,9 +17,9 @@ pub struct Cluster {
     pub id: Uuid,
     /// The operator's name for it.
     pub name: ClusterName,
-    /// Where server connections go.
+    /// Where server connections go: a host, or several servers ([`domain::Servers::host_text`]).
     pub host: String,
-    /// Its TCP port.
+    /// The TCP port of the only one, or of the first.
     pub port: u16,
     /// `server_version_num`, such as 150018.
     pub server_version: i32,
@@ -42,10 +42,8 @@ pub struct NewCluster<'a> {
     pub name: &'a ClusterName,
     /// A superuser's connection string.
     pub dsn: &'a str,
-    /// The host in it.
-    pub host: &'a str,
-    /// The port in it.
-    pub port: u16,
+    /// The servers in it.
+    pub servers: &'a Servers,
     /// `server_version_num`.
     pub server_version: i32,
     /// See [`Cluster::dedicated`].
@@ -78,8 +76,8 @@ impl Catalog {
              RETURNING id",
             Uuid::now_v7(),
             new.name.as_str(),
-            new.host,
-            i32::from(new.port),
+            new.servers.host_text(),
+            i32::from(new.servers.first().port),
             new.server_version,
             new.dedicated,
             new.capacity,

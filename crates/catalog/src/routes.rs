@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use domain::{Access, AppName, KeyId, Placement, Slug, Status, TenantId};
+use domain::{Access, AppName, KeyId, Placement, Servers, Slug, Status, TenantId};
 use imbl::HashMap;
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -56,10 +56,8 @@ pub struct RouteKey {
 /// Where a cluster answers.
 #[derive(Debug, Clone)]
 pub struct ClusterRoute {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
+    /// Its servers.
+    pub servers: Servers,
 }
 
 /// One state of the snapshot; copies share what did not change.
@@ -208,7 +206,14 @@ impl Catalog {
 
     async fn read_clusters(&self) -> Result<HashMap<Uuid, ClusterRoute>, CatalogError> {
         let clusters = self.clusters().await?;
-        Ok(clusters.into_iter().map(|it| (it.id, ClusterRoute { host: it.host, port: it.port })).collect())
+        let readable = clusters.into_iter().filter_map(|it| {
+            let servers = Servers::read(&it.host, it.port);
+            // One record that another version wrote must not close the doors to everybody else.
+            let servers =
+                servers.inspect_err(|error| error!(cluster = %it.name, %error, "cluster is not served")).ok()?;
+            Some((it.id, ClusterRoute { servers }))
+        });
+        Ok(readable.collect())
     }
 
     async fn read_routes(&self, only: Option<TenantId>) -> Result<Vec<TenantRoute>, CatalogError> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use catalog::{Cluster, NewCluster};
-use domain::ClusterName;
+use domain::{ClusterName, Server, Servers, TargetSession};
 use tokio_postgres::config::{Host, SslMode};
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ const OLDEST: i32 = 150_000;
 pub struct AddCluster {
     /// The operator's name for it.
     pub name: ClusterName,
-    /// A superuser's connection string, one host.
+    /// A superuser's connection string, of one server or of several that hold the same.
     pub dsn: String,
     /// Takes only tenants of isolation `cluster`, and nobody else takes those.
     pub dedicated: bool,
@@ -56,8 +56,8 @@ impl Lifecycle {
     }
 
     async fn add_cluster_locked(&self, new: &AddCluster) -> Result<AddedCluster, LifecycleError> {
-        let (host, port) = address(&new.dsn)?;
-        let server = Session::open(&new.name, parse_dsn(&new.dsn)?).await?;
+        let (servers, dsn) = address(&new.dsn)?;
+        let server = Session::open(&new.name, parse_dsn(&dsn)?).await?;
         let (server_version, system_identifier) = inspect(&server).await?;
         let clusters = self.catalog.clusters().await?;
         let known = clusters.iter().find(|cluster| cluster.name == new.name);
@@ -73,9 +73,8 @@ impl Lifecycle {
             .catalog
             .put_cluster(&NewCluster {
                 name: &new.name,
-                dsn: &new.dsn,
-                host: &host,
-                port,
+                dsn: &dsn,
+                servers: &servers,
                 server_version,
                 dedicated: new.dedicated,
                 capacity: new.capacity.or(usual),
@@ -152,28 +151,47 @@ fn expect_stranger(clusters: &[Cluster], system_identifier: i64) -> Result<(), L
     }
 }
 
-/// Where server connections will go. One host over TCP, without TLS: both are what the gateway can do today.
-fn address(dsn: &str) -> Result<(String, u16), LifecycleError> {
-    let config = parse_dsn(dsn)?;
-    let refuse = |what: &str| Err(LifecycleError::BadCluster(format!("the DSN {what}")));
-    let host = match config.get_hosts() {
-        [Host::Tcp(host)] if config.get_hostaddrs().is_empty() => host.clone(),
-        [] => return refuse("names no host; write postgresql://user:password@host:5432/postgres"),
-        _ if !config.get_hostaddrs().is_empty() => return refuse("names a hostaddr; give the address as host"),
-        [_] => return refuse("names a Unix socket; name a host, since the gateway connects over TCP"),
-        _ => return refuse("names several hosts; name one"),
-    };
+/// Where server connections will go, over TCP and without TLS, which is what the gateway can do today; and the DSN for
+/// síndico's own sessions, which of several servers need the one that can be written to.
+fn address(dsn: &str) -> Result<(Servers, String), LifecycleError> {
+    let refuse = |what: &str| LifecycleError::BadCluster(format!("the DSN {what}"));
+    let (target, mut dsn) =
+        TargetSession::take_from(dsn).map_err(|error| LifecycleError::BadCluster(format!("the DSN: {error}")))?;
+    let config = parse_dsn(&dsn)?;
+    if !config.get_hostaddrs().is_empty() {
+        return Err(refuse("names a hostaddr; give the address as host"));
+    }
     if config.get_ssl_mode() == SslMode::Require {
-        return refuse("asks for TLS, which síndico cannot yet speak to servers; use a private network");
+        return Err(refuse("asks for TLS, which síndico cannot yet speak to servers; use a private network"));
     }
     if config.get_user().is_none() || config.get_password().is_none() {
-        return refuse("lacks a user or a password; a superuser's are needed");
+        return Err(refuse("lacks a user or a password; a superuser's are needed"));
     }
-    match config.get_ports() {
-        [] => Ok((host, 5432)),
-        [port] if *port > 0 => Ok((host, *port)),
-        _ => refuse("names no usable port; name one from 1 to 65535"),
+    let (hosts, ports) = (config.get_hosts(), config.get_ports());
+    if ports.contains(&0) || ports.len() > 1 && ports.len() != hosts.len() {
+        return Err(refuse("names no usable port; name one from 1 to 65535, for all hosts or for each"));
     }
+    let server = |(index, host): (usize, &Host)| match host {
+        Host::Tcp(host) => {
+            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+            Ok(Server { host: host.clone(), port })
+        }
+        Host::Unix(_) => Err(refuse("names a Unix socket; name a host, since the gateway connects over TCP")),
+    };
+    let all: Vec<Server> = hosts.iter().enumerate().map(server).collect::<Result<_, _>>()?;
+    if all.len() > 1 {
+        let form = if !dsn.contains("://") {
+            " "
+        } else if dsn.contains('?') {
+            "&"
+        } else {
+            "?"
+        };
+        dsn.push_str(&format!("{form}target_session_attrs=read-write"));
+    }
+    let servers = Servers::of(all, target)
+        .ok_or_else(|| refuse("names no host; write postgresql://user:password@host:5432/postgres"))?;
+    Ok((servers, dsn))
 }
 
 /// Version, rights and identity, checked before anything is recorded.
@@ -246,16 +264,34 @@ mod tests {
     use super::address;
 
     #[test]
-    fn a_dsn_is_one_host_over_tcp() {
-        assert_eq!(address("postgresql://a:b@db:6000/x").expect("fine"), ("db".to_owned(), 6000));
-        assert_eq!(address("host=db user=a password=b").expect("fine"), ("db".to_owned(), 5432));
+    fn a_dsn_is_of_servers_over_tcp() {
+        for (dsn, servers, own) in [
+            ("postgresql://a:b@db:6000/x", "db", "postgresql://a:b@db:6000/x"),
+            ("host=db user=a password=b", "db", "host=db user=a password=b"),
+            (
+                "postgresql://a:b@c:1,d:2/x?target_session_attrs=standby",
+                "c:1,d:2?target_session_attrs=standby",
+                "postgresql://a:b@c:1,d:2/x?target_session_attrs=read-write",
+            ),
+            (
+                "host=c,d port=7 user=a password=b",
+                "c:7,d:7?target_session_attrs=any",
+                "host=c,d port=7 user=a password=b target_session_attrs=read-write",
+            ),
+        ] {
+            let (found, administrators) = address(dsn).expect(dsn);
+            assert_eq!((found.host_text().as_str(), administrators.as_str()), (servers, own), "{dsn}");
+            crate::server::parse_dsn(own).expect("a DSN for the driver");
+        }
+        assert_eq!(address("postgresql://a:b@db:6000/x").expect("fine").0.first().port, 6000);
         for (dsn, fault) in [
             ("nonsense", "cannot be read"),
             ("user=a password=b", "no host"),
             ("postgresql://a:b@db:0/x", "no usable port"),
             ("host=db port=1,2 user=a password=b", "no usable port"),
             ("host=/run/postgresql user=a password=b", "Unix socket"),
-            ("host=a,b user=a password=b", "several hosts"),
+            ("host=a,b,c port=1,2 user=a password=b", "no usable port"),
+            ("host=a user=a password=b target_session_attrs=best", "unknown"),
             ("host=a hostaddr=10.0.0.5 user=a password=b", "hostaddr"),
             ("postgresql://a@db/x", "lacks a user or a password"),
             ("postgresql://a:b@db/x?sslmode=require", "TLS"),

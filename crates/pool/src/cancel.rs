@@ -1,7 +1,7 @@
 //! Interrupts what a server connection is doing (PostgreSQL manual, 55.2.8).
 
 use std::io;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -10,12 +10,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use wire::startup::{self, CancelKey};
 
-use crate::route::Purpose;
-
 /// A server process that may be told to stop its current statement.
 #[derive(Debug, Clone)]
 pub struct CancelTarget {
-    pub(crate) purpose: Arc<Purpose>,
+    pub(crate) address: SocketAddr,
     pub(crate) key: CancelKey,
     pub(crate) within: Duration,
 }
@@ -27,9 +25,8 @@ impl CancelTarget {
     /// Errors when the server cannot be reached or does not close in the time that a login may take; then the signal
     /// may still come, and the target's connection must not be reused.
     pub async fn send(&self) -> io::Result<()> {
-        let route = &self.purpose.route;
         timeout(self.within, async {
-            let mut stream = TcpStream::connect((route.host.as_str(), route.port)).await?;
+            let mut stream = TcpStream::connect(self.address).await?;
             let mut out = BytesMut::new();
             startup::cancel(&mut out, self.key);
             stream.write_all(&out).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use bytes::{Buf as _, BytesMut};
+use domain::Server;
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -32,23 +33,27 @@ const MAX_ITERATIONS: u32 = 200_000;
 /// crashed or its cancel request was lost. Since PostgreSQL 14 (manual, 20.3.2).
 const CHECK_INTERVAL: &str = "10000";
 
-/// Connects, logs in and waits for the server to be ready.
-pub(crate) async fn connect(purpose: &Purpose, settings: &PoolSettings) -> Result<Connection, PoolError> {
-    timeout(settings.connect_timeout, open(purpose, settings.max_lifetime))
+/// Connects to a server, logs in and waits for it to be ready.
+pub(crate) async fn connect(
+    purpose: &Purpose,
+    server: &Server,
+    settings: &PoolSettings,
+) -> Result<Connection, PoolError> {
+    timeout(settings.connect_timeout, open(purpose, server, settings.max_lifetime))
         .await
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
         .inspect_err(|error| {
             let route = &purpose.route;
             tracing::warn!(
-                cluster = %route.cluster, host = route.host, port = route.port, database = route.database,
+                cluster = %route.cluster, host = server.host, port = server.port, database = route.database,
                 role = route.role, error = error as &(dyn std::error::Error + 'static), answer = error.answer(),
                 "cannot open a server connection"
             );
         })
 }
 
-async fn open(purpose: &Purpose, lifetime: Duration) -> Result<Connection, PoolError> {
-    let mut connection = log_in(purpose).await?;
+async fn open(purpose: &Purpose, server: &Server, lifetime: Duration) -> Result<Connection, PoolError> {
+    let mut connection = log_in(purpose, server).await?;
     connection.retires += lifetime.mul_f64(portion()?);
     if purpose.route.serves == Serves::Many {
         inspect(&mut connection).await?;
@@ -63,10 +68,11 @@ fn portion() -> Result<f64, PoolError> {
     Ok(1.0 - f64::from(byte[0]) / 2550.0)
 }
 
-async fn log_in(purpose: &Purpose) -> Result<Connection, PoolError> {
+async fn log_in(purpose: &Purpose, server: &Server) -> Result<Connection, PoolError> {
     let route = &purpose.route;
-    let mut stream = TcpStream::connect((route.host.as_str(), route.port)).await?;
+    let mut stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
     tune(&stream)?;
+    let address = stream.peer_addr()?;
 
     let mut out = BytesMut::new();
     let own = [
@@ -115,6 +121,7 @@ async fn log_in(purpose: &Purpose) -> Result<Connection, PoolError> {
                     stream,
                     reported,
                     cancel_key,
+                    address,
                     opened,
                     retires: opened,
                     opened_at: 0,

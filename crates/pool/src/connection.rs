@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
@@ -29,6 +30,8 @@ pub(crate) struct Connection {
     /// What `ParameterStatus` said after login, or at the last reset.
     pub(crate) reported: BTreeMap<String, String>,
     pub(crate) cancel_key: CancelKey,
+    /// Where its server is, of several.
+    pub(crate) address: SocketAddr,
     pub(crate) opened: Instant,
     /// When it is to be closed rather than lent again.
     pub(crate) retires: Instant,
@@ -41,6 +44,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Whether its server was a standby when it was last heard of. Since PostgreSQL 14 servers say so after login.
+    pub(crate) fn is_standby(&self) -> bool {
+        self.reported.get("in_hot_standby").is_some_and(|value| value == "on")
+    }
+
     /// Whether it is too old to be lent, or not what it was when it was put by.
     pub(crate) fn is_spent(&self) -> bool {
         Instant::now() >= self.retires || !self.is_quiet()

@@ -4,6 +4,7 @@
 //! except one, which tries again and again, at growing intervals; when it gets through, all do.
 
 use std::pin::pin;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub(crate) struct Health {
     /// Tells of every change.
     changed: Notify,
     logins: Semaphore,
+    /// The number of the server that took the last connection, of several.
+    pub(crate) preferred: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +81,12 @@ impl State {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), logins: Semaphore::new(LOGINS) }
+        Self {
+            state: Mutex::default(),
+            changed: Notify::new(),
+            logins: Semaphore::new(LOGINS),
+            preferred: AtomicUsize::new(0),
+        }
     }
 }
 

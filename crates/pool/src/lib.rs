@@ -24,6 +24,7 @@ mod lane;
 mod lease;
 mod line;
 mod permit;
+mod reach;
 mod registry;
 mod reset;
 mod residue;

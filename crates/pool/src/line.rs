@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use crate::cluster::{Answer, Cluster, Grant};
-use crate::connect::connect;
 use crate::connection::Connection;
 use crate::error::Trouble;
 use crate::health::jittered;
 use crate::permit::{Enlisted, Permit};
+use crate::reach::reach;
 use crate::residue::Settings;
 use crate::rest::Resting;
 use crate::route::Purpose;
@@ -92,7 +92,7 @@ impl Line {
             let Ok(attempt) = timeout_at(deadline, self.cluster.health.attempt()).await else {
                 return Err(last.unwrap_or_else(unanswered));
             };
-            let error = match connect(&self.purpose, &self.settings).await {
+            let error = match reach(&self.purpose, &self.settings, &self.cluster.health.preferred).await {
                 Ok(connection) => {
                     attempt.answered();
                     return Ok(Box::new(connection));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::{fmt, ptr};
 
+use domain::Servers;
 use uuid::Uuid;
 
 /// Where connections lead. Two routes that differ in anything never share a connection, so a rotated password
@@ -12,10 +13,8 @@ use uuid::Uuid;
 pub struct Route {
     /// The cluster, whose budget the connection counts against.
     pub cluster: Uuid,
-    /// Name or address of the server.
-    pub host: String,
-    /// Its TCP port.
-    pub port: u16,
+    /// The cluster's servers.
+    pub servers: Servers,
     /// The database to connect to.
     pub database: String,
     /// The login role.
@@ -128,8 +127,7 @@ mod tests {
     fn a_route_can_be_logged() {
         let route = Route {
             cluster: Uuid::nil(),
-            host: "127.0.0.1".to_owned(),
-            port: 5432,
+            servers: Servers::one("127.0.0.1", 5432),
             database: "app_petshop".to_owned(),
             role: "t_0".to_owned(),
             serves: Serves::One,

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::Servers;
 use proptest::prelude::*;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -101,8 +102,7 @@ struct Model {
 fn purpose(role: &str, serves: Serves, label: usize) -> Arc<Purpose> {
     let route = Route {
         cluster: Uuid::nil(),
-        host: String::new(),
-        port: 1,
+        servers: Servers::one("", 1),
         database: String::new(),
         role: role.to_owned(),
         serves,

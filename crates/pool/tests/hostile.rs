@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use domain::Servers;
 use pool::{Pool, PoolError, PoolSettings, Route, Secret, Serves, SessionParams};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,8 +17,7 @@ async fn meet(script: impl AsyncFnOnce(&mut TcpStream)) -> PoolError {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let route = Route {
         cluster: Uuid::nil(),
-        host: "127.0.0.1".to_owned(),
-        port: listener.local_addr().expect("an address").port(),
+        servers: Servers::one("127.0.0.1", listener.local_addr().expect("an address").port()),
         database: "postgres".to_owned(),
         role: "t_0".to_owned(),
         serves: Serves::One,

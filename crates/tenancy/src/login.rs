@@ -94,8 +94,7 @@ impl TenantHandle {
         };
         Ok(Route {
             cluster: placement.cluster,
-            host: cluster.host,
-            port: cluster.port,
+            servers: cluster.servers,
             database: placement.database.clone(),
             role,
             serves,

@@ -3,6 +3,7 @@
 use std::env;
 
 use bytes::BytesMut;
+use domain::Servers;
 use pool::{Lease, Route, Secret, Serves, SessionParams, Share};
 use postgres_protocol::message::backend::Message;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -51,8 +52,7 @@ impl Server {
             .expect("a role");
         Route {
             cluster: Uuid::nil(),
-            host: self.host.clone(),
-            port: self.port,
+            servers: Servers::one(self.host.clone(), self.port),
             database: "postgres".to_owned(),
             role,
             serves: Serves::One,

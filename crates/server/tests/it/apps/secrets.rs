@@ -107,8 +107,7 @@ fn the_debug_form_of_a_cluster_hides_its_dsn() {
     let recorded = NewCluster {
         name: &name,
         dsn,
-        host: "db",
-        port: 5432,
+        servers: &domain::Servers::one("db", 5432),
         server_version: 150_000,
         dedicated: false,
         capacity: None,

@@ -1,62 +1,11 @@
 //! The pool while its server goes away and comes back.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test's helpers fail the test")]
-
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use devdb::{Cluster, ClusterConfig, PortChoice, Programs};
-use pool::{Pool, PoolError, PoolSettings, Route, Secret, Serves, SessionParams, Share};
+use pool::{Pool, PoolError, PoolSettings, SessionParams};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::Config;
-use tokio_postgres::config::Host;
-use uuid::Uuid;
 
-/// A server of this test's own that can be stopped and started again at the same address.
-struct Place {
-    programs: Programs,
-    config: ClusterConfig,
-    _dir: tempfile::TempDir,
-}
-
-impl Place {
-    fn find() -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        // The server's user has to pass.
-        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("passable");
-        let mut config = ClusterConfig::new(dir.path().join("server"));
-        config.settings =
-            [("fsync", "off"), ("shared_buffers", "8MB")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
-        Self { programs: Programs::find().expect("PostgreSQL"), config, _dir: dir }
-    }
-
-    async fn start(&mut self) -> Cluster {
-        let cluster = Cluster::start(&self.programs, self.config.clone()).await.expect("the server starts");
-        self.config.port = PortChoice::Fixed(cluster.port());
-        cluster
-    }
-}
-
-/// The way in as the superuser.
-fn route(dsn: &str) -> Route {
-    let config: Config = dsn.parse().expect("a DSN");
-    let [Host::Tcp(host)] = config.get_hosts() else { panic!("one TCP host is needed") };
-    Route {
-        cluster: Uuid::nil(),
-        host: host.clone(),
-        port: config.get_ports().first().copied().unwrap_or(5432),
-        database: "postgres".to_owned(),
-        role: config.get_user().expect("a user").to_owned(),
-        serves: Serves::One,
-        password: Secret::new(String::from_utf8(config.get_password().expect("a password").to_vec()).expect("text")),
-        search_path: "public".to_owned(),
-    }
-}
-
-fn share() -> Share {
-    Share { tenant: Uuid::from_u128(1), most: 100 }
-}
+use crate::place::{Place, route, share};
 
 /// Waits for something that happens in its own time.
 async fn eventually(what: &str, holds: impl Fn() -> bool) {

@@ -1,0 +1,7 @@
+//! The pool while servers go away, come back, and take each other's place.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test's helpers fail the test")]
+
+mod failover;
+mod place;
+mod restart;
