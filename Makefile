@@ -6,7 +6,7 @@ TARGET ?= plan
 SECONDS ?= 600
 export SQLX_OFFLINE = true
 
-.PHONY: up build test test-18 frameworks fuzz bench-gateway bench-gateway-idle check prepare tools
+.PHONY: up build test test-18 frameworks fuzz bench-gateway bench-gateway-idle bench-gateway-fairness check prepare tools
 
 up: build
 	target/release/sindico up $(ARGS)
@@ -44,6 +44,11 @@ bench-gateway: build
 bench-gateway-idle: build
 	cargo build --locked --package devdb
 	target/debug/devdb run --clusters 1 -- bench/gateway/idle $(ARGS)
+
+# What one tenant's crowd costs another tenant (needs pgbench and python3).
+bench-gateway-fairness: build
+	cargo build --locked --package devdb
+	target/debug/devdb run --clusters 1 -- bench/gateway/fairness $(ARGS)
 
 check: tools
 	cargo fmt --all --check

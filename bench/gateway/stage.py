@@ -97,8 +97,8 @@ class Sindico:
         environment = os.environ | {"SINDICO_API": f"http://127.0.0.1:{self.api}", "SINDICO_TOKEN": "t" * 32}
         return subprocess.run([PROGRAM, *words], check=True, capture_output=True, text=True, env=environment).stdout
 
-    def tenant(self):
-        return json.loads(self.command("tenant", "create", "one", "--isolation", "database", "--json"))
+    def tenant(self, slug="one", isolation="database"):
+        return json.loads(self.command("tenant", "create", slug, "--isolation", isolation, "--json"))
 
     def __exit__(self, *_):
         self.process.terminate()
