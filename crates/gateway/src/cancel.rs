@@ -82,10 +82,8 @@ impl Cancels {
             let same = constant_time::verify_slices_are_equal(&session.secret.to_ne_bytes(), &key.secret.to_ne_bytes());
             same.is_ok().then(|| Arc::clone(&session.aim))
         });
-        let Some((request, target)) = aim.and_then(Request::begin) else { return };
-        match target.send().await {
-            Ok(()) => request.ended(),
-            Err(error) => tracing::warn!(%error, "a cancel request did not get through to the server"),
+        if let Some((request, target)) = aim.and_then(Request::begin) {
+            request.send(target).await;
         }
     }
 
@@ -112,6 +110,13 @@ impl Request {
         Some((Self { aim, well: false }, target))
     }
 
+    async fn send(self, target: CancelTarget) {
+        match target.send().await {
+            Ok(()) => self.ended(),
+            Err(error) => tracing::warn!(%error, "a cancel request did not get through to the server"),
+        }
+    }
+
     /// The server has closed the connection on which it was asked.
     fn ended(mut self) {
         self.well = true;
@@ -133,6 +138,11 @@ impl Registration {
     /// What to tell the client.
     pub(crate) fn key(&self) -> CancelKey {
         self.key
+    }
+
+    /// A request of síndico's own to what the session has, if it has anything.
+    pub(crate) fn interrupt(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        Request::begin(Arc::clone(&self.aim)).map(|(request, target)| request.send(target))
     }
 
     /// Aims the session's requests at the server connection that it has got.

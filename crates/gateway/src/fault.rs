@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use pool::PoolError;
 use tenancy::{Refusal, ScopeError};
 use wire::frame::FrameError;
-use wire::report::{Report, Severity};
+use wire::report::{Report, ServerError, Severity};
 use wire::scram::ScramError;
 use wire::startup::StartupError;
 
@@ -58,10 +58,40 @@ impl Fault {
         Self { sqlstate: Cow::Borrowed("57P01"), ..Self::from(refusal.clone()) }
     }
 
-    /// Appends the `ErrorResponse`.
+    /// The server has ended its side, in these words.
+    pub(crate) fn server_ended(said: ServerError) -> Self {
+        Self {
+            sqlstate: Cow::Owned(said.sqlstate),
+            message: format!("the database server ended the transaction: {}", said.message),
+            hint: Cow::Borrowed(
+                "Repeat the transaction, unless it was being committed: then look first whether it was.",
+            ),
+        }
+    }
+
+    /// The same without a word.
+    pub(crate) fn transaction_lost() -> Self {
+        Self {
+            hint: Cow::Borrowed(
+                "Repeat the transaction, unless it was being committed: then look first whether it was.",
+            ),
+            ..Self::server_lost()
+        }
+    }
+
+    /// Appends the `ErrorResponse` that ends the session.
     pub(crate) fn write(&self, out: &mut BytesMut) {
+        self.write_as(Severity::Fatal, out);
+    }
+
+    /// Appends the `ErrorResponse` of a statement, after which the session goes on.
+    pub(crate) fn write_error(&self, out: &mut BytesMut) {
+        self.write_as(Severity::Error, out);
+    }
+
+    fn write_as(&self, severity: Severity, out: &mut BytesMut) {
         let Self { sqlstate, message, hint } = self;
-        Report { severity: Severity::Fatal, sqlstate, message, hint }.write(out);
+        Report { severity, sqlstate, message, hint }.write(out);
     }
 }
 

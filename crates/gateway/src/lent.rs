@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use pool::{Kept, Lease, Residue, SessionParams};
+use pool::{Kept, Lease, PoolError, Residue, SessionParams};
 use tenancy::{Counter, TenantHandle};
 use tokio::net::TcpStream;
 use wire::startup::CancelKey;
@@ -112,20 +112,23 @@ impl Servers for Lent {
     }
 
     async fn attach(&mut self, need: &Need) -> Result<(), Fault> {
-        let mut lease = match self.unfit.take() {
-            Some(lease) => lease,
-            None => self.handle.borrow(self.counter(need), &need.settings).await?,
-        };
-        if !self.shared {
-            lease.renew().await?;
+        let mut stale = 0;
+        loop {
+            let mut lease = match self.unfit.take() {
+                Some(lease) => lease,
+                None => self.handle.borrow(self.counter(need), &need.settings).await?,
+            };
+            match fit(&mut lease, need, self.shared).await {
+                Ok(()) => {
+                    self.registration.aim(lease.cancel_target());
+                    self.lease = Some(lease);
+                    return Ok(());
+                }
+                // It was lost while it rested, and nothing of the client's has been said on it.
+                Err(PoolError::Unreachable { .. }) if stale < STALE => stale += 1,
+                Err(error) => return Err(error.into()),
+            }
         }
-        lease.adopt(&need.settings).await?;
-        if need.draws.is_some_and(|client| !lease.residue().is_of(client)) {
-            lease.forget_sequences().await?;
-        }
-        self.registration.aim(lease.cancel_target());
-        self.lease = Some(lease);
-        Ok(())
     }
 
     async fn move_home(&mut self, need: &Need, beginning: &str) -> Result<(), Fault> {
@@ -156,6 +159,17 @@ impl Servers for Lent {
         Ok(Settled { found, overheard: lease.overheard() })
     }
 
+    fn interrupt(&mut self) {
+        if let Some(request) = self.registration.interrupt() {
+            tokio::spawn(request);
+        }
+    }
+
+    async fn lose(&mut self) {
+        self.registration.rest().await;
+        self.lease = None;
+    }
+
     async fn release(&mut self, client: u64) {
         let undisturbed = self.registration.rest().await;
         let Some(mut lease) = self.lease.take() else { return };
@@ -164,6 +178,21 @@ impl Servers for Lent {
             lease.pass_on();
         }
     }
+}
+
+/// Connections that turn out to be lost before one is asked for no more.
+const STALE: usize = 3;
+
+/// Makes a connection what a client needs.
+async fn fit(lease: &mut Lease, need: &Need, shared: bool) -> Result<(), PoolError> {
+    if !shared {
+        lease.renew().await?;
+    }
+    lease.adopt(&need.settings).await?;
+    if need.draws.is_some_and(|client| !lease.residue().is_of(client)) {
+        lease.forget_sequences().await?;
+    }
+    Ok(())
 }
 
 /// Nothing was said in the meantime.

@@ -25,6 +25,7 @@ mod zone;
 pub use certificates::{Certificates, CertificatesError};
 pub use parameters::{PoolMode, Pooling};
 pub use plaintext::Plaintext;
+pub use relay::SessionLimits;
 pub use serve::{GatewaySettings, serve};
 pub use statement::{Clerk, Clerks, Dialect};
 pub use zone::{InvalidZone, Zone};

@@ -11,6 +11,8 @@
 
 mod downstream;
 mod ledger;
+mod limits;
+mod lost;
 mod pooled;
 mod pump;
 mod replies;
@@ -30,9 +32,14 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use wire::frame::HEADER_LEN;
+use wire::report::ServerError;
 
 use self::downstream::Downstream;
 use self::ledger::Ledger;
+pub use self::limits::SessionLimits;
+use self::limits::{Clock, Overdue};
+use self::lost::Mourning;
 pub(crate) use self::pooled::Pooled;
 use self::pump::Step;
 use self::upstream::{Upstream, Wish};
@@ -64,6 +71,8 @@ pub(crate) struct Watch<'w, R> {
     pub(crate) shutdown: &'w CancellationToken,
     /// How long sessions that are in the middle of something may go on then.
     pub(crate) grace: Duration,
+    /// How long a session may take over what it is at.
+    pub(crate) limits: SessionLimits,
 }
 
 /// Where a session's server connections come from, and go.
@@ -86,6 +95,12 @@ pub(crate) trait Servers: Send {
 
     /// Finds out what has become of the one it has, between two transactions.
     fn settle(&mut self, question: Question<'_>) -> impl Future<Output = Result<Settled, Fault>> + Send;
+
+    /// Has the server interrupt what it is doing, without waiting for it.
+    fn interrupt(&mut self);
+
+    /// Closes it: it is lost.
+    fn lose(&mut self) -> impl Future<Output = ()> + Send;
 
     /// Gives it back, between two transactions, noting whose it was.
     fn release(&mut self, client: u64) -> impl Future<Output = ()> + Send;
@@ -129,6 +144,8 @@ enum End {
     ClientGone,
     /// The server has closed the connection; if without a word, the client is told.
     ServerGone(Option<Fault>),
+    /// The same, and the client does not have the server's last word yet.
+    ServerSaid(BytesMut),
     /// We end it, and say why.
     Told(Fault),
 }
@@ -147,19 +164,27 @@ pub(crate) async fn relay(
     let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
     let up = Upstream::new(pipelined, clerk.clone(), pooled.is_some());
     let down = Downstream::new(clerk, pooled.is_some());
-    let mut relay = Relay { up, down, ledger: Ledger::new(), dialect, pooled, draining: false };
+    let clock = Clock::new(watch.limits);
+    let mut relay = Relay { up, down, ledger: Ledger::new(), dialect, pooled, mourning: None, clock, draining: false };
     let end = relay.run(client, servers, watch).await;
     let left = match end {
-        End::ServerGone(_) => Left::Spoilt,
+        End::ServerGone(_) | End::ServerSaid(_) => Left::Spoilt,
         _ if relay.ledger.may_be_working() => Left::Working,
         End::ClientGone if relay.is_at_rest() && relay.ledger.is_clean() => Left::Clean,
         End::ClientGone | End::Told(_) => Left::Spoilt,
     };
-    if let End::Told(fault) | End::ServerGone(Some(fault)) = end {
-        tracing::info!(sqlstate = %fault.sqlstate, %fault, "session ended");
-        if !matches!(timeout(LAST_WORDS, relay.tell(client, servers, &fault)).await, Ok(Ok(()))) {
-            tracing::debug!("the client left before it was told why");
+    let words = match end {
+        End::Told(fault) | End::ServerGone(Some(fault)) => {
+            tracing::info!(sqlstate = %fault.sqlstate, %fault, "session ended");
+            let mut words = BytesMut::new();
+            fault.write(&mut words);
+            words
         }
+        End::ServerSaid(words) => words,
+        End::ClientGone | End::ServerGone(None) => return left,
+    };
+    if !matches!(timeout(LAST_WORDS, relay.tell(client, servers, &words)).await, Ok(Ok(()))) {
+        tracing::debug!("the client left before it was told why");
     }
     left
 }
@@ -172,6 +197,9 @@ struct Relay {
     /// How the server reads statements, kept up to date for the clerk.
     dialect: Dialect,
     pooled: Option<Pooled>,
+    /// The client has lost a transaction, and is still to be told.
+    mourning: Option<Mourning>,
+    clock: Clock,
     /// The process is shutting down, so the session ends as soon as it is at rest.
     draining: bool,
 }
@@ -197,6 +225,7 @@ impl Relay {
             if self.up.has_left() {
                 earlier(&mut deadline, LINGER, End::ClientGone);
             }
+            self.clock.note(&self.ledger);
             let due = deadline.as_ref().map(|(due, _)| *due);
             // Whoever does not take its answers is not read either.
             let heeded = servers.stream().is_some() || !self.down.pump.has_passed();
@@ -206,6 +235,7 @@ impl Relay {
                 step = self.up.step(&mut client_reads, server_writes.as_mut()), if heeded => match step {
                     Ok(Step::Moved) => {}
                     Ok(Step::SourceGone) => self.up.leave(),
+                    Ok(Step::SinkGone) if self.outlives_server() => self.lose(servers).await,
                     Ok(Step::SinkGone) => {
                         // The server may have said why; that is still to be read.
                         self.up.abandon();
@@ -215,11 +245,17 @@ impl Relay {
                 },
                 step = self.down.pump.step(server_reads.as_mut(), Some(&mut client_writes)) => match step {
                     Step::Moved => {}
+                    Step::SourceGone if self.outlives_server() => self.lose(servers).await,
+                    Step::SourceGone if let Some(words) = self.down.take_goodbye() => return End::ServerSaid(words),
                     Step::SourceGone if self.down.has_said_goodbye() => return End::ServerGone(None),
                     Step::SourceGone => return End::ServerGone(Some(Fault::server_lost())),
                     Step::SinkGone => return End::ClientGone,
                 },
                 fault = &mut revoked => return End::Told(fault),
+                overdue = self.clock.rings() => match overdue {
+                    Overdue::Cancel => servers.interrupt(),
+                    Overdue::End(fault) => return End::Told(fault),
+                },
                 () = watch.shutdown.cancelled(), if !self.draining => {
                     self.draining = true;
                     earlier(&mut deadline, watch.grace, End::Told(Fault::shutdown()));
@@ -254,6 +290,14 @@ impl Relay {
         if self.up.has_left() {
             return if self.down.pump.has_passed() { Ok(true) } else { Err(End::ClientGone) };
         }
+        if let Some(mourning) = &mut self.mourning {
+            let (answers, over) = mourning.read(&mut self.up).map_err(End::Told)?;
+            self.down.pump.replace(0, &answers);
+            if over {
+                self.mourning = None;
+            }
+            return Ok(!over);
+        }
         match self.up.wish().map_err(End::Told)? {
             Wish::Nothing => return Ok(true),
             Wish::Leave => {
@@ -273,7 +317,11 @@ impl Relay {
         // Apart, since most transactions do without, and resting sessions need not keep room for it.
         let attaching = Box::pin(servers.attach(&need));
         tokio::select! {
-            attached = attaching => attached.map(|()| false).map_err(End::Told),
+            attached = attaching => {
+                // It costs the client its transaction, not its session.
+                self.mourning = attached.err().map(Mourning::new);
+                Ok(false)
+            }
             fault = revoked => Err(End::Told(fault)),
             () = shutdown.cancelled(), if !self.draining => {
                 self.draining = true;
@@ -284,6 +332,27 @@ impl Relay {
                 Err(deadline.take().map_or(End::ClientGone, |(_, end)| end))
             }
         }
+    }
+
+    /// Whether the session can go on without the server that it has.
+    fn outlives_server(&self) -> bool {
+        let whole = self.up.may_start_over() && self.down.may_start_over();
+        whole && !self.draining && self.pooled.as_ref().is_some_and(Pooled::outlives_server)
+    }
+
+    /// Goes on without the server.
+    async fn lose(&mut self, servers: &mut impl Servers) {
+        let Some(pooled) = &mut self.pooled else { return };
+        servers.lose().await;
+        let said = self.down.take_goodbye();
+        let fault = said.as_deref().and_then(|said| ServerError::parse(said.get(HEADER_LEN..)?));
+        let fault = fault.map_or_else(Fault::transaction_lost, Fault::server_ended);
+        tracing::info!(sqlstate = %fault.sqlstate, %fault, "a server was lost, and its session goes on");
+        let loss = pooled.lose_server(fault, self.ledger.status());
+        self.up.start_over();
+        self.down.start_over(&loss.answers);
+        self.ledger = Ledger::new();
+        self.mourning = loss.mourning;
     }
 
     /// Whether a message waits for a connection of the tenant's own login, and the other has nothing more to say.
@@ -370,11 +439,9 @@ impl Relay {
     }
 
     /// Says why the session ends, after the end of the message that the client is reading.
-    async fn tell(&mut self, client: &mut Stream, servers: &mut impl Servers, fault: &Fault) -> io::Result<()> {
+    async fn tell(&mut self, client: &mut Stream, servers: &mut impl Servers, words: &[u8]) -> io::Result<()> {
         self.down.pump.finish_message(servers.stream(), client).await?;
-        let mut out = BytesMut::new();
-        fault.write(&mut out);
-        client.write_all(&out).await
+        client.write_all(words).await
     }
 }
 

@@ -16,6 +16,7 @@ use crate::certificates::Certificates;
 use crate::parameters::{PoolMode, Pooling};
 use crate::plaintext::Plaintext;
 use crate::prepared::Library;
+use crate::relay::SessionLimits;
 use crate::session::attend;
 use crate::statement::Clerks;
 use crate::throttle::Throttle;
@@ -33,6 +34,8 @@ pub struct GatewaySettings {
     pub login_timeout: Duration,
     /// How long sessions that are in the middle of something may go on after shutdown has begun.
     pub shutdown_grace: Duration,
+    /// How long sessions may take over what they are at.
+    pub session_limits: SessionLimits,
     /// Bytes of the longest statement that is taken where statements are read; longer ones fail with SQLSTATE 54000.
     pub statement_limit: usize,
     /// Bytes of what is remembered about statements' texts, for each app and isolation.
@@ -60,6 +63,7 @@ impl Default for GatewaySettings {
             max_logins: 500,
             login_timeout: Duration::from_secs(15),
             shutdown_grace: Duration::from_secs(10),
+            session_limits: SessionLimits::default(),
             statement_limit: 16 << 20,
             statement_cache: 16 << 20,
             statement_share: 64 << 20,

@@ -186,6 +186,7 @@ async fn work(gateway: &Gateway, client: Client, ready: Ready) {
         revoked: async { Fault::revoked(&handle.revoked().await) },
         shutdown: &gateway.shutdown,
         grace: gateway.settings.shutdown_grace,
+        limits: gateway.settings.session_limits,
     };
     let left = relay(&mut stream, &held, &mut servers, clerk, pooled, watch).await;
     stream.farewell().await;

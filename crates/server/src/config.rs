@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use catalog::MasterKey;
-use gateway::{Certificates, Plaintext, PoolMode, Pooling, Zone};
+use gateway::{Certificates, Plaintext, PoolMode, Pooling, SessionLimits, Zone};
 use pool::PoolSettings;
 use serde::Deserialize;
 
@@ -41,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) gateway_public: (String, Option<u16>),
     pub(crate) max_clients: usize,
     pub(crate) pool_mode: PoolMode,
+    pub(crate) session_limits: SessionLimits,
     pub(crate) pooling: Pooling,
     pub(crate) connections_per_tenant: usize,
     pub(crate) changes_at_once: usize,
@@ -106,6 +107,9 @@ struct Gateway {
     max_clients: usize,
     connections_per_tenant: usize,
     pool_mode: String,
+    statement_seconds: u64,
+    idle_in_transaction_seconds: u64,
+    idle_session_seconds: u64,
     plaintext: String,
     zone: Option<String>,
     failed_logins: u32,
@@ -129,6 +133,9 @@ impl Default for Gateway {
             max_clients: 10_000,
             connections_per_tenant: 100,
             pool_mode: "session".to_owned(),
+            statement_seconds: 0,
+            idle_in_transaction_seconds: 0,
+            idle_session_seconds: 0,
             plaintext: "loopback".to_owned(),
             zone: None,
             failed_logins: 10,
@@ -205,6 +212,21 @@ fn seconds(key: &str, value: u64) -> Result<Duration, ConfigError> {
     }
 }
 
+impl Gateway {
+    fn session_limits(&self) -> Result<SessionLimits, ConfigError> {
+        Ok(SessionLimits {
+            statement: limit("gateway.statement_seconds", self.statement_seconds)?,
+            idle_in_transaction: limit("gateway.idle_in_transaction_seconds", self.idle_in_transaction_seconds)?,
+            idle: limit("gateway.idle_session_seconds", self.idle_session_seconds)?,
+        })
+    }
+}
+
+/// Of which 0 means none.
+fn limit(key: &str, value: u64) -> Result<Option<Duration>, ConfigError> {
+    seconds(key, value).map(|limit| Some(limit).filter(|limit| !limit.is_zero()))
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawLifecycle {
@@ -254,6 +276,7 @@ impl Config {
         let certificates = raw.gateway.tls.as_ref().map(|tls| certificates(base, tls)).transpose()?;
         let plaintext = plaintext(&raw.gateway.plaintext, certificates.is_some())?;
         let zone = zone(&raw.gateway)?;
+        let session_limits = raw.gateway.session_limits()?;
         let gateway_listen = gateway_listen(&raw.gateway.listen, plaintext, certificates.is_some())?;
         // Each change holds one connection and needs another; one more listens for announcements.
         let needed =
@@ -278,6 +301,7 @@ impl Config {
             failed_logins: raw.gateway.failed_logins,
             gateway_public: (raw.gateway.public_host, raw.gateway.public_port),
             max_clients: positive("gateway.max_clients", raw.gateway.max_clients)?,
+            session_limits,
             pool_mode: raw.gateway.pool_mode.parse().map_err(|()| {
                 let mode = &raw.gateway.pool_mode;
                 ConfigError(format!("gateway.pool_mode: {mode:?} is unknown; give \"transaction\" or \"session\""))
@@ -456,6 +480,7 @@ mod tests {
             ("[log]\nformat = \"xml\"", "log.format"),
             ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),
             ("[pool]\nlifetime_seconds = 1_000_000_000_000", "pool.lifetime_seconds"),
+            ("[gateway]\nstatement_seconds = 1_000_000_000_000", "gateway.statement_seconds"),
             ("[pool]\nconnect_seconds = 0", "pool.connect_seconds"),
             ("[pool]\nconnections_per_tenant = 0", "pool.connections_per_tenant"),
             ("[pool]\nconnections_per_tenant = 2\nminimum_per_tenant = 3", "pool.minimum_per_tenant"),

@@ -41,6 +41,7 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
         GatewaySettings {
             max_clients: config.max_clients,
             pool_mode: config.pool_mode,
+            session_limits: config.session_limits,
             certificates: config.certificates,
             plaintext: config.plaintext,
             pooling: config.pooling,

@@ -93,6 +93,14 @@ pub fn sqlstate(body: &[u8]) -> Option<&[u8]> {
     fields.find_map(|field| field.strip_prefix(b"C"))
 }
 
+/// Whether an `ErrorResponse`, by its body, is the last word of a session: its severity is FATAL or PANIC, in the field that
+/// is not translated.
+#[must_use]
+pub fn ends_session(body: &[u8]) -> bool {
+    let mut fields = body.split(|&byte| byte == 0).take_while(|field| !field.is_empty());
+    fields.any(|field| matches!(field, b"VFATAL" | b"VPANIC"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -107,6 +115,7 @@ mod tests {
         let mut out = BytesMut::new();
         report.write(&mut out);
         assert_eq!(&out[HEADER_LEN..], b"SFATAL\0VFATAL\0C28P01\0Mno\0Huse the other key\0\0");
+        assert!(ends_session(&out[HEADER_LEN..]) && !ends_session(b"SFATAL\0VERROR\0\0VFATAL\0"));
         let read = ServerError::parse(&out[HEADER_LEN..]);
         assert_eq!(sqlstate(&out[HEADER_LEN..]), Some(&b"28P01"[..]));
         assert_eq!(sqlstate(b"SINFO\0\0C28P01\0"), None, "past the end");
@@ -125,6 +134,7 @@ mod tests {
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
             let _error = ServerError::parse(&bytes);
             let _sqlstate = sqlstate(&bytes);
+            let _ends = ends_session(&bytes);
         }
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Downstream {
     clerk: Option<Arc<Clerk>>,
     /// The next `CALL` to complete was a `TRUNCATE`.
     truncated: bool,
+    /// The error with which the server has ended a session that may outlive it. The client does not have it.
+    goodbye: Option<BytesMut>,
 }
 
 /// What becomes of a message.
@@ -51,7 +53,13 @@ enum Fate {
 impl Downstream {
     pub(super) fn new(clerk: Option<Arc<Clerk>>, pooled: bool) -> Self {
         let demands = if clerk.is_some() || pooled { DEMANDS_OF_READERS } else { DEMANDS };
-        Self { pump: Pump::new(Direction::ToClient, demands, &[]), last_tag: b'Z', clerk, truncated: false }
+        Self {
+            pump: Pump::new(Direction::ToClient, demands, &[]),
+            last_tag: b'Z',
+            clerk,
+            truncated: false,
+            goodbye: None,
+        }
     }
 
     /// Judges what has arrived, and notes in `dialect` what the server reports of the session.
@@ -68,7 +76,7 @@ impl Downstream {
             {
                 self.pump.replace(0, &made);
             }
-            let Self { pump, last_tag, clerk, truncated } = self;
+            let Self { pump, last_tag, clerk, truncated, goodbye } = self;
             let piece = match pump.peek() {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(()),
@@ -84,6 +92,11 @@ impl Downstream {
                 *last_tag = header.tag;
                 if let (Fate::Pass, Some(clerk), true) = (&fate, clerk, piece.ends) {
                     fate = translate(header.tag, piece.body(), clerk, truncated, dialect);
+                }
+                if pooled.is_some() && header.tag == b'E' && piece.ends && report::ends_session(piece.body()) {
+                    *goodbye = Some(BytesMut::from(piece.bytes));
+                    pump.replace(len, &[]);
+                    continue;
                 }
                 // After the translation of a message that the client does not get.
                 if let Some((pooled, residue)) = &mut pooled
@@ -106,6 +119,23 @@ impl Downstream {
     /// Whether the server's last message was an error, so that the client knows why the server is gone.
     pub(super) fn has_said_goodbye(&self) -> bool {
         self.last_tag == b'E' && self.pump.is_drained()
+    }
+
+    /// What the server has said at the end, if the client does not have it.
+    pub(super) fn take_goodbye(&mut self) -> Option<BytesMut> {
+        self.goodbye.take()
+    }
+
+    /// Whether what the client has got does not end in the middle of a message.
+    pub(super) fn may_start_over(&self) -> bool {
+        self.pump.is_between_messages()
+    }
+
+    /// Goes on with what another source says, after `answers`.
+    pub(super) fn start_over(&mut self, answers: &[u8]) {
+        self.pump.forget_arrived();
+        self.pump.replace(0, answers);
+        (self.last_tag, self.truncated, self.goodbye) = (b'Z', false, None);
     }
 
     /// Whether everything that the server sent has been judged, up to the end of a message, even if the client does not have

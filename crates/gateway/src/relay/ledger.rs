@@ -21,12 +21,22 @@ pub(super) struct Ledger {
     /// The server takes COPY data.
     copying: bool,
     status: TransactionStatus,
+    /// How many `ReadyForQuery` have come.
+    answered: u64,
 }
 
 impl Ledger {
     /// Of a session that has just been told that the server is ready.
     pub(super) const fn new() -> Self {
-        Self { owed: 0, skipped: 0, unsynced: false, simple: true, copying: false, status: TransactionStatus::Idle }
+        Self {
+            owed: 0,
+            skipped: 0,
+            unsynced: false,
+            simple: true,
+            copying: false,
+            status: TransactionStatus::Idle,
+            answered: 0,
+        }
     }
 
     /// Notes a message of the client's.
@@ -70,11 +80,22 @@ impl Ledger {
     /// Notes a `ReadyForQuery`; `false` when nothing can have asked for it.
     pub(super) fn ready(&mut self, status: TransactionStatus) -> bool {
         self.status = status;
+        self.answered += 1;
         self.copying = false;
         let asked = if self.owed > 0 { &mut self.owed } else { &mut self.skipped };
         let possible = *asked > 0;
         *asked = asked.saturating_sub(1);
         possible
+    }
+
+    /// The transaction's state, as the server told it last.
+    pub(super) const fn status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// How often the server has become ready.
+    pub(super) const fn answered(&self) -> u64 {
+        self.answered
     }
 
     /// Whether the server will most likely say more.

@@ -23,8 +23,8 @@ pub(crate) struct Pooled {
     library: Library,
     /// A number that no two clients share.
     pub(super) client: u64,
-    statements: Statements,
-    replies: Replies,
+    pub(super) statements: Statements,
+    pub(super) replies: Replies,
     /// The settings that it has made for itself.
     pub(super) settings: Settings,
     /// Its settings of the app's own making, by name.
@@ -47,6 +47,8 @@ pub(crate) struct Pooled {
     pub(super) waits: bool,
     /// There is none to be had for it any more: it has to be refused.
     refuses: bool,
+    /// The server has told the client of a setting since the transaction began.
+    pub(super) reported: bool,
     /// Everything runs on the tenant's own login from now on, since something had to be refused for being on the other.
     own: bool,
 }
@@ -87,6 +89,7 @@ impl Pooled {
             stage: Stage::Nothing,
             waits: false,
             refuses: false,
+            reported: false,
             own: false,
         }
     }
@@ -99,7 +102,14 @@ impl Pooled {
     /// The transaction has ended.
     pub(super) fn rests(&mut self) {
         self.unsettled = false;
+        self.reported = false;
         self.stage = Stage::Nothing;
+    }
+
+    /// What was under way has ended, and nobody waits for its answers.
+    pub(super) fn server_is_gone(&mut self) {
+        self.rests();
+        (self.barrier, self.waits, self.refuses, self.forget) = (false, false, false, false);
     }
 
     /// What a transaction needs that begins with these messages, as far as they have come.
@@ -472,6 +482,7 @@ impl Pooled {
             }
         }
         match tag {
+            b'S' => self.reported = true,
             b'C' if matches!(body, b"DEALLOCATE ALL\0" | b"DISCARD ALL\0") => {
                 self.statements.clear();
                 residue.prepared.clear();

@@ -183,6 +183,18 @@ impl Pump {
         self.passed = 0;
     }
 
+    /// Forgets what may go out: the sink is gone, and there will be another.
+    pub(super) fn forget_passed(&mut self) {
+        self.ahead = BytesMut::new();
+        self.held.advance(mem::take(&mut self.passed));
+        self.shrink();
+    }
+
+    /// Forgets what is not judged yet, which is less than a message: the source is gone, and there will be another.
+    pub(super) fn forget_arrived(&mut self) {
+        self.held.truncate(self.passed);
+    }
+
     /// Whether something that may go out has not.
     pub(super) fn has_passed(&self) -> bool {
         self.passed > 0 || !self.ahead.is_empty()

@@ -69,14 +69,28 @@ pub(super) enum Fate {
     Keep,
 }
 
+/// What a server has left unanswered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unanswered {
+    /// Queries and Syncs: each is owed a `ReadyForQuery`.
+    pub(super) ends: usize,
+    /// More was sent behind them, or an error has come, without a Sync.
+    pub(super) unsynced: bool,
+    /// The first of all this has been answered by an error already.
+    pub(super) told: bool,
+}
+
 /// The answers that are due, in order.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and together they are no state")]
 pub(super) struct Replies {
     due: VecDeque<Due>,
     /// An error has come and no Sync since: the server skips what it is sent.
     skipping: bool,
     /// The server takes COPY data, and skips Syncs meanwhile.
     copying: bool,
+    /// An error has come and no `ReadyForQuery` since.
+    told: bool,
     /// Answers may have been taken for others: the connection is fit for nothing but this client.
     doubtful: bool,
 }
@@ -131,6 +145,24 @@ impl Replies {
         self.doubtful
     }
 
+    /// Whether the client sends data, or may.
+    pub(super) const fn is_copying(&self) -> bool {
+        self.copying
+    }
+
+    /// Nothing more will come. Takes back what was believed prepared, and says what somebody else has to answer.
+    pub(super) fn lost(&mut self, undo: &mut Vec<Undo>) -> Unanswered {
+        let is_end = |due: &Due| matches!(due, Due::Sync | Due::Query);
+        let unanswered = Unanswered {
+            ends: self.due.iter().filter(|due| is_end(due)).count(),
+            unsynced: self.due.back().map_or(self.skipping, |due| !is_end(due)),
+            told: self.told,
+        };
+        take_back(self.due.drain(..), undo);
+        *self = Self::default();
+        unanswered
+    }
+
     /// Notes a message of the server's, and what it says was not done.
     pub(super) fn received(&mut self, tag: u8, undo: &mut Vec<Undo>) -> Fate {
         match tag {
@@ -138,6 +170,7 @@ impl Replies {
             b'N' | b'S' | b'A' => return Fate::Pass,
             b'E' => {
                 self.copying = false;
+                self.told = true;
                 if !matches!(self.due.front(), Some(Due::Query) | None) {
                     self.fail(undo);
                 }
@@ -146,6 +179,7 @@ impl Replies {
             b'Z' => {
                 self.copying = false;
                 self.skipping = false;
+                self.told = false;
                 let popped = self.due.pop_front();
                 self.doubtful |= !matches!(popped, Some(Due::Sync | Due::Query));
                 return Fate::Pass;
@@ -185,20 +219,7 @@ impl Replies {
     fn fail(&mut self, undo: &mut Vec<Undo>) {
         let until = self.due.iter().position(|due| matches!(due, Due::Sync));
         self.skipping = until.is_none();
-        for due in self.due.drain(..until.unwrap_or(self.due.len())).rev() {
-            match due {
-                Due::Parse(Change { name, before, number }) | Due::Made(_, Change { name, before, number }) => {
-                    undo.extend(
-                        number.map(|number| if name.is_empty() { Undo::Unnamed } else { Undo::Absent(number) }),
-                    );
-                    undo.push(Undo::Name(name, before));
-                }
-                Due::OwnUnnamed => undo.push(Undo::Unnamed),
-                Due::OwnParse(number) => undo.push(Undo::Absent(number)),
-                Due::OwnClose(number) => undo.push(Undo::Present(number)),
-                Due::Close | Due::Bind | Due::Describe | Due::Execute | Due::Sync | Due::Query => {}
-            }
-        }
+        take_back(self.due.drain(..until.unwrap_or(self.due.len())), undo);
     }
 
     /// Síndico's own answers whose turn has come.
@@ -209,6 +230,22 @@ impl Replies {
             self.due.pop_front();
         }
         (!out.is_empty()).then_some(out)
+    }
+}
+
+/// What did not come to be of answers that do not come.
+fn take_back(due: impl DoubleEndedIterator<Item = Due>, undo: &mut Vec<Undo>) {
+    for due in due.rev() {
+        match due {
+            Due::Parse(Change { name, before, number }) | Due::Made(_, Change { name, before, number }) => {
+                undo.extend(number.map(|number| if name.is_empty() { Undo::Unnamed } else { Undo::Absent(number) }));
+                undo.push(Undo::Name(name, before));
+            }
+            Due::OwnUnnamed => undo.push(Undo::Unnamed),
+            Due::OwnParse(number) => undo.push(Undo::Absent(number)),
+            Due::OwnClose(number) => undo.push(Undo::Present(number)),
+            Due::Close | Due::Bind | Due::Describe | Due::Execute | Due::Sync | Due::Query => {}
+        }
     }
 }
 

@@ -45,6 +45,10 @@ impl Servers for Only {
         None
     }
 
+    fn interrupt(&mut self) {}
+
+    async fn lose(&mut self) {}
+
     fn attach_now(&mut self, _need: &Need) -> bool {
         true
     }
@@ -95,7 +99,7 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
             }
             Fault::new("57P01", "closed", "")
         };
-        let watch = Watch { revoked, shutdown: &watched, grace };
+        let watch = Watch { revoked, shutdown: &watched, grace, limits: super::SessionLimits::default() };
         relay(&mut Stream::Plain(client_far), pipelined, &mut Only(server_far), clerk, None, watch).await
     });
     Stage { client, server, revoke, shutdown, left }

@@ -229,6 +229,18 @@ impl Upstream {
         self.pump.abandon();
     }
 
+    /// Whether what the server has not been sent can be sent to another: no message is cut in two.
+    pub(super) fn may_start_over(&self) -> bool {
+        let whole = self.pump.is_between_messages() && !self.declined;
+        whole && !self.left && self.wait.is_none() && self.read.is_none() && self.room.is_none()
+    }
+
+    /// What was on its way to the server is lost with it.
+    pub(super) fn start_over(&mut self) {
+        self.taken.clear();
+        self.pump.forget_passed();
+    }
+
     pub(super) const fn has_left(&self) -> bool {
         self.left
     }
