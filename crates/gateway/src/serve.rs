@@ -67,7 +67,7 @@ impl Default for GatewaySettings {
             statement_limit: 16 << 20,
             statement_cache: 16 << 20,
             statement_share: 64 << 20,
-            pool_mode: PoolMode::Session,
+            pool_mode: PoolMode::Transaction,
             certificates: None,
             plaintext: Plaintext::Loopback,
             pooling: Pooling::Own,

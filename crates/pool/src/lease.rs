@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::connection::Connection;
 use crate::permit::{Enlisted, Permit};
-use crate::reset::reset;
+use crate::reset::{hand_over, reset};
 use crate::residue::Residue;
 use crate::route::Purpose;
 use crate::{CancelTarget, PoolError};
@@ -64,7 +64,7 @@ impl Lease {
         if !token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.') {
             return Err(PoolError::Protocol("a token holds something other than digits, letters and dots"));
         }
-        reset(&mut self.connection, Some(token), self.within).await?;
+        hand_over(&mut self.connection, token, self.within).await?;
         self.connection.residue.serves = Some(tenant);
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Lease {
         if self.connection.residue.is_unused() {
             return Ok(());
         }
-        reset(&mut self.connection, None, self.within).await
+        reset(&mut self.connection, self.within).await
     }
 
     /// Returns a connection between two transactions as it is, for clients of the same purpose: the server's last word was
@@ -102,7 +102,7 @@ impl Lease {
         if self.user.is_condemned() || !self.connection.is_quiet() {
             return;
         }
-        if let Err(error) = reset(&mut self.connection, None, self.within).await {
+        if let Err(error) = reset(&mut self.connection, self.within).await {
             let route = &self.purpose.route;
             tracing::info!(cluster = %route.cluster, role = route.role, %error, "closing a connection that was not reset");
             return;

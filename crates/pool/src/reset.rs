@@ -21,51 +21,74 @@ const MAX_MESSAGES: usize = 1024;
 /// Runs `DISCARD ALL`, which ends everything that belongs to a session except the session (PostgreSQL manual,
 /// DISCARD), and reads its success back. On any error the connection is of no more use.
 ///
-/// With a token, the next tenant's identity is set right behind, in the same flush, and its success read back as well.
-///
 /// That answer could be to a `DISCARD ALL` that the last client left behind on purpose, with a statement of its own
 /// choice to follow. So a random value is asked for as well: whatever comes before it has been answered once it is
 /// read back. It is a second Query because `DISCARD ALL` refuses to run together with other statements. It also tells
 /// whether the login of many still serves somebody (lifecycle's `enter.sql` says where that is kept), and sows the
 /// random numbers anew, which `DISCARD ALL` leaves to whoever knows how they were sown.
-pub(crate) async fn reset(connection: &mut Connection, token: Option<&str>, within: Duration) -> Result<(), PoolError> {
+pub(crate) async fn reset(connection: &mut Connection, within: Duration) -> Result<(), PoolError> {
+    let (nonce, seed) = (nonce()?, seed()?);
+    // The name is for whoever finds it in pg_stat_activity.
+    let look = format!(
+        "SELECT pg_catalog.concat('{nonce}', \
+         pg_catalog.substring(pg_catalog.current_setting('backtrace_functions'), '^t_'), \
+         pg_catalog.setseed({seed})) AS discarded"
+    );
+    let answers = [&["DISCARD ALL"][..], &["SELECT 1"]];
+    renewed(connection, &["DISCARD ALL", &look], &answers, &row(&[&nonce]), within).await
+}
+
+/// Does what `DISCARD ALL` does, apart from throwing plans away, and sets whom a connection of a login that serves many
+/// serves from here on, in place of whom it served. Success is read back as in [`reset`].
+///
+/// The plans are those of `sindico.enter` and of the app's functions, which hold nothing of a tenant's and are made for the
+/// login and not for whom it serves: made again for each tenant, they took most of the time. Of temporary tables the login
+/// has none. RESET ALL runs first and by itself, so that the rest meets no setting of the last client's, and nobody is
+/// served if the rest fails.
+pub(crate) async fn hand_over(connection: &mut Connection, token: &str, within: Duration) -> Result<(), PoolError> {
+    let (nonce, seed) = (nonce()?, seed()?);
+    // Tokens are digits, letters and dots.
+    let rest = format!(
+        "RESET SESSION AUTHORIZATION; CLOSE ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD SEQUENCES; \
+         SELECT pg_catalog.concat('{nonce}', pg_catalog.setseed({seed})) AS discarded, sindico.enter('{token}', false)"
+    );
+    let answers =
+        [&["RESET"][..], &["RESET", "CLOSE CURSOR ALL", "DEALLOCATE ALL", "UNLISTEN", "DISCARD SEQUENCES", "SELECT 1"]];
+    renewed(connection, &["RESET ALL", &rest], &answers, &row(&[&nonce, "t"]), within).await
+}
+
+/// Sends Queries all at once, each of which has to be answered with these command tags and nothing else, the last of them
+/// after one row.
+async fn renewed(
+    connection: &mut Connection,
+    queries: &[&str; 2],
+    answers: &[&[&str]; 2],
+    row: &[u8],
+    within: Duration,
+) -> Result<(), PoolError> {
     connection.residue = Residue::default();
-    timeout(within, discard_all(connection, token))
+    let mut out = BytesMut::new();
+    for query in queries {
+        frontend::query(&mut out, query);
+    }
+    let [first, second] = answers.map(|tags| tags.iter().map(|tag| (b'C', Some([tag.as_bytes(), b"\0"].concat()))));
+    let mut awaited: VecDeque<_> = first.chain([(b'Z', Some(b"I".to_vec()))]).chain(second).collect();
+    let last = awaited.pop_back();
+    awaited.extend([(b'T', None), (b'D', Some(row.to_vec()))]);
+    awaited.extend(last);
+    awaited.push_back((b'Z', Some(b"I".to_vec())));
+    timeout(within, confirm(connection, &out, awaited))
         .await
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
-async fn discard_all(connection: &mut Connection, token: Option<&str>) -> Result<(), PoolError> {
-    let nonce = nonce()?;
-    let mut out = BytesMut::new();
-    frontend::query(&mut out, "DISCARD ALL");
-    // The name is for whoever finds it in pg_stat_activity.
-    frontend::query(
-        &mut out,
-        &format!(
-            "SELECT pg_catalog.concat('{nonce}', \
-             pg_catalog.substring(pg_catalog.current_setting('backtrace_functions'), '^t_'), \
-             pg_catalog.setseed({})) AS discarded",
-            seed()?
-        ),
-    );
-    let row = one_value(&nonce);
-    let mut awaited = VecDeque::from([
-        (b'C', Some(&b"DISCARD ALL\0"[..])),
-        (b'Z', Some(b"I")),
-        (b'T', None),
-        (b'D', Some(&row)),
-        (b'C', Some(b"SELECT 1\0")),
-        (b'Z', Some(b"I")),
-    ]);
-    let accepted = one_value("t");
-    if let Some(token) = token {
-        // Tokens are digits, letters and dots.
-        frontend::query(&mut out, &format!("SELECT sindico.enter('{token}', false)"));
-        awaited.extend([(b'T', None), (b'D', Some(&accepted[..])), (b'C', Some(b"SELECT 1\0")), (b'Z', Some(b"I"))]);
-    }
-    connection.stream.write_all(&out).await?;
-
+/// Sends messages and reads exactly these answers.
+async fn confirm(
+    connection: &mut Connection,
+    out: &[u8],
+    mut awaited: VecDeque<(u8, Option<Vec<u8>>)>,
+) -> Result<(), PoolError> {
+    connection.stream.write_all(out).await?;
     let mut reader = Reader::new();
     for _ in 0..MAX_MESSAGES {
         let Message { tag, body } = reader.next(&mut connection.stream).await?;
@@ -77,20 +100,25 @@ async fn discard_all(connection: &mut Connection, token: Option<&str>) -> Result
                 tag != expected || exactly.is_some_and(|exactly| exactly != body)
             }) =>
             {
-                return Err(PoolError::Protocol("it did not confirm DISCARD ALL"));
+                return Err(PoolError::Protocol("it did not confirm that its session is as after login"));
             }
             _ if !awaited.is_empty() => {}
-            _ if reader.has_rest() => return Err(PoolError::Protocol("it says more than DISCARD ALL asks for")),
+            _ if reader.has_rest() => return Err(PoolError::Protocol("it says more than it was asked for")),
             _ => return Ok(()),
         }
     }
-    Err(PoolError::Protocol("its answer to DISCARD ALL does not come to an end"))
+    Err(PoolError::Protocol("its answer does not come to an end"))
 }
 
-/// A `DataRow` of one value in text format: the number of columns, then each one's length and bytes.
-fn one_value(text: &str) -> Vec<u8> {
-    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-    [&1_u16.to_be_bytes()[..], &length.to_be_bytes(), text.as_bytes()].concat()
+/// A `DataRow` in text format: the number of columns, then each one's length and bytes.
+fn row(values: &[&str]) -> Vec<u8> {
+    let number = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes();
+    let mut row = number(values.len())[2..].to_vec();
+    for value in values {
+        row.extend(number(value.len()));
+        row.extend(value.as_bytes());
+    }
+    row
 }
 
 /// A number between -1 and 1, as `setseed` takes it.

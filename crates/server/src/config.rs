@@ -132,7 +132,7 @@ impl Default for Gateway {
             public_port: None,
             max_clients: 10_000,
             connections_per_tenant: 100,
-            pool_mode: "session".to_owned(),
+            pool_mode: "transaction".to_owned(),
             statement_seconds: 0,
             idle_in_transaction_seconds: 0,
             idle_session_seconds: 0,

@@ -7,6 +7,10 @@ use uuid::Uuid;
 use crate::login::Login;
 use crate::{ScopeError, TenantHandle};
 
+/// Connections that are tried before a client is told that there is none. A hostile tenant may spoil those that it has
+/// used, one after the other; a new one comes in the place of each.
+const TRIES: usize = 5;
+
 /// A tenant's server connections, for clients with the same startup settings. Good for as long as its handle.
 #[derive(Debug)]
 pub struct Counter {
@@ -42,13 +46,19 @@ impl TenantHandle {
     /// A connection that serves this tenant, as soon as there is one. A role that SQL has spoilt is given its own again,
     /// once.
     pub async fn borrow(&self, counter: &Counter, settings: &Settings) -> Result<Lease, ScopeError> {
-        let mut lease = self.repaired(counter.login, &counter.line, settings, counter.tenant).await?;
-        if let Some(tenant) = counter.tenant
-            && lease.residue().serves() != Some(tenant)
-        {
+        let mut tries = TRIES;
+        loop {
+            let mut lease = self.repaired(counter.login, &counter.line, settings, counter.tenant).await?;
+            let Some(tenant) = counter.tenant.filter(|tenant| lease.residue().serves() != Some(*tenant)) else {
+                return Ok(lease);
+            };
             let token = self.token(&lease)?;
-            lease.present(tenant, &token).await?;
+            match lease.present(tenant, &token).await {
+                Ok(()) => return Ok(lease),
+                // Whom it served before may have left it so that it cannot be handed over, which is no fault of this one's.
+                Err(_) if tries > 1 => tries -= 1,
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(lease)
     }
 }

@@ -460,6 +460,8 @@ impl Pooled {
         self.barrier |= traces.wipes;
         self.unsettled |= traces.local;
         self.stay |= traces.stay || traces.sequences;
+        // What it draws from here on it may ask for again.
+        self.own |= traces.sequences;
         for name in &traces.names {
             if !self.names.contains(name) {
                 self.names.push(name.clone());

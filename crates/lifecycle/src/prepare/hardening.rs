@@ -124,7 +124,7 @@ pub(super) async fn apply(inside: &Session, names: &SharedNames, kind: Kind) -> 
                     "REVOKE USAGE ON LANGUAGE sql, plpgsql FROM PUBLIC;
                      GRANT USAGE ON LANGUAGE sql, plpgsql TO {owner}, {schema_group};
                      GRANT EXECUTE ON FUNCTION pg_notify(text, text), pg_advisory_xact_lock_shared(bigint),
-                         pg_advisory_lock_shared(bigint) TO {definer}"
+                         pg_advisory_lock_shared(bigint), pg_advisory_unlock_all() TO {definer}"
                 ))
                 .await
         }

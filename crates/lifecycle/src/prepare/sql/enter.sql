@@ -30,7 +30,11 @@ BEGIN
             OPERATOR(pg_catalog.+) {token_life}
             OPERATOR(pg_catalog.>) pg_catalog.date_part('epoch', pg_catalog.transaction_timestamp())
     THEN
-        -- Whoever erases a tenant first takes its logins away, then waits for those whom it is served by.
+        -- Whoever erases a tenant first takes its logins away, then waits for those whom it is served by. A session serves
+        -- one tenant at a time, and has no locks of its own.
+        IF NOT for_transaction THEN
+            PERFORM pg_catalog.pg_advisory_unlock_all();
+        END IF;
         PERFORM CASE WHEN for_transaction THEN pg_catalog.pg_advisory_xact_lock_shared(held)
             ELSE pg_catalog.pg_advisory_lock_shared(held) END
         FROM pg_catalog.hashtextextended(pg_catalog.left(token, 32), 0) AS tenant (held);
