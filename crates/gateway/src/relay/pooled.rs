@@ -1,5 +1,6 @@
 //! What a client keeps while its transactions run on one server connection after the other.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -41,6 +42,10 @@ pub(crate) struct Pooled {
     barrier: bool,
     /// Settings may be other than those noted, until the end of the transaction.
     unsettled: bool,
+    /// In which group of messages names were given a meaning last, and statements prepared: until it is answered, an error
+    /// in it may have skipped that.
+    named_in: HashMap<Box<[u8]>, u64>,
+    prepared_in: HashMap<u64, u64>,
     /// What a transaction on the login that serves many has come to.
     stage: Stage,
     /// What comes next has to wait for a connection of the tenant's own login.
@@ -86,6 +91,8 @@ impl Pooled {
             forget: false,
             barrier: false,
             unsettled: false,
+            named_in: HashMap::new(),
+            prepared_in: HashMap::new(),
             stage: Stage::Nothing,
             waits: false,
             refuses: false,
@@ -126,9 +133,43 @@ impl Pooled {
         need
     }
 
-    /// Whether a message has to wait until there is a connection of the tenant's own login, before which everything that was
-    /// sent on the one that serves many has to be answered.
+    /// Whether a message has to wait for answers: for what an earlier group of messages makes of the statement that it names,
+    /// or until there is a connection of the tenant's own login, before which everything that was sent on the one that serves
+    /// many has to be answered.
     pub(super) fn has_to_wait(&mut self, tag: u8, body: &[u8], residue: &Residue) -> bool {
+        self.is_undecided(tag, body) || self.needs_another_home(tag, body, residue)
+    }
+
+    /// Whether it is worth looking.
+    pub(super) fn may_have_to_wait(&self, residue: &Residue) -> bool {
+        residue.serves().is_some() || !self.named_in.is_empty() || !self.prepared_in.is_empty()
+    }
+
+    fn is_undecided(&mut self, tag: u8, body: &[u8]) -> bool {
+        if self.replies.len() == 0 || self.replies.is_skipping() || self.replies.are_doubtful() {
+            self.named_in.clear();
+            self.prepared_in.clear();
+            return false;
+        }
+        let name = match tag {
+            b'P' => split_name(body).map(|(name, _)| name),
+            b'B' => names_of_bind(body).map(|(_, name)| name),
+            b'D' | b'C' => body.strip_prefix(b"S").and_then(|name| name.strip_suffix(b"\0")),
+            _ => None,
+        };
+        let Some(name) = name else { return false };
+        // The unnamed statement may be prepared over and over.
+        let named = self.named_in.get(name).filter(|_| tag != b'P' || !name.is_empty());
+        let prepared = self.statements.get(name).and_then(|statement| self.prepared_in.get(&statement.number));
+        [named, prepared].into_iter().flatten().any(|group| self.replies.is_undecided(*group))
+    }
+
+    /// Notes that the group of messages which is being sent decides what a name means.
+    fn decides(&mut self, name: &[u8]) {
+        self.named_in.insert(name.into(), self.replies.group());
+    }
+
+    fn needs_another_home(&mut self, tag: u8, body: &[u8], residue: &Residue) -> bool {
         if residue.serves().is_none() || self.refuses || self.replies.is_skipping() || self.replies.are_doubtful() {
             return false;
         }
@@ -281,6 +322,7 @@ impl Pooled {
         };
         let number = statement.number;
         if name.is_empty() {
+            self.decides(name);
             let before = self.statements.set(name, Some(statement));
             residue.unnamed = Some(number);
             self.replies.expect(Due::Parse(Change { name: name.into(), before, number: Some(number) }));
@@ -300,12 +342,14 @@ impl Pooled {
             return Some(self.refuse("54000", "this client has prepared as many statements as it may", hint, residue));
         }
         let mut out = BytesMut::new();
+        self.decides(name);
         let before = self.statements.set(name, Some(Arc::clone(&statement)));
         let change = Change { name: name.into(), before, number: None };
         if residue.prepared.touch(number) {
             self.replies.expect(Due::Made(b'1', change));
         } else {
             self.make_room(number, residue, &mut out);
+            self.prepared_in.insert(number, self.replies.group());
             frontend::parse_as(&mut out, &statement.name(), rest);
             self.replies.expect(Due::Parse(Change { number: Some(number), ..change }));
         }
@@ -382,6 +426,7 @@ impl Pooled {
     fn close(&mut self, body: &[u8], residue: &mut Residue) -> Instead {
         let name = body.strip_prefix(b"S").and_then(|name| name.strip_suffix(b"\0"));
         if let Some(name) = name.filter(|name| self.statements.get(name).is_some()) {
+            self.decides(name);
             let before = self.statements.set(name, None);
             if !name.is_empty() {
                 // The server keeps it for whoever prepares the same text next.
@@ -408,6 +453,7 @@ impl Pooled {
         }
         if residue.unnamed != Some(statement.number) {
             frontend::parse_as(out, "", &statement.rest);
+            self.decides(name);
             residue.unnamed = Some(statement.number);
             self.replies.expect(Due::OwnUnnamed);
         }
@@ -440,6 +486,7 @@ impl Pooled {
             return;
         }
         self.make_room(statement.number, residue, out);
+        self.prepared_in.insert(statement.number, self.replies.group());
         frontend::parse_as(out, &statement.name(), &statement.rest);
         self.replies.expect(Due::OwnParse(statement.number));
     }

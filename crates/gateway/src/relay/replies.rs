@@ -93,6 +93,9 @@ pub(super) struct Replies {
     told: bool,
     /// Answers may have been taken for others: the connection is fit for nothing but this client.
     doubtful: bool,
+    /// Groups of messages up to a Sync, or of a Query alone, that have been sent, and how many of them have been answered.
+    sent: u64,
+    answered: u64,
 }
 
 impl Replies {
@@ -101,16 +104,30 @@ impl Replies {
         self.due.push_back(due);
     }
 
+    /// The group that a message belongs to which is sent now.
+    pub(super) const fn group(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether a message waits for what an earlier group comes to: an error in it would have skipped the rest of it.
+    pub(super) const fn is_undecided(&self, group: u64) -> bool {
+        group >= self.answered && group < self.sent
+    }
+
     /// Notes a message that passes as it is.
     pub(super) fn passed(&mut self, tag: u8) {
         match tag {
             b'S' if self.copying => self.doubtful = true,
             b'S' => {
                 self.skipping = false;
+                self.sent += 1;
                 self.due.push_back(Due::Sync);
             }
             _ if self.skipping => {}
-            b'Q' | b'F' => self.due.push_back(Due::Query),
+            b'Q' | b'F' => {
+                self.sent += 1;
+                self.due.push_back(Due::Query);
+            }
             b'B' => self.due.push_back(Due::Bind),
             b'D' => self.due.push_back(Due::Describe),
             b'E' => self.due.push_back(Due::Execute),
@@ -182,13 +199,16 @@ impl Replies {
                 self.told = false;
                 let popped = self.due.pop_front();
                 self.doubtful |= !matches!(popped, Some(Due::Sync | Due::Query));
+                self.answered += 1;
                 return Fate::Pass;
             }
             // CopyInResponse, CopyBothResponse. A Sync that the client has sent along is read, and skipped, before the data.
             b'G' | b'W' => {
                 self.copying = true;
                 let head = self.due.pop_front();
+                let before = self.due.len();
                 self.due.retain(|due| !matches!(due, Due::Sync));
+                self.sent -= u64::try_from(before - self.due.len()).unwrap_or_default();
                 self.doubtful |= !self.due.is_empty();
                 self.due.extend(head);
                 return Fate::Pass;
@@ -313,6 +333,24 @@ mod tests {
         replies.passed(b'S');
         assert_eq!(heard(&mut replies, b"Z").0, "Z");
         assert!(replies.are_in());
+    }
+
+    #[test]
+    fn what_a_group_comes_to_is_known_when_it_is_answered() {
+        let mut replies = Replies::default();
+        replies.passed(b'B');
+        let first = replies.group();
+        assert!(!replies.is_undecided(first), "in the same group the server decides");
+        replies.passed(b'S');
+        assert!(replies.is_undecided(first) && replies.group() > first);
+        heard(&mut replies, b"EZ");
+        assert!(!replies.is_undecided(first));
+        for tag in *b"BES" {
+            replies.passed(tag);
+        }
+        let copy = replies.group() - 1;
+        heard(&mut replies, b"2G");
+        assert_eq!(replies.group(), copy, "the Sync behind it does not count");
     }
 
     #[test]

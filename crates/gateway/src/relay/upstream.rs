@@ -213,7 +213,8 @@ impl Upstream {
     /// Whether the next message waits for answers, or for another server connection.
     fn is_held_up(&self, pooled: &mut Pooled, residue: &Residue) -> bool {
         pooled.is_barred()
-            || self.upcoming().next().is_some_and(|(header, body)| pooled.has_to_wait(header.tag, body, residue))
+            || pooled.may_have_to_wait(residue)
+                && self.upcoming().next().is_some_and(|(header, body)| pooled.has_to_wait(header.tag, body, residue))
     }
 
     /// The client has said goodbye or is gone. What it sent before still goes out.

@@ -9,7 +9,7 @@ use api::{AdminToken, GatewayAddress};
 use catalog::{AppFile, Catalog, MasterKey};
 use devdb::Scratch;
 use domain::AppName;
-use gateway::GatewaySettings;
+use gateway::{GatewaySettings, PoolMode};
 use lifecycle::{AddApp, AddCluster, Probe};
 use pool::PoolSettings;
 use reqwest::{Method, StatusCode};
@@ -58,6 +58,16 @@ impl Default for Options {
             pool: PoolSettings { max_per_cluster: 20, ..PoolSettings::default() },
             dedicated_capacity: 100,
             gateway: GatewaySettings::default(),
+        }
+    }
+}
+
+impl Options {
+    /// With a server connection for each client from login to logout.
+    pub(crate) fn by_session() -> Self {
+        Self {
+            gateway: GatewaySettings { pool_mode: PoolMode::Session, ..GatewaySettings::default() },
+            ..Self::default()
         }
     }
 }

@@ -41,7 +41,7 @@ async fn soon(dsn: &str) -> Client {
 #[tokio::test]
 async fn thirty_tenants_take_turns_on_five_connections() {
     let pool = budget(5, Duration::from_millis(500));
-    let bed = Bed::with(Options { pool, ..Options::default() }).await;
+    let bed = Bed::with(Options { pool, ..Options::by_session() }).await;
     let mut tenants = Vec::new();
     for index in 0..30 {
         tenants.push(bed.tenant(&format!("turn-{index}"), ["shared", "schema"][index % 2]).await);

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, NoTls};
 
 use super::session::settled;
-use crate::bed::{Bed, dsn, enter, rows, sqlstate};
+use crate::bed::{Bed, Options, dsn, enter, rows, sqlstate};
 use crate::socket::{Login, Socket, errors, query, values};
 
 /// Waits until this many sessions of a tenant are asleep.
@@ -59,7 +59,7 @@ async fn drivers_and_psql_cancel_what_is_theirs() {
 
 #[tokio::test]
 async fn keys_that_are_wrong_or_over_cancel_nothing() {
-    let bed = Bed::make().await;
+    let bed = Bed::with(Options::by_session()).await;
     let made = bed.tenant("paws", "shared").await;
     let operator = bed.superuser(0, "postgres").await;
     let login = Login::of(&made);

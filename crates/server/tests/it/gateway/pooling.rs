@@ -314,3 +314,33 @@ async fn messages_that_led_astray() {
     assert_eq!(tags(&second.until_ready().await), "1tT1tTZ");
     bed.close().await;
 }
+
+/// Whoever sends the next group of messages before the last has been answered does not know what came of it.
+#[tokio::test]
+async fn a_statement_waits_for_what_an_earlier_group_makes_of_it() {
+    let bed = bed_for(2).await;
+    let made = bed.tenant("paws", "database").await;
+    let (mut first, mut second) = (socket(&bed, &made).await, socket(&bed, &made).await);
+    let run = |name: &str| [bind("", name), execute("", 0), sync()].concat();
+    for text in ["SELECT 'a'", "SELECT 'b'"] {
+        // Prepared on one connection, and then run on the other, behind an error that skips its being prepared there.
+        first.send(&[parse("s", text), sync()].concat()).await;
+        assert_eq!(errors(&first.until_ready().await), Vec::<String>::new());
+        second.query("BEGIN").await;
+        let fails = [parse("", "SELECT 1 / 0"), bind("", ""), execute("", 0), bind("", "s"), execute("", 0), sync()];
+        first.send(&[fails.concat(), run("s"), run("s")].concat()).await;
+        assert_eq!(errors(&first.until_ready().await), ["22012"]);
+        for _ in 0..2 {
+            let messages = first.until_ready().await;
+            assert_eq!((errors(&messages), values(&messages).len()), (Vec::new(), 1), "{text}");
+        }
+        second.query("COMMIT").await;
+        first.query("DEALLOCATE s").await;
+    }
+    // A name that an error has kept from being given away is free.
+    let fails = [parse("", "SELECT 1 / 0"), bind("", ""), execute("", 0), parse("t", "SELECT 't'"), sync()];
+    first.send(&[fails.concat(), parse("t", "SELECT 'u'"), run("t")].concat()).await;
+    assert_eq!(errors(&first.until_ready().await), ["22012"]);
+    assert_eq!(values(&first.until_ready().await), ["u"]);
+    bed.close().await;
+}

@@ -7,7 +7,7 @@ use futures_util::SinkExt as _;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
-use crate::bed::{Bed, enter, rows, sqlstate};
+use crate::bed::{Bed, Options, enter, rows, sqlstate};
 use crate::socket::{Socket, bind, execute, parse, query, sync, values};
 
 async fn backend(client: &Client) -> String {
@@ -40,7 +40,7 @@ pub(super) async fn settled(bed: &Bed, backend: &str) {
 
 #[tokio::test]
 async fn nothing_of_a_session_meets_the_tenants_next_one() {
-    let bed = Bed::make().await;
+    let bed = Bed::with(Options::by_session()).await;
     // Where a session may do the most.
     let made = bed.tenant("paws", "database").await;
     let first = enter(&made).await;
@@ -80,7 +80,7 @@ async fn nothing_of_a_session_meets_the_tenants_next_one() {
 
 #[tokio::test]
 async fn sessions_that_break_off_are_undone_and_their_connections_closed() {
-    let bed = Bed::make().await;
+    let bed = Bed::with(Options::by_session()).await;
     let made = bed.tenant("paws", "database").await;
     let insert = "INSERT INTO clients (name, phone) VALUES ('Half', '555 000 111')";
 
@@ -146,7 +146,7 @@ async fn sessions_that_break_off_are_undone_and_their_connections_closed() {
 
 #[tokio::test]
 async fn a_server_process_that_ends_takes_only_its_session_along() {
-    let bed = Bed::make().await;
+    let bed = Bed::with(Options::by_session()).await;
     let made = bed.tenant("paws", "shared").await;
     let operator = bed.superuser(0, "postgres").await;
     let (mut working, bystander) = (Socket::enter(&bed, &made).await, enter(&made).await);
