@@ -117,7 +117,13 @@ impl From<Refusal> for Problem {
             Refusal::TooManyConnections { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_CONNECTIONS", "Too many connections", detail)
             }
-            Refusal::Provisioning(_) | Refusal::NoSchema(_) | Refusal::NoCluster(_) | Refusal::NoRules(_) => {
+            Refusal::Provisioning(_)
+            | Refusal::NoSchema(_)
+            | Refusal::NoCluster(_)
+            | Refusal::NoRules(_)
+            | Refusal::Held(_)
+            | Refusal::Ended(_)
+            | Refusal::Yielded(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "TENANT_UNAVAILABLE", "Tenant is not available", detail)
             }
         }

@@ -1,6 +1,7 @@
 //! The routing snapshot: everything a door needs to know of a tenant, in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use domain::{Access, AppName, KeyId, Placement, Servers, Slug, Status, TenantId};
@@ -38,6 +39,22 @@ pub struct TenantRoute {
     pub keys: Vec<RouteKey>,
     /// Cancelled as soon as this route no longer tells the truth.
     pub superseded: CancellationToken,
+    /// The same, for those who look at it for every transaction.
+    stale: AtomicBool,
+}
+
+impl TenantRoute {
+    /// Whether this route may no longer tell the truth. One load, where asking the token takes a lock.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// Wakes those who rely on it.
+    fn supersede(&self) {
+        self.stale.store(true, Ordering::Release);
+        self.superseded.cancel();
+    }
 }
 
 /// What a door needs to know of a key.
@@ -56,6 +73,8 @@ pub struct RouteKey {
 /// Where a cluster answers.
 #[derive(Debug, Clone)]
 pub struct ClusterRoute {
+    /// What operators call it.
+    pub name: String,
     /// Its servers.
     pub servers: Servers,
 }
@@ -74,11 +93,12 @@ struct Snapshot {
 pub struct Routes {
     current: ArcSwap<Snapshot>,
     writing: Mutex<()>,
+    addresses: AtomicU64,
 }
 
 impl Routes {
     pub(crate) fn empty() -> Self {
-        Self { current: ArcSwap::default(), writing: Mutex::new(()) }
+        Self { current: ArcSwap::default(), writing: Mutex::new(()), addresses: AtomicU64::new(0) }
     }
 
     /// The tenant with this slug.
@@ -99,6 +119,18 @@ impl Routes {
         self.current.load().clusters.get(&id).cloned()
     }
 
+    /// A number that changes whenever a cluster's address may have.
+    #[must_use]
+    pub fn addresses(&self) -> u64 {
+        self.addresses.load(Ordering::Acquire)
+    }
+
+    /// All tenants, in no order.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<Arc<TenantRoute>> {
+        self.current.load().by_id.values().cloned().collect()
+    }
+
     /// Puts a tenant's new route (or its absence) in place of the old one, then wakes those who rely on the old one.
     fn publish(&self, id: TenantId, route: Option<TenantRoute>) {
         let mut next = Snapshot::clone(&self.current.load());
@@ -114,7 +146,7 @@ impl Routes {
         }
         self.current.store(Arc::new(next));
         if let Some(old) = old {
-            old.superseded.cancel();
+            old.supersede();
         }
     }
 }
@@ -165,6 +197,7 @@ impl TryFrom<Row> for TenantRoute {
             salt: row.salt,
             keys: keys.collect::<Result<_, _>>()?,
             superseded: CancellationToken::new(),
+            stale: AtomicBool::new(false),
         })
     }
 }
@@ -185,6 +218,7 @@ impl Catalog {
         let mut next = Snapshot::clone(&self.routes.current.load());
         next.clusters = clusters;
         self.routes.current.store(Arc::new(next));
+        self.routes.addresses.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
@@ -198,8 +232,9 @@ impl Catalog {
             next.by_id.insert(route.id, route);
         }
         let old = self.routes.current.swap(Arc::new(next));
+        self.routes.addresses.fetch_add(1, Ordering::Release);
         for route in old.by_id.values() {
-            route.superseded.cancel();
+            route.supersede();
         }
         Ok(())
     }
@@ -211,7 +246,7 @@ impl Catalog {
             // One record that another version wrote must not close the doors to everybody else.
             let servers =
                 servers.inspect_err(|error| error!(cluster = %it.name, %error, "cluster is not served")).ok()?;
-            Some((it.id, ClusterRoute { servers }))
+            Some((it.id, ClusterRoute { name: it.name.to_string(), servers }))
         });
         Ok(readable.collect())
     }

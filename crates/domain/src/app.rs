@@ -12,9 +12,17 @@ impl AppName {
     /// Bytes in the longest app name.
     pub const MAX_LEN: usize = 24;
 
+    /// The database under which operators find the gateway's console, and so no app's name.
+    pub const CONSOLE: &str = "sindico";
+
     fn check(text: &str) -> Result<(), Invalid> {
         let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
         let holds_well = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if text == Self::CONSOLE {
+            return Err(Invalid::new(format!(
+                "app name {text:?} is not usable: it is the database of the gateway's console; choose another"
+            )));
+        }
         if starts_well && holds_well && text.len() <= Self::MAX_LEN {
             return Ok(());
         }
@@ -125,7 +133,7 @@ mod tests {
 
     #[test]
     fn names_that_postgresql_would_have_to_quote_are_refused() {
-        for bad in ["", "1shop", "Pet", "pet-shop", "pet shop", "pet\"", &"a".repeat(25)] {
+        for bad in ["", "1shop", "Pet", "pet-shop", "pet shop", "pet\"", "sindico", &"a".repeat(25)] {
             assert!(bad.parse::<AppName>().is_err(), "{bad:?}");
         }
     }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use domain::Isolation;
 use pool::{Kept, Lease, PoolError, Residue, SessionParams};
-use tenancy::{Counter, TenantHandle};
+use tenancy::{Counter, Passage, TenantHandle};
 use tokio::net::TcpStream;
 use wire::startup::CancelKey;
 
 use crate::cancel::Registration;
 use crate::fault::Fault;
 use crate::prepared;
-use crate::relay::{Left, Need, Question, Servers, Settled};
+use crate::relay::{Left, Moved, Need, Question, Servers, Settled};
+use crate::statement::{Clerk, Clerks};
 
 /// Lends one server connection at a time, and keeps the client's way to interrupt it.
 #[derive(Debug)]
@@ -21,10 +23,21 @@ pub(crate) struct Lent {
     own: Counter,
     /// Of the login that serves many.
     dense: Option<Counter>,
+    /// What both were made for.
+    params: SessionParams,
+    ways: Ways,
+    clerks: Clerks,
+    isolation: Isolation,
+    /// The counters lead elsewhere than the client's statements are read for.
+    elsewhere: bool,
+    /// The same, with who reads them from now on, once there is a connection.
+    moved: Option<Moved>,
     registration: Registration,
     lease: Option<Lease>,
     /// One that is not yet as the client needs it.
     unfit: Option<Lease>,
+    /// After the connections, which are given back first.
+    passage: Passage,
     /// Whether other clients use the connections, too, from transaction to transaction.
     shared: bool,
 }
@@ -44,13 +57,57 @@ impl Lent {
     pub(crate) fn new(
         handle: TenantHandle,
         params: SessionParams,
+        clerks: Clerks,
         registration: Registration,
         ways: Ways,
     ) -> Result<Self, Fault> {
-        let dense = if ways == Ways::Dense { handle.dense_counter(params.clone())? } else { None };
-        let own = handle.counter(params)?;
+        let dense = dense(&handle, ways, &params)?;
+        let own = handle.counter(params.clone())?;
         let shared = ways != Ways::Session;
-        Ok(Self { handle: Arc::new(handle), own, dense, registration, lease: None, unfit: None, shared })
+        Ok(Self {
+            passage: handle.passage(),
+            isolation: handle.isolation(),
+            handle: Arc::new(handle),
+            own,
+            dense,
+            params,
+            ways,
+            clerks,
+            elsewhere: false,
+            moved: None,
+            registration,
+            lease: None,
+            unfit: None,
+            shared,
+        })
+    }
+
+    /// Has connections come from where the tenant is now.
+    fn follow(&mut self) -> Result<(), Fault> {
+        if !self.handle.is_outdated(&self.own) {
+            return Ok(());
+        }
+        let own = self.handle.counter(self.params.clone())?;
+        self.elsewhere |= !own.is_where(&self.own);
+        self.own = own;
+        self.dense = dense(&self.handle, self.ways, &self.params)?;
+        self.unfit = None;
+        Ok(())
+    }
+
+    /// Who reads the statements of a session that begins on the connection that it has, if anybody does.
+    pub(crate) async fn reader(&mut self) -> Result<Option<Arc<Clerk>>, Fault> {
+        // Wherever it has moved so far, this is the beginning.
+        self.moved = None;
+        match &self.lease {
+            Some(lease) => self.clerk(lease).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn clerk(&self, lease: &Lease) -> Result<Option<Arc<Clerk>>, Fault> {
+        let rules = self.handle.client_rules().await?;
+        Ok(rules.map(|rules| Arc::new(self.clerks.serve(rules, lease.parameters()))))
     }
 
     fn counter(&self, need: &Need) -> &Counter {
@@ -90,6 +147,11 @@ impl Lent {
     }
 }
 
+/// Where connections of the login of many are had, for whom they are.
+fn dense(handle: &TenantHandle, ways: Ways, params: &SessionParams) -> Result<Option<Counter>, Fault> {
+    Ok(if ways == Ways::Dense { handle.dense_counter(params.clone())? } else { None })
+}
+
 impl Servers for Lent {
     fn stream(&mut self) -> Option<&mut TcpStream> {
         self.lease.as_mut().map(Lease::stream)
@@ -100,6 +162,9 @@ impl Servers for Lent {
     }
 
     fn attach_now(&mut self, need: &Need) -> bool {
+        if !self.passage.try_enter() || self.handle.is_outdated(&self.own) {
+            return false;
+        }
         let Some(mut lease) = self.handle.take(self.counter(need), &need.settings) else { return false };
         let drawn = need.draws.is_none_or(|client| lease.residue().is_of(client));
         if self.shared && drawn && lease.settings().same(&need.settings) {
@@ -112,23 +177,30 @@ impl Servers for Lent {
     }
 
     async fn attach(&mut self, need: &Need) -> Result<(), Fault> {
+        self.handle.enter(&mut self.passage).await?;
+        self.follow()?;
         let mut stale = 0;
-        loop {
+        let lease = loop {
             let mut lease = match self.unfit.take() {
                 Some(lease) => lease,
                 None => self.handle.borrow(self.counter(need), &need.settings).await?,
             };
             match fit(&mut lease, need, self.shared).await {
-                Ok(()) => {
-                    self.registration.aim(lease.cancel_target());
-                    self.lease = Some(lease);
-                    return Ok(());
-                }
+                Ok(()) => break lease,
                 // It was lost while it rested, and nothing of the client's has been said on it.
                 Err(PoolError::Unreachable { .. }) if stale < STALE => stale += 1,
                 Err(error) => return Err(error.into()),
             }
+        };
+        if self.elsewhere {
+            let clerk = self.clerk(&lease).await?;
+            let isolation = self.handle.isolation();
+            self.moved = Some(Moved { clerk, to_another_isolation: isolation != self.isolation });
+            (self.isolation, self.elsewhere) = (isolation, false);
         }
+        self.registration.aim(lease.cancel_target());
+        self.lease = Some(lease);
+        Ok(())
     }
 
     async fn move_home(&mut self, need: &Need, beginning: &str) -> Result<(), Fault> {
@@ -141,6 +213,10 @@ impl Servers for Lent {
             Some(lease) => Ok(lease.begin(beginning).await?),
             None => Err(Fault::server_lost()),
         }
+    }
+
+    fn moved(&mut self) -> Option<Moved> {
+        self.moved.take()
     }
 
     async fn settle(&mut self, question: Question<'_>) -> Result<Settled, Fault> {
@@ -176,7 +252,10 @@ impl Servers for Lent {
         lease.residue().used_by(client);
         if undisturbed {
             lease.pass_on();
+        } else {
+            drop(lease);
         }
+        self.passage.leave();
     }
 }
 

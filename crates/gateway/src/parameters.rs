@@ -45,6 +45,14 @@ pub enum PoolMode {
 impl PoolMode {
     /// What the setting is called at startup.
     pub(crate) const NAME: &str = "sindico.pool_mode";
+
+    /// Its name, as in [`PoolMode::from_str`].
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transaction => "transaction",
+            Self::Session => "session",
+        }
+    }
 }
 
 impl FromStr for PoolMode {

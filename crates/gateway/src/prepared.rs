@@ -134,6 +134,11 @@ impl Statements {
         self.by_name.get(name)
     }
 
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Statement> {
+        self.by_name.values().map(|statement| &**statement)
+    }
+
     /// Has a name mean a statement or nothing, and says what it meant before.
     pub(crate) fn set(&mut self, name: &[u8], statement: Option<Arc<Statement>>) -> Option<Arc<Statement>> {
         let weight = |statement: &Option<Arc<Statement>>| match statement {

@@ -13,6 +13,7 @@ mod downstream;
 mod ledger;
 mod limits;
 mod lost;
+mod meter;
 mod pooled;
 mod pump;
 mod replies;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pool::{Residue, Settings};
+use tenancy::{Refusal, Visit};
 use tls::Stream;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -40,6 +42,7 @@ use self::ledger::Ledger;
 pub use self::limits::SessionLimits;
 use self::limits::{Clock, Overdue};
 use self::lost::Mourning;
+use self::meter::Meter;
 pub(crate) use self::pooled::Pooled;
 use self::pump::Step;
 use self::upstream::{Upstream, Wish};
@@ -67,6 +70,8 @@ pub(crate) enum Left {
 pub(crate) struct Watch<'w, R> {
     /// Resolves when the tenant or its key may no longer be served.
     pub(crate) revoked: R,
+    /// Where the session's work is noted, and where an operator's wishes come from.
+    pub(crate) visit: &'w Arc<Visit>,
     /// This process is to end.
     pub(crate) shutdown: &'w CancellationToken,
     /// How long sessions that are in the middle of something may go on then.
@@ -92,6 +97,9 @@ pub(crate) trait Servers: Send {
     /// Exchanges the one it has, on which nothing has happened but the beginning of a transaction, for one of the tenant's
     /// own login, on which `beginning` is said again.
     fn move_home(&mut self, need: &Need, beginning: &str) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Where the tenant has moved with the last attachment, if it has.
+    fn moved(&mut self) -> Option<Moved>;
 
     /// Finds out what has become of the one it has, between two transactions.
     fn settle(&mut self, question: Question<'_>) -> impl Future<Output = Result<Settled, Fault>> + Send;
@@ -126,6 +134,15 @@ pub(crate) struct Question<'q> {
     pub(crate) forget: bool,
     /// The session is to be asked what it keeps.
     pub(crate) ask: bool,
+}
+
+/// A tenant is somewhere else than before.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    /// Who reads statements from now on, if anybody has to.
+    pub(crate) clerk: Option<Arc<Clerk>>,
+    /// Statements mean something else there.
+    pub(crate) to_another_isolation: bool,
 }
 
 /// What was found out.
@@ -163,10 +180,23 @@ pub(crate) async fn relay(
 ) -> Left {
     let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
     let up = Upstream::new(pipelined, clerk.clone(), pooled.is_some());
-    let down = Downstream::new(clerk, pooled.is_some());
+    let down = Downstream::new(clerk, pooled.is_some(), Arc::clone(watch.visit));
+    let meter = Meter::new(Arc::clone(watch.visit));
     let clock = Clock::new(watch.limits);
-    let mut relay = Relay { up, down, ledger: Ledger::new(), dialect, pooled, mourning: None, clock, draining: false };
+    let mut relay = Relay {
+        up,
+        down,
+        ledger: Ledger::new(),
+        meter,
+        dialect,
+        pooled,
+        mourning: None,
+        clock,
+        draining: false,
+        parting: None,
+    };
     let end = relay.run(client, servers, watch).await;
+    relay.meter.weigh(&mut relay.up.pump, &mut relay.down.pump);
     let left = match end {
         End::ServerGone(_) | End::ServerSaid(_) => Left::Spoilt,
         _ if relay.ledger.may_be_working() => Left::Working,
@@ -194,6 +224,7 @@ struct Relay {
     up: Upstream,
     down: Downstream,
     ledger: Ledger,
+    meter: Meter,
     /// How the server reads statements, kept up to date for the clerk.
     dialect: Dialect,
     pooled: Option<Pooled>,
@@ -202,6 +233,8 @@ struct Relay {
     clock: Clock,
     /// The process is shutting down, so the session ends as soon as it is at rest.
     draining: bool,
+    /// What the client is told once it is at rest, if it keeps its server connection even then.
+    parting: Option<Fault>,
 }
 
 /// When to give up waiting, and what that means.
@@ -215,6 +248,7 @@ impl Relay {
         watch: Watch<'_, R>,
     ) -> End {
         let mut revoked = pin!(watch.revoked);
+        let mut yielding = pin!(watch.visit.yielding());
         let mut deadline: Deadline = None;
         loop {
             match self.attend(servers, &watch.grace, watch.shutdown, revoked.as_mut(), &mut deadline).await {
@@ -222,6 +256,7 @@ impl Relay {
                 Ok(false) => continue,
                 Err(end) => return end,
             }
+            self.meter.note(servers.stream().is_some(), &self.ledger, &mut self.up.pump, &mut self.down.pump);
             if self.up.has_left() {
                 earlier(&mut deadline, LINGER, End::ClientGone);
             }
@@ -256,6 +291,15 @@ impl Relay {
                     Overdue::Cancel => servers.interrupt(),
                     Overdue::End(fault) => return End::Told(fault),
                 },
+                () = &mut yielding => {
+                    // One that has a connection only now and then gets its next one where the tenant is then.
+                    let keeps = servers.stream().is_some();
+                    watch.visit.stay();
+                    yielding.set(watch.visit.yielding());
+                    if keeps {
+                        self.parting = Some(Fault::revoked(&Refusal::Yielded(watch.visit.slug().clone())));
+                    }
+                }
                 () = watch.shutdown.cancelled(), if !self.draining => {
                     self.draining = true;
                     earlier(&mut deadline, watch.grace, End::Told(Fault::shutdown()));
@@ -282,7 +326,15 @@ impl Relay {
             if self.may_change_home() {
                 return self.change_home(servers).await.map(|()| false);
             }
-            return if self.may_release() { self.let_go(servers).await } else { Ok(true) };
+            let judged = if self.may_release() { self.let_go(servers).await? } else { true };
+            return if servers.stream().is_none() {
+                self.parting = None;
+                Ok(judged)
+            } else if judged && self.is_at_rest() {
+                self.parting.take().map_or(Ok(true), |fault| Err(End::Told(fault)))
+            } else {
+                Ok(judged)
+            };
         }
         if self.draining && !self.down.pump.has_passed() {
             return Err(End::Told(Fault::shutdown()));
@@ -314,12 +366,19 @@ impl Relay {
             return Ok(false);
         }
         let due = deadline.as_ref().map(|(due, _)| *due);
+        let waiting = self.meter.waits();
         // Apart, since most transactions do without, and resting sessions need not keep room for it.
         let attaching = Box::pin(servers.attach(&need));
         tokio::select! {
             attached = attaching => {
-                // It costs the client its transaction, not its session.
-                self.mourning = attached.err().map(Mourning::new);
+                match attached {
+                    Ok(()) => {
+                        self.meter.has_waited(waiting);
+                        self.follow(servers)?;
+                    }
+                    // It costs the client its transaction, not its session.
+                    Err(fault) => self.mourning = Some(Mourning::new(fault)),
+                }
                 Ok(false)
             }
             fault = revoked => Err(End::Told(fault)),
@@ -379,6 +438,20 @@ impl Relay {
             }
             _ => pooled.refuse_what_waits(),
         }
+        Ok(())
+    }
+
+    /// Goes on where the tenant is now.
+    fn follow(&mut self, servers: &mut impl Servers) -> Result<(), End> {
+        let Some(Moved { clerk, to_another_isolation }) = servers.moved() else { return Ok(()) };
+        if let Some(pooled) = &mut self.pooled {
+            let before = self.up.clerk();
+            let prefix = before.map(Clerk::channel_prefix);
+            let stays = clerk.as_ref().is_some_and(|clerk| Some(clerk.channel_prefix()) == prefix);
+            pooled.moves(to_another_isolation, prefix.filter(|_| !stays)).map_err(End::Told)?;
+        }
+        self.up.read_by(clerk.clone());
+        self.down.read_by(clerk);
         Ok(())
     }
 

@@ -131,6 +131,7 @@ pub async fn serve(
             }
         };
         let Ok(entrance) = entrances.clone().try_acquire_owned() else {
+            gateway.threshold.turned_away();
             tracing::warn!(%peer, limit = gateway.settings.max_logins, "too many logins at once, client turned away");
             continue;
         };

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use pool::SessionParams;
-use tenancy::{Claim, Refusal, TenantHandle, Words};
+use tenancy::{Claim, Guest, Refusal, Stance, TenantHandle, Words};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -52,6 +52,7 @@ pub(crate) async fn attend(gateway: Gateway, stream: TcpStream, peer: SocketAddr
         Ok(None) => return,
         Err(Loss::Gone) => return tracing::debug!(%peer, "client left before its session began"),
         Err(Loss::Told(fault)) => {
+            gateway.threshold.refused(&fault.sqlstate);
             tracing::info!(%peer, sqlstate = %fault.sqlstate, %fault, "client refused");
             return refuse(&gateway.settings, client, &fault).await;
         }
@@ -81,19 +82,35 @@ async fn enter(
     let Some(Arrived { handle, params, mode, pooling, place }) = arrived? else { return Ok(None) };
     // Whoever waits for a server connection from here on has proven who it is.
     drop(entrance);
-    let rules = handle.client_rules().await?;
     let shared = mode == PoolMode::Transaction;
     let ways = match (mode, pooling) {
         (PoolMode::Session, _) => Ways::Session,
         (PoolMode::Transaction, Pooling::Own) => Ways::Own,
         (PoolMode::Transaction, Pooling::Dense) => Ways::Dense,
     };
-    let mut servers = Lent::new(handle, params, gateway.cancels.register()?, ways)?;
-    servers.attach(&Need::default()).await?;
-    let clerk = welcome(client, &servers, |reported| rules.map(|rules| gateway.clerks.serve(rules, reported))).await?;
+    let application = params.get("application_name").map(Box::from);
+    handle.visit().introduce(Guest { peer, application, pool_mode: mode.as_str() });
+    let mut servers = Lent::new(handle, params, gateway.clerks.clone(), gateway.cancels.register()?, ways)?;
+    first_connection(gateway, &mut servers).await?;
+    let clerk = servers.reader().await?;
+    welcome(client, &servers).await?;
     let number = gateway.next_client.fetch_add(1, Ordering::Relaxed);
     let pooled = shared.then(|| Pooled::new(gateway.library.clone(), number));
-    Ok(Some(Ready { servers, clerk: clerk.map(Arc::new), pooled, place }))
+    Ok(Some(Ready { servers, clerk, pooled, place }))
+}
+
+/// Waits for a server connection as long as the client may be served.
+async fn first_connection(gateway: &Gateway, servers: &mut Lent) -> Result<(), Fault> {
+    let handle = servers.handle();
+    let (visit, begun, need) = (handle.visit(), Instant::now(), Need::default());
+    visit.take(Stance::Waiting, begun);
+    tokio::select! {
+        attached = servers.attach(&need) => attached?,
+        refusal = handle.revoked() => return Err(Fault::revoked(&refusal)),
+        () = gateway.shutdown.cancelled() => return Err(Fault::shutdown()),
+    }
+    visit.waited(begun.elapsed());
+    Ok(())
 }
 
 /// The part that a client may take its time over, but not too much of it.
@@ -164,17 +181,15 @@ fn claim(gateway: &Gateway, client: &Client, request: &Request) -> Result<Claim,
     gateway.threshold.claim(&words, &request.database)
 }
 
-/// Tells the client that it is in, and makes something of what the server has reported.
-async fn welcome<T>(client: &mut Client, servers: &Lent, of: impl FnOnce(Vec<(&str, &str)>) -> T) -> Result<T, Loss> {
+/// Tells the client that it is in.
+async fn welcome(client: &mut Client, servers: &Lent) -> Result<(), Loss> {
     backend::authentication_ok(&mut client.out);
-    let reported: Vec<(&str, &str)> = servers.parameters().collect();
-    for (name, value) in &reported {
+    for (name, value) in servers.parameters() {
         backend::parameter_status(&mut client.out, name, value);
     }
     backend::backend_key_data(&mut client.out, servers.key());
     backend::ready_for_query(&mut client.out, TransactionStatus::Idle);
-    client.flush().await?;
-    Ok(of(reported))
+    client.flush().await
 }
 
 /// The session itself, and what becomes of its server connection.
@@ -184,6 +199,7 @@ async fn work(gateway: &Gateway, client: Client, ready: Ready) {
     let handle = servers.handle();
     let watch = Watch {
         revoked: async { Fault::revoked(&handle.revoked().await) },
+        visit: handle.visit(),
         shutdown: &gateway.shutdown,
         grace: gateway.settings.shutdown_grace,
         limits: gateway.settings.session_limits,

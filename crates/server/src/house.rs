@@ -45,7 +45,8 @@ pub struct House {
     pub catalog: Catalog,
     /// Changes.
     pub lifecycle: Lifecycle,
-    threshold: Threshold,
+    /// The way of tenants' requests.
+    pub threshold: Threshold,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::rules::Shelf;
 use crate::seats::Seats;
+use crate::tally::Tally;
 use crate::{Claim, Identity, Refusal, TenantHandle, Words};
 
 /// Decides who gets in. Cheap to clone; all clones count together.
@@ -19,7 +20,8 @@ pub struct Threshold {
     /// Held by whoever restores a role.
     pub(crate) repairs: Arc<Mutex<()>>,
     pub(crate) shelf: Shelf,
-    seats: Seats,
+    pub(crate) seats: Seats,
+    pub(crate) refusals: Tally,
     connections_per_tenant: usize,
 }
 
@@ -34,6 +36,7 @@ impl Threshold {
             repairs: Arc::default(),
             shelf: Shelf::default(),
             seats: Seats::default(),
+            refusals: Tally::of_refusals(),
             connections_per_tenant,
         }
     }
@@ -59,7 +62,7 @@ impl Threshold {
             return Err(Refusal::WrongApp { slug: route.slug.clone(), asked, app: route.app.clone() });
         }
         standing(&route, key)?;
-        let seat = self.seats.take(route.id, self.connections_per_tenant).ok_or_else(|| {
+        let seat = self.seats.take(route.id, &route.slug, self.connections_per_tenant).ok_or_else(|| {
             Refusal::TooManyConnections { slug: route.slug.clone(), limit: self.connections_per_tenant }
         })?;
         Ok(TenantHandle::new(self.clone(), route, label, key, access, seat))

@@ -1,5 +1,8 @@
 //! Where a door gets one tenant's server connections, one for each transaction.
 
+use std::sync::Arc;
+
+use catalog::TenantRoute;
 use domain::{Access, Isolation, Role};
 use pool::{Lease, Line, PoolError, SessionParams, Settings};
 use uuid::Uuid;
@@ -16,6 +19,9 @@ const TRIES: usize = 5;
 pub struct Counter {
     login: Login,
     line: Line,
+    /// What the line was made from, and as of which addresses of clusters.
+    route: Arc<TenantRoute>,
+    addresses: u64,
     /// Whom they have to serve, on a login that serves many.
     tenant: Option<Uuid>,
 }
@@ -24,17 +30,28 @@ impl TenantHandle {
     /// Where this tenant's connections are had, logged in as its own role.
     pub fn counter(&self, params: SessionParams) -> Result<Counter, PoolError> {
         let login = Login::Own(Role::new(self.tenant(), self.access()));
-        Ok(Counter { login, line: self.line(login, params)?, tenant: None })
+        self.counter_of(login, params, None)
     }
 
     /// Where this tenant's connections of the login that serves many are had, for SQL of its own. `None` where there is no
     /// such login: tenants share tables only in one isolation, and nothing on that login tells a reading key from another.
     pub fn dense_counter(&self, params: SessionParams) -> Result<Option<Counter>, PoolError> {
-        if self.route().placement.isolation != Isolation::Shared || self.access() != Access::ReadWrite {
+        if self.isolation() != Isolation::Shared || self.access() != Access::ReadWrite {
             return Ok(None);
         }
-        let line = self.line(Login::Dense, params)?;
-        Ok(Some(Counter { login: Login::Dense, line, tenant: Some(self.tenant().as_uuid()) }))
+        self.counter_of(Login::Dense, params, Some(self.tenant().as_uuid())).map(Some)
+    }
+
+    fn counter_of(&self, login: Login, params: SessionParams, tenant: Option<Uuid>) -> Result<Counter, PoolError> {
+        let (route, addresses) = (self.newest(), self.threshold().catalog.routes().addresses());
+        let line = self.line(&route, login, params)?;
+        Ok(Counter { login, line, route, addresses, tenant })
+    }
+
+    /// Whether the tenant, or where its cluster answers, may have changed since a counter was made. Two loads.
+    #[must_use]
+    pub fn is_outdated(&self, counter: &Counter) -> bool {
+        counter.route.is_superseded() || counter.addresses != self.threshold().catalog.routes().addresses()
     }
 
     /// A connection that is at hand, and serves this tenant.
@@ -48,7 +65,7 @@ impl TenantHandle {
     pub async fn borrow(&self, counter: &Counter, settings: &Settings) -> Result<Lease, ScopeError> {
         let mut tries = TRIES;
         loop {
-            let mut lease = self.repaired(counter.login, &counter.line, settings, counter.tenant).await?;
+            let mut lease = self.repaired(&counter.route, counter.login, &counter.line, settings, counter.tenant).await?;
             let Some(tenant) = counter.tenant.filter(|tenant| lease.residue().serves() != Some(*tenant)) else {
                 return Ok(lease);
             };
@@ -60,5 +77,13 @@ impl TenantHandle {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+impl Counter {
+    /// Whether two counters lead to the same placement.
+    #[must_use]
+    pub fn is_where(&self, other: &Self) -> bool {
+        self.route.placement == other.route.placement
     }
 }

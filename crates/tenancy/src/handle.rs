@@ -8,7 +8,8 @@ use pool::{Lease, PoolError, SessionParams};
 
 use crate::admit::standing;
 use crate::login::Login;
-use crate::seats::Seat;
+use crate::seats::{Presence, Seat};
+use crate::visit::Visit;
 use crate::{Refusal, ScopeError, Threshold};
 
 /// The right to reach one tenant's data through one key. A guard: dropping it gives back the tenant's seat.
@@ -19,7 +20,7 @@ pub struct TenantHandle {
     label: Option<String>,
     key: KeyId,
     access: Access,
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl TenantHandle {
@@ -31,15 +32,27 @@ impl TenantHandle {
         access: Access,
         seat: Seat,
     ) -> Self {
-        Self { threshold, route, label, key, access, _seat: seat }
+        Self { threshold, route, label, key, access, seat }
     }
 
     pub(crate) fn threshold(&self) -> &Threshold {
         &self.threshold
     }
 
-    pub(crate) fn route(&self) -> &TenantRoute {
-        &self.route
+    /// The tenant's newest route; the one by which it was admitted once the tenant is no more.
+    pub(crate) fn newest(&self) -> Arc<TenantRoute> {
+        let newest = || self.threshold.catalog.routes().by_id(self.route.id);
+        self.route.is_superseded().then(newest).flatten().unwrap_or_else(|| Arc::clone(&self.route))
+    }
+
+    pub(crate) fn presence(&self) -> &Arc<Presence> {
+        self.seat.presence()
+    }
+
+    /// The client's stay, as operators see it.
+    #[must_use]
+    pub fn visit(&self) -> &Arc<Visit> {
+        self.seat.visit()
     }
 
     /// Whose data it is.
@@ -60,13 +73,20 @@ impl TenantHandle {
         self.label.as_deref()
     }
 
+    /// How it is kept apart at the moment.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.newest().placement.isolation
+    }
+
     /// What may be done to it.
     #[must_use]
     pub fn access(&self) -> Access {
         self.access
     }
 
-    /// A server connection logged in as the tenant's role, at the tenant's placement.
+    /// A server connection logged in as the tenant's role, at the tenant's placement. [`Threshold::hold`] knows nothing of
+    /// it: doors take connections from a [`crate::Counter`] or a [`crate::TenantScope`].
     ///
     /// A tenant may change its role's password and settings with raw SQL until nobody can log in. Síndico then gives
     /// the role its own again, and tries once more.
@@ -80,7 +100,7 @@ impl TenantHandle {
     /// For keys that may write, since nothing there tells a reading key from a writing one; and for what a login that
     /// others use as well may do (docs/isolation.md). What else a tenant asks for needs [`TenantHandle::connect`].
     pub async fn connect_dense(&self, params: &SessionParams) -> Result<Lease, ScopeError> {
-        if self.route.placement.isolation != Isolation::Shared || self.access != Access::ReadWrite {
+        if self.newest().placement.isolation != Isolation::Shared || self.access != Access::ReadWrite {
             return Err(ScopeError::NotDense);
         }
         let mut lease = self.log_in(Login::Dense, params).await?;
@@ -91,13 +111,20 @@ impl TenantHandle {
 
     /// Proves this tenant on a connection of the dense login.
     pub(crate) fn token(&self, lease: &Lease) -> Result<String, ScopeError> {
-        let key = self.threshold.catalog.master().token_key(self.route.placement.cluster, &self.route.app);
+        let key = self.threshold.catalog.master().token_key(self.newest().placement.cluster, &self.route.app);
         Ok(key.issue(self.route.id, lease.pid(), lease.server_time())?)
     }
 
-    /// Resolves when the tenant or the key may no longer be served, with the reason. Wakes only when something about
-    /// this very tenant changes.
+    /// Resolves when the tenant, its key or this very client may no longer be served, with the reason. Wakes only when
+    /// something about this tenant changes.
     pub async fn revoked(&self) -> Refusal {
+        tokio::select! {
+            refusal = self.closed() => refusal,
+            () = self.visit().ended() => Refusal::Ended(self.slug().clone()),
+        }
+    }
+
+    async fn closed(&self) -> Refusal {
         let mut seen = Arc::clone(&self.route);
         loop {
             seen.superseded.cancelled().await;

@@ -10,21 +10,33 @@
 //! files, which its rules for statements follow from.
 
 mod admit;
+mod attendance;
 mod claim;
 mod counter;
+mod gate;
 mod handle;
+mod hold;
 mod login;
+mod passage;
 mod refusal;
 mod repair;
 mod rules;
 mod scope;
 mod seats;
+mod tally;
+mod totals;
+mod visit;
 
 pub use admit::Threshold;
+pub use attendance::{Attendance, ClientCounts, ClusterReport, TenantReport};
 pub use claim::{Claim, Identity, Words};
 pub use counter::Counter;
 pub use handle::TenantHandle;
+pub use hold::{Held, HoldError};
+pub use passage::Passage;
 pub use refusal::Refusal;
 pub use repair::RepairError;
 pub use rules::ClientRules;
 pub use scope::{Parameter, ScopeError, TenantScope, TenantTransaction};
+pub use totals::{BUCKETS, DurationCounts, TotalCounts};
+pub use visit::{Guest, Stance, Visit, VisitReport};

@@ -1,5 +1,6 @@
 //! Which login a tenant's SQL runs on, and giving one back its own when SQL has spoilt it.
 
+use catalog::TenantRoute;
 use domain::Role;
 use pool::{Lease, Line, PoolError, Route, Secret, Serves, SessionParams, Settings};
 use tracing::warn;
@@ -24,8 +25,9 @@ pub(crate) enum Login {
 impl TenantHandle {
     /// A server connection. A login that SQL has spoilt is restored, once.
     pub(crate) async fn log_in(&self, login: Login, params: &SessionParams) -> Result<Lease, PoolError> {
-        let line = self.line(login, params.clone())?;
-        let mut lease = self.repaired(login, &line, &Settings::default(), None).await?;
+        let route = self.newest();
+        let line = self.line(&route, login, params.clone())?;
+        let mut lease = self.repaired(&route, login, &line, &Settings::default(), None).await?;
         if lease.residue().serves().is_some() {
             lease.renew().await?;
         }
@@ -37,6 +39,7 @@ impl TenantHandle {
     /// The same by a way that is known. On the login of many it may serve anybody yet.
     pub(crate) async fn repaired(
         &self,
+        route: &TenantRoute,
         login: Login,
         line: &Line,
         settings: &Settings,
@@ -53,10 +56,10 @@ impl TenantHandle {
             return again;
         }
         warn!(tenant = %self.tenant(), role = line.role(), "a login was spoilt by SQL that ran on it; restoring it");
-        let (catalog, placement) = (&self.threshold().catalog, &self.route().placement);
+        let (catalog, placement) = (&self.threshold().catalog, &route.placement);
         let restored = match login {
             Login::Own(role) => restore_role(catalog, placement, role).await,
-            Login::Dense => restore_dense(catalog, placement.cluster, &self.route().app).await,
+            Login::Dense => restore_dense(catalog, placement.cluster, &route.app).await,
         };
         if let Err(error) = restored {
             warn!(tenant = %self.tenant(), role = line.role(), %error, "the login could not be restored");
@@ -65,14 +68,14 @@ impl TenantHandle {
     }
 
     /// Where its connections are had, on this tenant's account.
-    pub(crate) fn line(&self, login: Login, params: SessionParams) -> Result<Line, PoolError> {
+    pub(crate) fn line(&self, route: &TenantRoute, login: Login, params: SessionParams) -> Result<Line, PoolError> {
         let pool = &self.threshold().pool;
-        Ok(pool.line(self.way(login)?, params, pool.share_of(self.tenant().as_uuid())))
+        Ok(pool.line(self.way(route, login)?, params, pool.share_of(self.tenant().as_uuid())))
     }
 
     /// Where a login leads.
-    pub(crate) fn way(&self, login: Login) -> Result<Route, PoolError> {
-        let placement = &self.route().placement;
+    pub(crate) fn way(&self, route: &TenantRoute, login: Login) -> Result<Route, PoolError> {
+        let placement = &route.placement;
         let master = self.threshold().catalog.master();
         let cluster =
             self.threshold().catalog.routes().cluster(placement.cluster).ok_or_else(|| PoolError::Unreachable {
@@ -86,7 +89,7 @@ impl TenantHandle {
                 placement.search_path(self.tenant()),
             ),
             Login::Dense => {
-                let dense = self.route().app.names().dense;
+                let dense = route.app.names().dense;
                 let password = master.dense_password(placement.cluster, &dense);
                 // No tenant's sequences: those are drawn from by columns' defaults alone.
                 (dense, Serves::Many, password, "public, global, extensions".to_owned())

@@ -45,6 +45,15 @@ pub enum Refusal {
     /// Its schema was dropped.
     #[error("tenant \"{0}\" has no schema at the moment")]
     NoSchema(Slug),
+    /// It was held for longer than its clients wait.
+    #[error("tenant \"{0}\" is paused, and was not resumed in time")]
+    Held(Slug),
+    /// An operator ended this connection.
+    #[error("an operator ended this connection to tenant \"{0}\"")]
+    Ended(Slug),
+    /// The tenant is to have no server connections for a while, and this client kept one.
+    #[error("tenant \"{0}\" is paused, and this connection kept a server connection")]
+    Yielded(Slug),
     /// As many connections as it may have.
     #[error("tenant \"{slug}\" already has {limit} connections, which is its limit")]
     TooManyConnections {
@@ -69,7 +78,8 @@ impl Refusal {
             Self::UnknownTenant(_) | Self::Disagreement { .. } | Self::Suspended(_) => "28000",
             Self::WrongKey(_) | Self::KeyRevoked(_) => "28P01",
             Self::WrongApp { .. } => "3D000",
-            Self::Provisioning(_) | Self::NoCluster(_) | Self::NoRules(_) => "57P03",
+            Self::Provisioning(_) | Self::NoCluster(_) | Self::NoRules(_) | Self::Held(_) => "57P03",
+            Self::Ended(_) | Self::Yielded(_) => "57P01",
             Self::NoSchema(_) => "3F000",
             Self::TooManyConnections { .. } => "53300",
         }
@@ -93,7 +103,9 @@ impl Refusal {
             Self::Suspended(slug) => {
                 format!("Its data is untouched; an operator can reopen it with `sindico tenant resume {slug}`.")
             }
-            Self::Provisioning(_) => "Try again in a moment.".to_owned(),
+            Self::Provisioning(_) | Self::Held(_) => "Try again in a moment.".to_owned(),
+            Self::Ended(_) => "Reconnect, unless the operator has asked for something else.".to_owned(),
+            Self::Yielded(_) => "Reconnect; sindico.pool_mode=transaction makes this rarer.".to_owned(),
             Self::NoSchema(slug) => {
                 format!("An operator can create it with POST /api/v1/tenants/{slug}/schema.")
             }

@@ -45,7 +45,7 @@ impl TenantHandle {
     /// The rules for this tenant's statements; `None` where they run as they are. Reads the app's files once per
     /// process, since a registered app's never change.
     pub async fn client_rules(&self) -> Result<Option<ClientRules>, Refusal> {
-        let route = self.route();
+        let route = self.newest();
         let placement = &route.placement;
         let threshold = self.threshold();
         let rules = threshold.shelf.rules(&threshold.catalog, &route.app, placement.isolation).await;

@@ -6,8 +6,9 @@ use pool::{Dialogue, PoolError, SessionParams};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::TenantHandle;
 use crate::login::Login;
+use crate::seats::Inside;
+use crate::{Refusal, TenantHandle};
 
 /// A parameter with its type: with it, a statement needs no exchange of its own to be prepared.
 pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -15,6 +16,9 @@ pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 /// Why a statement in a tenant's name did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ScopeError {
+    /// The tenant is held.
+    #[error(transparent)]
+    Held(#[from] Refusal),
     /// There is no connection.
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -70,41 +74,43 @@ impl<'h> TenantScope<'h> {
     /// Runs one statement in a transaction of its own and returns its rows. Where tenants share tables, identity,
     /// statement and commit go out together.
     pub async fn query(&self, sql: &str, params: &[Parameter<'_>]) -> Result<Vec<Row>, ScopeError> {
-        let Bound { dialogue, opening } = self.bind().await?;
+        let Bound { dialogue, opening, inside } = self.bind().await?;
         let client = dialogue.client();
         let rows = async { client.query_typed(sql, params).await };
         let rows = enclosed(&dialogue, &opening, rows).await?;
-        dismiss(dialogue);
+        dismiss(dialogue, inside);
         Ok(rows)
     }
 
     /// The same for a statement whose rows, if any, are only counted.
     pub async fn execute(&self, sql: &str, params: &[Parameter<'_>]) -> Result<u64, ScopeError> {
-        let Bound { dialogue, opening } = self.bind().await?;
+        let Bound { dialogue, opening, inside } = self.bind().await?;
         let client = dialogue.client();
         let count = async { client.execute_typed(sql, params).await };
         let count = enclosed(&dialogue, &opening, count).await?;
-        dismiss(dialogue);
+        dismiss(dialogue, inside);
         Ok(count)
     }
 
     /// Begins a transaction.
     pub async fn transaction(&self) -> Result<TenantTransaction<'h>, ScopeError> {
-        let Bound { dialogue, opening } = self.bind().await?;
+        let Bound { dialogue, opening, inside } = self.bind().await?;
         dialogue.client().batch_execute(&opening).await?;
-        Ok(TenantTransaction { dialogue, broken: false, _handle: self.handle })
+        Ok(TenantTransaction { dialogue, inside, broken: false, _handle: self.handle })
     }
 
     /// A connection, and what begins a transaction in the tenant's name on it: on the login of many with the tenant's
     /// identity, which ends with the transaction; on the tenant's own login nothing is to be proven.
     async fn bind(&self) -> Result<Bound, ScopeError> {
+        let inside = self.handle.presence().inside().await;
+        let inside = inside.ok_or_else(|| Refusal::Held(self.handle.slug().clone()))?;
         let params = SessionParams::default();
         let mode = match self.handle.access() {
             Access::ReadWrite => "READ WRITE",
             Access::ReadOnly => "READ ONLY",
         };
         let mut opening = format!("BEGIN {mode}");
-        let lease = if self.handle.route().placement.isolation == Isolation::Shared {
+        let lease = if self.handle.newest().placement.isolation == Isolation::Shared {
             let lease = self.handle.log_in(Login::Dense, &params).await?;
             // Digits, letters and dots.
             let token = self.handle.token(&lease)?;
@@ -117,7 +123,7 @@ impl<'h> TenantScope<'h> {
             let role = Role::new(self.handle.tenant(), self.handle.access());
             self.handle.log_in(Login::Own(role), &params).await?
         };
-        Ok(Bound { dialogue: lease.converse().await?, opening })
+        Ok(Bound { dialogue: lease.converse().await?, opening, inside })
     }
 }
 
@@ -125,6 +131,7 @@ impl<'h> TenantScope<'h> {
 struct Bound {
     dialogue: Dialogue,
     opening: String,
+    inside: Inside,
 }
 
 /// Beginning, statement and end in one flush, in this order. After a failed beginning the statement meets a connection
@@ -144,14 +151,19 @@ async fn enclosed<T>(
 }
 
 /// Gives the connection back where nobody waits for it.
-fn dismiss(dialogue: Dialogue) {
-    tokio::spawn(dialogue.finish());
+fn dismiss(dialogue: Dialogue, inside: Inside) {
+    tokio::spawn(async move {
+        dialogue.finish().await;
+        drop(inside);
+    });
 }
 
 /// A transaction in one tenant's name. A guard: dropping it closes the connection, which undoes what was not committed.
 #[derive(Debug)]
 pub struct TenantTransaction<'h> {
     dialogue: Dialogue,
+    /// After the connection, which is closed first.
+    inside: Inside,
     /// A statement has failed, or was abandoned before its answer came.
     broken: bool,
     _handle: &'h TenantHandle,
@@ -192,7 +204,7 @@ impl TenantTransaction<'_> {
 
     async fn end(self, how: &str) -> Result<(), ScopeError> {
         self.dialogue.client().batch_execute(how).await?;
-        dismiss(self.dialogue);
+        dismiss(self.dialogue, self.inside);
         Ok(())
     }
 }

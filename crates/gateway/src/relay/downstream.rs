@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use pool::Residue;
+use tenancy::Visit;
 use wire::backend::{self, Notification, TransactionStatus};
 use wire::frame::{Beyond, Demand, Direction, Header};
 use wire::report;
@@ -15,7 +16,10 @@ use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect};
 
 /// Messages whose content matters here.
-const DEMANDS: &[Demand] = &[Demand { tag: b'Z', limit: 1, beyond: Beyond::Refuse }];
+const DEMANDS: &[Demand] = &[
+    Demand { tag: b'Z', limit: 1, beyond: Beyond::Refuse },
+    Demand { tag: b'E', limit: 2048, beyond: Beyond::Stream },
+];
 
 /// Those whose content matters where clients' statements are rewritten or their server connections change. A longer one of any of them is not one that is
 /// looked for: a notification has at most 8,000 bytes besides a name, and the others are our own or short by nature.
@@ -37,6 +41,8 @@ pub(super) struct Downstream {
     pub(super) pump: Pump,
     last_tag: u8,
     clerk: Option<Arc<Clerk>>,
+    /// Where errors are noted.
+    visit: Arc<Visit>,
     /// The next `CALL` to complete was a `TRUNCATE`.
     truncated: bool,
     /// The error with which the server has ended a session that may outlive it. The client does not have it.
@@ -51,12 +57,13 @@ enum Fate {
 }
 
 impl Downstream {
-    pub(super) fn new(clerk: Option<Arc<Clerk>>, pooled: bool) -> Self {
+    pub(super) fn new(clerk: Option<Arc<Clerk>>, pooled: bool, visit: Arc<Visit>) -> Self {
         let demands = if clerk.is_some() || pooled { DEMANDS_OF_READERS } else { DEMANDS };
         Self {
             pump: Pump::new(Direction::ToClient, demands, &[]),
             last_tag: b'Z',
             clerk,
+            visit,
             truncated: false,
             goodbye: None,
         }
@@ -76,7 +83,7 @@ impl Downstream {
             {
                 self.pump.replace(0, &made);
             }
-            let Self { pump, last_tag, clerk, truncated, goodbye } = self;
+            let Self { pump, last_tag, clerk, visit, truncated, goodbye } = self;
             let piece = match pump.peek() {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(()),
@@ -90,6 +97,9 @@ impl Downstream {
             if let Some(header) = piece.begins {
                 fate = account(header, piece.body(), ledger);
                 *last_tag = header.tag;
+                if header.tag == b'E' {
+                    visit.failed(report::sqlstate(piece.body()));
+                }
                 if let (Fate::Pass, Some(clerk), true) = (&fate, clerk, piece.ends) {
                     fate = translate(header.tag, piece.body(), clerk, truncated, dialect);
                 }
@@ -114,6 +124,11 @@ impl Downstream {
                 }
             }
         }
+    }
+
+    /// Has answers read as another clerk has changed the questions.
+    pub(super) fn read_by(&mut self, clerk: Option<Arc<Clerk>>) {
+        self.clerk = clerk;
     }
 
     /// Whether the server's last message was an error, so that the client knows why the server is gone.

@@ -103,6 +103,11 @@ impl Ledger {
         self.owed > 0
     }
 
+    /// Whether the client most likely waits for the server, or is about to.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.owed > 0 || self.unsynced
+    }
+
     /// Whether the server cannot be ruled out to be at work: an Execute runs before its Sync has come, and a Sync that was
     /// thought skipped may have been answered in place of a statement.
     pub(super) const fn may_be_working(&self) -> bool {

@@ -10,6 +10,7 @@ use wire::frontend::{self, Statement as Text};
 
 use super::Need;
 use super::replies::{Change, Due, Fate, Replies, Undo};
+use crate::fault::Fault;
 use crate::prepared::{self, Library, PER_SERVER, Statement, Statements};
 use crate::statement::refusal;
 use crate::traces::Traces;
@@ -99,6 +100,26 @@ impl Pooled {
             reported: false,
             own: false,
         }
+    }
+
+    /// The tenant is somewhere else. Its statements are prepared anew there as they are here: those that were read for
+    /// another isolation, or that name a channel as it was called before, would have another result.
+    pub(super) fn moves(&mut self, to_another_isolation: bool, prefix: Option<&[u8]>) -> Result<(), Fault> {
+        let outlived = |statement: &Statement| {
+            to_another_isolation || prefix.is_some_and(|prefix| contains(&statement.rest, prefix))
+        };
+        if self.statements.get(b"").is_some_and(|unnamed| outlived(unnamed)) {
+            self.statements.set(b"", None);
+        }
+        if self.statements.iter().any(outlived) {
+            let hint = "Reconnect, and prepare statements anew.";
+            return Err(Fault::new(
+                "57P01",
+                "the tenant has moved, and prepared statements mean something else now",
+                hint,
+            ));
+        }
+        Ok(())
     }
 
     /// Whether every answer has come.
@@ -587,6 +608,11 @@ fn deallocated(text: &[u8]) -> Option<Vec<u8>> {
 fn names_of_bind(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let (portal, rest) = split_name(body)?;
     Some((portal, split_name(rest)?.0))
+}
+
+/// Whether bytes stand in others.
+fn contains(text: &[u8], sought: &[u8]) -> bool {
+    !sought.is_empty() && text.windows(sought.len()).any(|window| window == sought)
 }
 
 fn split_name(body: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -47,6 +47,8 @@ pub(super) struct Pump {
     busy: bool,
     paused: bool,
     closed: bool,
+    /// Bytes read since they were counted last.
+    read: u64,
 }
 
 impl Pump {
@@ -61,6 +63,7 @@ impl Pump {
             busy: false,
             paused: false,
             closed: false,
+            read: u64::try_from(arrived.len()).unwrap_or(u64::MAX),
         }
     }
 
@@ -88,6 +91,7 @@ impl Pump {
             Ok(0) | Err(_) => Step::SourceGone,
             Ok(read) => {
                 self.busy = read >= offered;
+                self.read += u64::try_from(read).unwrap_or(u64::MAX);
                 self.grown |= self.held.len() > BUFFER + SPARE;
                 Step::Moved
             }
@@ -193,6 +197,16 @@ impl Pump {
     /// Forgets what is not judged yet, which is less than a message: the source is gone, and there will be another.
     pub(super) fn forget_arrived(&mut self) {
         self.held.truncate(self.passed);
+    }
+
+    /// Bytes that have come in since [`Pump::take_read`].
+    pub(super) const fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// The same, counted anew from here on.
+    pub(super) fn take_read(&mut self) -> u64 {
+        mem::take(&mut self.read)
     }
 
     /// Whether something that may go out has not.

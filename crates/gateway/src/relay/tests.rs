@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pool::Residue;
+use tenancy::Visit;
 use tls::Stream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::report::ServerError;
 
-use super::{LINGER, Left, Need, Question, Servers, Settled, Watch, relay};
+use super::{LINGER, Left, Moved, Need, Question, Servers, Settled, Watch, relay};
 use crate::fault::Fault;
 use crate::statement::Clerk;
 
@@ -61,6 +62,10 @@ impl Servers for Only {
         Ok(())
     }
 
+    fn moved(&mut self) -> Option<Moved> {
+        None
+    }
+
     async fn settle(&mut self, _question: Question<'_>) -> Result<Settled, Fault> {
         Ok(Settled::default())
     }
@@ -99,7 +104,8 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
             }
             Fault::new("57P01", "closed", "")
         };
-        let watch = Watch { revoked, shutdown: &watched, grace, limits: super::SessionLimits::default() };
+        let visit = Arc::new(Visit::unlisted("paws".parse().expect("a slug")));
+        let watch = Watch { revoked, visit: &visit, shutdown: &watched, grace, limits: super::SessionLimits::default() };
         relay(&mut Stream::Plain(client_far), pipelined, &mut Only(server_far), clerk, None, watch).await
     });
     Stage { client, server, revoke, shutdown, left }

@@ -194,6 +194,17 @@ impl Upstream {
         Ok(Step::Moved)
     }
 
+    /// Who reads its statements.
+    pub(super) fn clerk(&self) -> Option<&Clerk> {
+        self.clerk.as_deref()
+    }
+
+    /// Has another clerk read what comes next. Only for a session that has no server connection: of such a one, nothing is
+    /// being read.
+    pub(super) fn read_by(&mut self, clerk: Option<Arc<Clerk>>) {
+        self.clerk = clerk;
+    }
+
     /// What a client wants that has no server connection.
     pub(super) fn wish(&self) -> Result<Wish, Fault> {
         let Some((header, here)) = self.pump.upcoming()? else { return Ok(Wish::Nothing) };

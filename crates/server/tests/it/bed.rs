@@ -146,6 +146,16 @@ impl Bed {
         &self.house.as_ref().expect("open").catalog
     }
 
+    /// The way of tenants' requests.
+    pub(crate) fn threshold(&self) -> &tenancy::Threshold {
+        &self.house.as_ref().expect("open").threshold
+    }
+
+    /// A superuser's session in the control database.
+    pub(crate) async fn control(&self) -> Client {
+        self.servers.connect(0, &self.control).await
+    }
+
     /// What `sindico audit` runs.
     pub(crate) fn auditor(&self) -> audit::Auditor {
         let house = self.house.as_ref().expect("open");

@@ -3,6 +3,7 @@
 mod budget;
 mod cancel;
 mod dense;
+mod hold;
 mod identity;
 mod limits;
 mod login;
