@@ -9,6 +9,8 @@ use catalog::Catalog;
 use lifecycle::Lifecycle;
 use tenancy::Threshold;
 
+use crate::Board;
+
 /// What handlers work with. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Door {
@@ -22,6 +24,8 @@ pub struct Door {
     pub auditor: Auditor,
     /// Who is an operator.
     pub admin: AdminToken,
+    /// Which tenants have metrics of their own.
+    pub board: Arc<Board>,
     /// What connection strings point to.
     pub gateway: GatewayAddress,
 }

@@ -10,6 +10,7 @@ mod clusters;
 mod door;
 mod health;
 mod keys;
+mod metrics;
 mod problem;
 mod problems;
 mod router;
@@ -21,5 +22,6 @@ mod views;
 mod words;
 
 pub use door::{AdminToken, Door, GatewayAddress};
+pub use metrics::Board;
 pub use router::{openapi, router};
 pub use serve::serve;

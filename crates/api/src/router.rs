@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
-use crate::{Door, admin, apps, audits, clusters, health, keys, schema, tenant, tenants, views};
+use crate::{Door, admin, apps, audits, clusters, health, keys, metrics, schema, tenant, tenants, views};
 
 /// The longest change is registering an app with many tables on many clusters.
 const MAX_TIME: Duration = Duration::from_mins(5);
@@ -119,10 +119,13 @@ pub fn router(door: Door) -> Router {
         .route_layer(guard)
         .merge(Router::from(everybody))
         .route("/openapi.json", get(move || async move { Json(description) }));
+    // Tenants' ids and loads are no public matter.
+    let collectors = middleware::from_fn_with_state(door.clone(), admin::require);
     let request_id = HeaderName::from_static("x-request-id");
     Router::new()
         .nest("/api/v1", api)
         .route("/health", get(health::health))
+        .merge(Router::new().route("/metrics", get(metrics::metrics)).route_layer(collectors))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tls::{Certificate, Greeting, Stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use wire::frame::{Beyond, Demand, Direction, Scanner};
+use wire::frame::{Beyond, Demand, Direction, HEADER_LEN, Header, Scanner};
 use wire::startup;
 
 use crate::fault::Fault;
@@ -125,8 +125,25 @@ impl Client {
                 if header.tag != b'p' {
                     return Err(Fault::protocol("the client did not answer the authentication request").into());
                 }
-                let mut message = self.held.split_to(wire::frame::HEADER_LEN + header.body_len);
-                return Ok(message.split_off(wire::frame::HEADER_LEN));
+                let mut message = self.held.split_to(HEADER_LEN + header.body_len);
+                return Ok(message.split_off(HEADER_LEN));
+            }
+            self.read().await?;
+        }
+    }
+
+    /// The next message, whole, with its header. May be abandoned without losing a byte.
+    pub(crate) async fn message(&mut self, limit: usize) -> Result<(Header, BytesMut), Loss> {
+        loop {
+            let piece = Scanner::new(Direction::ToServer, &[]).next(&self.held)?;
+            if let Some(header) = piece.and_then(|piece| piece.begins) {
+                if header.body_len > limit {
+                    return Err(Fault::protocol("the message is longer than any that belongs here").into());
+                }
+                let len = HEADER_LEN + header.body_len;
+                if self.held.len() >= len {
+                    return Ok((header, self.held.split_to(len)));
+                }
             }
             self.read().await?;
         }

@@ -7,11 +7,13 @@
 mod cancel;
 mod certificates;
 mod client;
+mod console;
 mod fault;
 mod lent;
 mod login;
 mod opening;
 mod parameters;
+mod places;
 mod plaintext;
 mod prepared;
 mod relay;
@@ -23,7 +25,9 @@ mod traces;
 mod zone;
 
 pub use certificates::{Certificates, CertificatesError};
+pub use console::{ConfigEntry, Console, Reload, ReloadChange, Settings as ConsoleSettings};
 pub use parameters::{PoolMode, Pooling};
+pub use places::Places;
 pub use plaintext::Plaintext;
 pub use relay::SessionLimits;
 pub use serve::{GatewaySettings, serve};

@@ -205,7 +205,8 @@ pub(crate) async fn relay(
     };
     let words = match end {
         End::Told(fault) | End::ServerGone(Some(fault)) => {
-            tracing::info!(sqlstate = %fault.sqlstate, %fault, "session ended");
+            let (tenant, session) = (relay.meter.visit().slug(), relay.meter.visit().number());
+            tracing::info!(%tenant, session, sqlstate = %fault.sqlstate, %fault, "session is ended");
             let mut words = BytesMut::new();
             fault.write(&mut words);
             words

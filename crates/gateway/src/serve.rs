@@ -13,7 +13,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::cancel::Cancels;
 use crate::certificates::Certificates;
+use crate::console::{Console, Paused};
 use crate::parameters::{PoolMode, Pooling};
+use crate::places::Places;
 use crate::plaintext::Plaintext;
 use crate::prepared::Library;
 use crate::relay::SessionLimits;
@@ -26,7 +28,7 @@ use crate::zone::Zone;
 #[derive(Debug, Clone)]
 pub struct GatewaySettings {
     /// Sessions at once, of all tenants together.
-    pub max_clients: usize,
+    pub places: Places,
     /// Clients that may be on their way in at once. More are turned away without a word: whoever floods the door pays for
     /// a connection and gets nothing for it.
     pub max_logins: usize,
@@ -54,12 +56,16 @@ pub struct GatewaySettings {
     pub zone: Option<Zone>,
     /// Failed logins for one tenant from one address that have no consequences; 0 for any number.
     pub failed_logins: u32,
+    /// Where operators look in, if anywhere.
+    pub console: Option<Console>,
+    /// How long a transaction waits whose tenant an operator has paused.
+    pub pause_patience: Duration,
 }
 
 impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
-            max_clients: 5000,
+            places: Places::new(5000),
             max_logins: 500,
             login_timeout: Duration::from_secs(15),
             shutdown_grace: Duration::from_secs(10),
@@ -70,6 +76,8 @@ impl Default for GatewaySettings {
             pool_mode: PoolMode::Transaction,
             certificates: None,
             plaintext: Plaintext::Loopback,
+            console: None,
+            pause_patience: Duration::from_mins(1),
             pooling: Pooling::Own,
             zone: None,
             failed_logins: 10,
@@ -87,7 +95,7 @@ pub(crate) struct Gateway {
     pub(crate) throttle: Throttle,
     /// The number of the client that comes next.
     pub(crate) next_client: Arc<AtomicU64>,
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) paused: Paused,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) shutdown: CancellationToken,
 }
@@ -108,7 +116,7 @@ pub async fn serve(
         library: Library::default(),
         throttle: Throttle::new(settings.failed_logins, Instant::now()),
         next_client: Arc::new(AtomicU64::new(1)),
-        places: Arc::new(Semaphore::new(settings.max_clients.min(Semaphore::MAX_PERMITS))),
+        paused: Paused::default(),
         settings: Arc::new(settings),
         shutdown,
     };

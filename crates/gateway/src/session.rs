@@ -11,14 +11,15 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use wire::backend::{self, TransactionStatus};
-use wire::startup::Startup;
 
 use crate::client::{Client, Loss};
+use crate::console::{Console, converse};
 use crate::fault::Fault;
 use crate::lent::{Lent, Ways};
 use crate::login::log_in;
 use crate::opening::{Errand, open};
 use crate::parameters::{PoolMode, Pooling, Request, understand};
+use crate::places::Place;
 use crate::relay::{Need, Pooled, Servers as _, Watch, relay};
 use crate::serve::{Gateway, GatewaySettings};
 use crate::statement::Clerk;
@@ -28,7 +29,7 @@ struct Ready {
     servers: Lent,
     clerk: Option<Arc<Clerk>>,
     pooled: Option<Pooled>,
-    place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 /// A client that has proven who it is, and what it asks for.
@@ -37,7 +38,15 @@ struct Arrived {
     params: SessionParams,
     mode: PoolMode,
     pooling: Pooling,
-    place: OwnedSemaphorePermit,
+    place: Place,
+}
+
+/// What somebody who has come in came for.
+enum Visitor {
+    /// To work.
+    Tenant(Box<Arrived>),
+    /// To look in.
+    Operator,
 }
 
 /// Serves a client until it leaves. `entrance` bounds how many may be on their way in, and is free again once it is in.
@@ -58,10 +67,11 @@ pub(crate) async fn attend(gateway: Gateway, stream: TcpStream, peer: SocketAddr
         }
     };
     let handle = ready.servers.handle();
-    tracing::debug!(%peer, tenant = %handle.slug(), label = handle.label(), "session began");
+    let (visit, label) = (Arc::clone(handle.visit()), handle.label());
+    tracing::debug!(%peer, tenant = %visit.slug(), session = visit.number(), label, "session began");
     drop(handle);
     work(&gateway, client, ready).await;
-    tracing::debug!(%peer, "session ended");
+    visit.report().log_end(peer);
 }
 
 /// Everything before `ReadyForQuery`. `None` for a client that did not come for a session.
@@ -79,9 +89,19 @@ async fn enter(
     let arrived = arrived.map_err(|_| {
         Fault::new("57014", "the login took too long", "Reconnect; answer the server's questions at once.")
     })?;
-    let Some(Arrived { handle, params, mode, pooling, place }) = arrived? else { return Ok(None) };
+    let Some(visitor) = arrived? else { return Ok(None) };
     // Whoever waits for a server connection from here on has proven who it is.
     drop(entrance);
+    let Arrived { handle, params, mode, pooling, place } = match visitor {
+        Visitor::Tenant(arrived) => *arrived,
+        Visitor::Operator => {
+            if let Some(console) = &gateway.settings.console {
+                tracing::info!(%peer, "an operator is at the console");
+                converse(gateway, console, client).await;
+            }
+            return Ok(None);
+        }
+    };
     let shared = mode == PoolMode::Transaction;
     let ways = match (mode, pooling) {
         (PoolMode::Session, _) => Ways::Session,
@@ -114,7 +134,7 @@ async fn first_connection(gateway: &Gateway, servers: &mut Lent) -> Result<(), F
 }
 
 /// The part that a client may take its time over, but not too much of it.
-async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Result<Option<Arrived>, Loss> {
+async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Result<Option<Visitor>, Loss> {
     let startup = match open(client, gateway.settings.certificates.as_ref()).await? {
         Errand::Session(startup) => startup,
         Errand::Cancel(key) => {
@@ -125,18 +145,26 @@ async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Res
     if client.encryption.is_none() {
         gateway.settings.plaintext.admit(peer.ip(), client.address.ip())?;
     }
+    let request = understand(&startup)?;
+    if startup.minor > 0 || startup.protocol_options().next().is_some() {
+        backend::negotiate_protocol_version(&mut client.out, startup.protocol_options());
+    }
+    if let Some(console) = gateway.settings.console.as_ref().filter(|_| Console::is_meant(&request.database)) {
+        console.log_in(&gateway.throttle, client, peer, &request.user).await?;
+        return Ok(Some(Visitor::Operator));
+    }
     // After the opening, so that the clients of a full house can still cancel their statements.
-    let place = Arc::clone(&gateway.places).try_acquire_owned().map_err(|_| {
+    let place = gateway.settings.places.take().ok_or_else(|| {
         Fault::new(
             "53300",
             "the gateway serves as many clients as it may",
             "Try again shortly, keep fewer connections open, or ask the operator for a larger limit.",
         )
     })?;
-    let (handle, request) = identify(gateway, client, peer, &startup).await?;
+    let handle = identify(gateway, client, peer, &request).await?;
     let mode = request.pool_mode.unwrap_or(gateway.settings.pool_mode);
     let pooling = pooling(request.pooling, gateway.settings.pooling)?;
-    Ok(Some(Arrived { handle, params: request.params, mode, pooling, place }))
+    Ok(Some(Visitor::Tenant(Box::new(Arrived { handle, params: request.params, mode, pooling, place }))))
 }
 
 /// The operator decides whether tenants meet on connections. A client may want less than it has, and not more.
@@ -156,16 +184,12 @@ async fn identify(
     gateway: &Gateway,
     client: &mut Client,
     peer: SocketAddr,
-    startup: &Startup,
-) -> Result<(TenantHandle, Request), Loss> {
-    let request = understand(startup)?;
-    if startup.minor > 0 || startup.protocol_options().next().is_some() {
-        backend::negotiate_protocol_version(&mut client.out, startup.protocol_options());
-    }
-    let claim = claim(gateway, client, &request)?;
+    request: &Request,
+) -> Result<TenantHandle, Loss> {
+    let claim = claim(gateway, client, request)?;
     let attempt = gateway.throttle.attempt(peer.ip(), claim.tenant(), Instant::now())?;
     let identity = log_in(client, claim, attempt).await?;
-    Ok((gateway.threshold.admit(identity)?, request))
+    Ok(gateway.threshold.admit(identity)?)
 }
 
 /// Whom the client means.

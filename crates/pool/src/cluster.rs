@@ -15,7 +15,7 @@ use crate::health::Health;
 use crate::lane::Waiter;
 use crate::permit::{Condemned, Enlisted, Permit};
 use crate::rest::Resting;
-use crate::route::{Purpose, Serves};
+use crate::route::{Purpose, Route, Serves};
 
 /// Numbers of one cluster's connections, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,21 @@ pub struct ClusterStats {
     pub waiting: usize,
     /// Whether the server is believed to take connections.
     pub up: bool,
+}
+
+/// A server connection, for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerReport {
+    /// The cluster.
+    pub cluster: Uuid,
+    /// The database that it leads to.
+    pub database: String,
+    /// The login.
+    pub role: String,
+    /// The server process behind it.
+    pub pid: u32,
+    /// Whether it rests.
+    pub idle: bool,
 }
 
 /// What somebody who wants a connection gets.
@@ -241,6 +256,21 @@ impl<C> Cluster<C> {
         let (open, idle) = (state.fair.open(), state.fair.resting().len());
         let in_use = open.saturating_sub(idle);
         ClusterStats { open, idle, in_use, waiting: state.fair.waiting(), up: self.health.is_up() }
+    }
+}
+
+impl Cluster {
+    /// Each connection that is lent out or rests; those being opened have no server process yet.
+    pub(crate) fn servers(&self) -> Vec<ServerReport> {
+        let state = self.state();
+        let report = |purpose: &Purpose, pid: u32, idle: bool| {
+            let Route { cluster, database, role, .. } = &purpose.route;
+            ServerReport { cluster: *cluster, database: database.clone(), role: role.clone(), pid, idle }
+        };
+        let lent = state.users.values().filter_map(|user| Some(report(&user.purpose, user.condemned.pid()?, false)));
+        let resting = state.fair.resting().from(0);
+        let resting = resting.map(|(_, it)| report(&it.purpose, it.connection.cancel_key.pid, true));
+        lent.chain(resting).collect()
     }
 }
 

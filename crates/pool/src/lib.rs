@@ -36,7 +36,7 @@ mod tests;
 
 pub use ask::Kept;
 pub use cancel::CancelTarget;
-pub use cluster::ClusterStats;
+pub use cluster::{ClusterStats, ServerReport};
 pub use dialogue::Dialogue;
 pub use error::PoolError;
 pub use lease::Lease;

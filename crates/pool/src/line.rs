@@ -134,6 +134,7 @@ impl Line {
 
     fn lease(&self, connection: Box<Connection>, permit: Permit, user: Enlisted) -> Lease {
         let within = self.settings.connect_timeout;
+        user.got(connection.cancel_key.pid);
         Lease { connection, permit, user, purpose: Arc::clone(&self.purpose), within }
     }
 }

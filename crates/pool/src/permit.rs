@@ -1,7 +1,7 @@
 //! The right to have one connection to a cluster, and the list of those who use it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use uuid::Uuid;
 
@@ -47,17 +47,29 @@ impl<C> Drop for Permit<C> {
     }
 }
 
-/// Whether somebody has said, since this use began, that its connection must not be used again.
+/// Whether somebody has said, since this use began, that its connection must not be used again; and which it is.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Condemned(Arc<AtomicBool>);
+pub(crate) struct Condemned(Arc<Use>);
+
+#[derive(Debug, Default)]
+struct Use {
+    condemned: AtomicBool,
+    /// The server process; 0 before there is one.
+    pid: AtomicU32,
+}
 
 impl Condemned {
     pub(crate) fn condemn(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.condemned.store(true, Ordering::Release);
     }
 
     pub(crate) fn is_condemned(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.condemned.load(Ordering::Acquire)
+    }
+
+    /// The server process; `None` for who opens a connection or waits for one.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        Some(self.0.pid.load(Ordering::Relaxed)).filter(|pid| *pid > 0)
     }
 }
 
@@ -85,6 +97,11 @@ impl<C> Enlisted<C> {
     /// What the list knows it by.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Notes which server process it has got.
+    pub(crate) fn got(&self, pid: u32) {
+        self.condemned.0.pid.store(pid, Ordering::Relaxed);
     }
 
     /// In whose name.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::cluster::{Cluster, ClusterStats};
+use crate::cluster::{Cluster, ClusterStats, ServerReport};
 use crate::fair::Limits;
 use crate::residue::Settings;
 use crate::route::Purpose;
@@ -117,6 +117,13 @@ impl Pool {
     #[must_use]
     pub fn stats(&self) -> Vec<(Uuid, ClusterStats)> {
         self.clusters().iter().map(|(id, cluster)| (*id, cluster.stats())).collect()
+    }
+
+    /// Each server connection of every cluster.
+    #[must_use]
+    pub fn servers(&self) -> Vec<ServerReport> {
+        let clusters: Vec<_> = self.clusters().values().cloned().collect();
+        clusters.iter().flat_map(|cluster| cluster.servers()).collect()
     }
 
     fn clusters(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Cluster>>> {

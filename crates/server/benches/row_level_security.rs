@@ -139,6 +139,7 @@ async fn prepare(scratch: &Scratch) -> Outcome<Sessions> {
         connections_per_tenant: 10,
         changes_at_once: 2,
         pool: PoolSettings::default(),
+        metric_tenants: 50,
         probe: Probe::default(),
     })
     .await?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use catalog::MasterKey;
-use gateway::{Certificates, Plaintext, PoolMode, Pooling, SessionLimits, Zone};
+use gateway::{Certificates, ConfigEntry, Plaintext, PoolMode, Pooling, SessionLimits, Zone};
 use pool::PoolSettings;
 use serde::Deserialize;
 
@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) session_limits: SessionLimits,
     pub(crate) pooling: Pooling,
     pub(crate) connections_per_tenant: usize,
+    pub(crate) pause_patience: Duration,
+    pub(crate) metric_tenants: usize,
     pub(crate) changes_at_once: usize,
     pub(crate) pool: PoolSettings,
     pub(crate) log_format: LogFormat,
@@ -63,6 +65,8 @@ struct Raw {
     pool: RawPool,
     #[serde(default)]
     lifecycle: RawLifecycle,
+    #[serde(default)]
+    metrics: Metrics,
     #[serde(default)]
     log: Log,
 }
@@ -106,6 +110,7 @@ struct Gateway {
     public_port: Option<u16>,
     max_clients: usize,
     connections_per_tenant: usize,
+    pause_wait_seconds: u64,
     pool_mode: String,
     statement_seconds: u64,
     idle_in_transaction_seconds: u64,
@@ -132,6 +137,7 @@ impl Default for Gateway {
             public_port: None,
             max_clients: 10_000,
             connections_per_tenant: 100,
+            pause_wait_seconds: 60,
             pool_mode: "transaction".to_owned(),
             statement_seconds: 0,
             idle_in_transaction_seconds: 0,
@@ -241,6 +247,18 @@ impl Default for RawLifecycle {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct Metrics {
+    tenants: usize,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { tenants: 50 }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Log {
     format: String,
     filter: String,
@@ -311,6 +329,8 @@ impl Config {
                 ConfigError(format!("gateway.pooling: {pooling:?} is unknown; give \"own\" or \"dense\""))
             })?,
             connections_per_tenant: positive("gateway.connections_per_tenant", raw.gateway.connections_per_tenant)?,
+            pause_patience: Duration::from_secs(raw.gateway.pause_wait_seconds),
+            metric_tenants: raw.metrics.tenants,
             changes_at_once: positive("lifecycle.changes_at_once", raw.lifecycle.changes_at_once)?,
             pool: raw.pool.lower()?,
             log_format: match raw.log.format.as_str() {
@@ -320,9 +340,45 @@ impl Config {
                     return Err(ConfigError(format!("log.format: {other:?} is unknown; give \"json\" or \"text\"")));
                 }
             },
-            log_filter: raw.log.filter,
+            log_filter: log_filter(raw.log.filter)?,
         })
     }
+}
+
+/// What is said of settings by name: none of them is a secret. Those that [`crate::reload`] changes are marked.
+impl Config {
+    pub(crate) fn entries(&self) -> Vec<ConfigEntry> {
+        let seconds = |duration: Duration| duration.as_secs().to_string();
+        let entry = |key, value: String| ConfigEntry { key, value, changeable: CHANGEABLE.contains(&key) };
+        vec![
+            entry("api.listen", self.api_listen.to_string()),
+            entry("control.max_connections", self.control_connections.to_string()),
+            entry("gateway.connections_per_tenant", self.connections_per_tenant.to_string()),
+            entry("gateway.failed_logins", self.failed_logins.to_string()),
+            entry("gateway.listen", self.gateway_listen.to_string()),
+            entry("gateway.max_clients", self.max_clients.to_string()),
+            entry("gateway.pause_wait_seconds", seconds(self.pause_patience)),
+            entry("gateway.pool_mode", format!("{:?}", self.pool_mode).to_lowercase()),
+            entry("gateway.pooling", format!("{:?}", self.pooling).to_lowercase()),
+            entry("gateway.plaintext", format!("{:?}", self.plaintext).to_lowercase()),
+            entry("gateway.public_host", self.gateway_public.0.clone()),
+            entry("lifecycle.changes_at_once", self.changes_at_once.to_string()),
+            entry("log.filter", self.log_filter.clone()),
+            entry("log.format", format!("{:?}", self.log_format).to_lowercase()),
+            entry("metrics.tenants", self.metric_tenants.to_string()),
+            entry("pool.connections_per_cluster", self.pool.max_per_cluster.to_string()),
+            entry("pool.idle_seconds", seconds(self.pool.idle_timeout)),
+            entry("pool.wait_seconds", seconds(self.pool.wait_timeout)),
+        ]
+    }
+}
+
+/// Settings that can be changed while síndico runs.
+const CHANGEABLE: [&str; 3] = ["gateway.connections_per_tenant", "gateway.max_clients", "log.filter"];
+
+fn log_filter(filter: String) -> Result<String, ConfigError> {
+    crate::logging::parse(&filter).map_err(ConfigError)?;
+    Ok(filter)
 }
 
 /// Not the errors' own display: it repeats the line, which may hold a password.
@@ -478,6 +534,8 @@ mod tests {
             ("[gateway]\npooling = \"loose\"", "gateway.pooling"),
             ("[lifecycle]\nchanges_at_once = 100", "control.max_connections"),
             ("[log]\nformat = \"xml\"", "log.format"),
+            ("[log]\nfilter = \"gateway=loud\"", "log.filter"),
+            ("[metrics]\ntenant = 3", "tenant"),
             ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),
             ("[pool]\nlifetime_seconds = 1_000_000_000_000", "pool.lifetime_seconds"),
             ("[gateway]\nstatement_seconds = 1_000_000_000_000", "gateway.statement_seconds"),

@@ -1,8 +1,9 @@
 //! The wiring: from settings to open doors, and in reverse.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use api::{AdminToken, Door, GatewayAddress};
+use api::{AdminToken, Board, Door, GatewayAddress};
 use audit::Auditor;
 use catalog::{Catalog, MasterKey};
 use gateway::GatewaySettings;
@@ -34,6 +35,8 @@ pub struct HouseSettings {
     pub changes_at_once: usize,
     /// Server connections.
     pub pool: PoolSettings,
+    /// Tenants that have metrics of their own, at most.
+    pub metric_tenants: usize,
     /// Silent, except in tests.
     pub probe: Probe,
 }
@@ -47,6 +50,7 @@ pub struct House {
     pub lifecycle: Lifecycle,
     /// The way of tenants' requests.
     pub threshold: Threshold,
+    board: Arc<Board>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -57,8 +61,14 @@ impl House {
         let catalog = Catalog::open(&settings.control_dsn, settings.control_connections, settings.master).await?;
         let threshold = Threshold::new(catalog.clone(), Pool::new(settings.pool), settings.connections_per_tenant);
         let lifecycle = Lifecycle::new(catalog.clone(), threshold.clone(), settings.changes_at_once, settings.probe);
-        let house =
-            Self { catalog, lifecycle, threshold, shutdown: CancellationToken::new(), tasks: TaskTracker::new() };
+        let house = Self {
+            catalog,
+            lifecycle,
+            threshold,
+            board: Arc::new(Board::new(settings.metric_tenants)),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
         let (watching, watched) = (house.catalog.clone(), house.shutdown.clone());
         house.tasks.spawn(async move { watching.watch(watched).await });
         Ok(house)
@@ -92,6 +102,7 @@ impl House {
             threshold: self.threshold.clone(),
             auditor,
             admin,
+            board: Arc::clone(&self.board),
             gateway: public,
         };
         let shutdown = self.shutdown.clone();

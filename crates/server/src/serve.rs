@@ -1,23 +1,27 @@
 //! `sindico serve`: production, over PostgreSQL servers that are there already.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use api::{AdminToken, GatewayAddress};
-use gateway::GatewaySettings;
+use gateway::{Console, GatewaySettings, Places};
 use lifecycle::Probe;
 use tokio::net::TcpListener;
-use tracing::info;
+use tokio::task::spawn_blocking;
+use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::house::{House, HouseSettings};
 use crate::listen::address;
+use crate::reload::Reloader;
 use crate::{logging, signal};
 
 pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
     let config = Config::read(path)?;
-    logging::to_stderr(config.log_format, &config.log_filter);
-    let stop = signal::stop_requested()?;
+    let filter = logging::to_stderr(config.log_format, &config.log_filter);
+    let (mut stop, mut hangups) = (signal::Stop::new()?, signal::hangups()?);
+    let in_force = config.entries();
     let bind = async |key: &str, at: std::net::SocketAddr| {
         TcpListener::bind(at).await.with_context(|| format!("{key}: cannot listen on {at}"))
     };
@@ -30,16 +34,22 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
         connections_per_tenant: config.connections_per_tenant,
         changes_at_once: config.changes_at_once,
         pool: config.pool,
+        metric_tenants: config.metric_tenants,
         probe: Probe::default(),
     })
     .await?;
     let (gateway_at, api_at) = (address(&gateway)?, address(&api)?);
+    let places = Places::new(config.max_clients);
+    let reloader = Reloader::new(path.to_path_buf(), in_force, house.threshold.clone(), places.clone(), filter);
+    let reloader = Arc::new(reloader);
     let (host, port) = config.gateway_public;
     let tls = config.certificates.is_some();
     house.open_doors(
         gateway,
         GatewaySettings {
-            max_clients: config.max_clients,
+            places,
+            console: Some(console(&config.admin_token, &reloader)?),
+            pause_patience: config.pause_patience,
             pool_mode: config.pool_mode,
             session_limits: config.session_limits,
             certificates: config.certificates,
@@ -54,7 +64,25 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
         GatewayAddress { host, port: port.unwrap_or(gateway_at.port()), tls },
     )?;
     info!(gateway = %gateway_at, api = %api_at, "ready");
-    stop.await;
-    house.leave().await;
+    loop {
+        tokio::select! {
+            () = stop.requested() => break,
+            _ = hangups.recv() => {
+                let reloader = Arc::clone(&reloader);
+                spawn_blocking(move || reloader.reload_on_signal()).await?;
+            }
+        }
+    }
+    tokio::select! {
+        () = house.leave() => {}
+        () = stop.requested() => warn!("told to stop a second time; what is under way is cut off"),
+    }
     Ok(())
+}
+
+/// The gateway's console over what can be changed here.
+fn console(admin_token: &str, reloader: &Arc<Reloader>) -> anyhow::Result<Console> {
+    let (reading, telling) = (Arc::clone(reloader), Arc::clone(reloader));
+    Console::new(admin_token, Arc::new(move || reading.reload()), Arc::new(move || telling.settings()))
+        .context("the system gives no random bytes")
 }

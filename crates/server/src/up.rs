@@ -5,6 +5,7 @@ mod dirs;
 mod steps;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -33,12 +34,12 @@ const API_PORT: u16 = 6433;
 const CONTROL_CONNECTIONS: u32 = 32;
 const CHANGES_AT_ONCE: usize = 8;
 const CONNECTIONS_PER_TENANT: usize = 100;
+const METRIC_TENANTS: usize = 50;
 
 /// Starts everything, waits to be told to stop, and stops everything in reverse.
 pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> anyhow::Result<()> {
     let steps = Steps::new(console, Instant::now());
-    let stop = signal::stop_requested()?;
-    tokio::pin!(stop);
+    let mut stop = signal::Stop::new()?;
     let programs = Programs::find()?;
     let dirs = Dirs::make(dir.unwrap_or(Path::new(DEFAULT_DIR)))?;
     let _lock = DirLock::take(&dirs.base)?;
@@ -51,21 +52,24 @@ pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> a
 
     let clusters = tokio::select! {
         started = Clusters::start(&programs, &dirs, &steps) => started?,
-        () = &mut stop => return Ok(()),
+        () = stop.requested() => return Ok(()),
     };
     let opened = tokio::select! {
         opened = open(&dirs, &clusters, gateway, api, &steps) => opened.map(Some),
-        () = &mut stop => Ok(None),
+        () = stop.requested() => Ok(None),
     };
     let outcome = match opened {
         Ok(Some((house, published))) => {
             let outcome = tokio::select! {
-                () = &mut stop => Ok(()),
+                () = stop.requested() => Ok(()),
                 died = clusters.died() => Err(died),
             };
             steps.say("stopping");
             drop(published);
-            house.leave().await;
+            tokio::select! {
+                () = house.leave() => {}
+                () = stop.requested() => steps.say("stopping at once"),
+            }
             outcome
         }
         Ok(None) => Ok(()),
@@ -89,6 +93,7 @@ async fn open(
         connections_per_tenant: CONNECTIONS_PER_TENANT,
         changes_at_once: CHANGES_AT_ONCE,
         pool: PoolSettings { max_per_cluster: POOL_CONNECTIONS, ..PoolSettings::default() },
+        metric_tenants: METRIC_TENANTS,
         probe: Probe::default(),
     })
     .await?;
@@ -114,7 +119,8 @@ async fn open(
     // Fresh at each start, like a one-time password: whoever reads the file may do everything.
     let admin_token = MasterKey::generate()?.to_hex();
     let public = GatewayAddress { host: host.clone(), port: gateway_port, tls: false };
-    house.open_doors(gateway, GatewaySettings::default(), api, AdminToken::new(&admin_token), public)?;
+    let settings = GatewaySettings { console: console(&admin_token), ..GatewaySettings::default() };
+    house.open_doors(gateway, settings, api, AdminToken::new(&admin_token), public)?;
     let endpoints = Endpoints {
         api: format!("http://{host}:{api_port}"),
         admin_token,
@@ -123,6 +129,12 @@ async fn open(
     let published = endpoints.publish(&dirs.base)?;
     steps.ready(&endpoints, &dirs.base);
     Ok((house, published))
+}
+
+/// The gateway's console; here there is no configuration to show or to read again.
+fn console(admin_token: &str) -> Option<gateway::Console> {
+    let nothing = || Err("`sindico up` has no configuration file".to_owned());
+    gateway::Console::new(admin_token, Arc::new(nothing), Arc::new(Vec::new))
 }
 
 /// Registers the pet shop, once: an instance keeps the one that its tenants have.

@@ -1,6 +1,7 @@
 //! Crossing the threshold.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use catalog::{Catalog, TenantRoute};
 use domain::{KeyId, Status};
@@ -22,7 +23,7 @@ pub struct Threshold {
     pub(crate) shelf: Shelf,
     pub(crate) seats: Seats,
     pub(crate) refusals: Tally,
-    connections_per_tenant: usize,
+    connections_per_tenant: Arc<AtomicUsize>,
 }
 
 impl Threshold {
@@ -37,8 +38,13 @@ impl Threshold {
             shelf: Shelf::default(),
             seats: Seats::default(),
             refusals: Tally::of_refusals(),
-            connections_per_tenant,
+            connections_per_tenant: Arc::new(AtomicUsize::new(connections_per_tenant)),
         }
+    }
+
+    /// Changes how many handles a tenant may hold at once from now on; those that are held stay.
+    pub fn set_connections_per_tenant(&self, limit: usize) {
+        self.connections_per_tenant.store(limit, Ordering::Relaxed);
     }
 
     /// What a client on the PostgreSQL wire says it is; the database is an app.
@@ -62,9 +68,9 @@ impl Threshold {
             return Err(Refusal::WrongApp { slug: route.slug.clone(), asked, app: route.app.clone() });
         }
         standing(&route, key)?;
-        let seat = self.seats.take(route.id, &route.slug, self.connections_per_tenant).ok_or_else(|| {
-            Refusal::TooManyConnections { slug: route.slug.clone(), limit: self.connections_per_tenant }
-        })?;
+        let limit = self.connections_per_tenant.load(Ordering::Relaxed);
+        let seat = self.seats.take(route.id, &route.slug, limit);
+        let seat = seat.ok_or_else(|| Refusal::TooManyConnections { slug: route.slug.clone(), limit })?;
         Ok(TenantHandle::new(self.clone(), route, label, key, access, seat))
     }
 

@@ -1,7 +1,11 @@
 //! Who is here and what they have done, for operators.
 
-use domain::{Slug, TenantId};
-use pool::ClusterStats;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::TenantRoute;
+use domain::{AppName, Slug, TenantId};
+use pool::{ClusterStats, ServerReport};
 use uuid::Uuid;
 
 use crate::Threshold;
@@ -16,12 +20,14 @@ pub struct TenantReport {
     pub id: TenantId,
     /// Its short name; `None` once it is no more.
     pub slug: Option<Slug>,
+    /// The app it uses; `None` once it is no more.
+    pub app: Option<AppName>,
     /// Whether its new transactions wait.
     pub held: bool,
     /// Clients, by what they are at.
     pub clients: ClientCounts,
-    /// How long the longest waiting of them has waited, in microseconds.
-    pub longest_wait: u64,
+    /// How long the longest waiting of them has waited.
+    pub longest_wait: Duration,
     /// What it has done since it was first served.
     pub totals: TotalCounts,
 }
@@ -37,6 +43,14 @@ pub struct ClientCounts {
     pub active: u64,
     /// See [`Stance::Keeping`].
     pub keeping: u64,
+}
+
+impl ClientCounts {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.idle + self.waiting + self.active + self.keeping
+    }
 }
 
 /// A cluster, as this process uses it.
@@ -74,21 +88,21 @@ impl Threshold {
         let routes = self.catalog.routes();
         let departed = self.seats.clear(|id| routes.by_id(id).is_some());
         let tenants = self.seats.all().into_iter().map(|(id, presence)| {
-            let (mut clients, mut longest_wait) = (ClientCounts::default(), 0);
+            let (mut clients, mut longest_wait) = (ClientCounts::default(), Duration::ZERO);
             for visit in presence.visits().values() {
                 match visit.stance() {
                     Stance::Idle => clients.idle += 1,
                     Stance::Waiting => {
                         clients.waiting += 1;
-                        let wait = u64::try_from(visit.report().stance_age.as_micros()).unwrap_or(u64::MAX);
-                        longest_wait = longest_wait.max(wait);
+                        longest_wait = longest_wait.max(visit.report().stance_age);
                     }
                     Stance::Active => clients.active += 1,
                     Stance::Keeping => clients.keeping += 1,
                 }
             }
-            let slug = routes.by_id(id).map(|route| route.slug.clone());
-            TenantReport { id, slug, held: presence.gate.is_held(), clients, longest_wait, totals: presence.totals() }
+            let (slug, app) = routes.by_id(id).map(|route| (route.slug.clone(), route.app.clone())).unzip();
+            let (held, totals) = (presence.gate.is_held(), presence.totals());
+            TenantReport { id, slug, app, held, clients, longest_wait, totals }
         });
         Attendance {
             tenants: tenants.collect(),
@@ -121,6 +135,24 @@ impl Threshold {
         by_slug().or_else(by_id).map(|route| route.id)
     }
 
+    /// Each server connection of this process.
+    #[must_use]
+    pub fn servers(&self) -> Vec<ServerReport> {
+        self.pool.servers()
+    }
+
+    /// Where all tenants are, in no order.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Arc<TenantRoute>> {
+        self.catalog.routes().tenants()
+    }
+
+    /// What operators call a cluster; its id once it is no more.
+    #[must_use]
+    pub fn cluster_name(&self, id: Uuid) -> String {
+        self.catalog.routes().cluster(id).map_or_else(|| id.to_string(), |route| route.name)
+    }
+
     /// Counts a login that was refused, by SQLSTATE.
     pub fn refused(&self, sqlstate: &str) {
         self.refusals.add(sqlstate.as_bytes());
@@ -134,7 +166,7 @@ impl Threshold {
     fn clusters(&self) -> Vec<ClusterReport> {
         let known = |(id, stats): (Uuid, ClusterStats)| {
             let route = self.catalog.routes().cluster(id);
-            let name = route.as_ref().map_or_else(|| id.to_string(), |route| route.name.clone());
+            let name = self.cluster_name(id);
             let address = route.map(|route| format!("{}:{}", route.host, route.port)).unwrap_or_default();
             ClusterReport { id, name, address, stats }
         };

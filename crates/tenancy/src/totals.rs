@@ -50,6 +50,16 @@ impl DurationCounts {
         self.counts.iter().sum()
     }
 
+    /// What has been added to an earlier reading.
+    fn since(&self, earlier: &Self) -> Self {
+        let mut since = *self;
+        for (count, before) in since.counts.iter_mut().zip(earlier.counts) {
+            *count = count.saturating_sub(before);
+        }
+        since.micros = since.micros.saturating_sub(earlier.micros);
+        since
+    }
+
     fn add(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
@@ -104,6 +114,20 @@ impl Totals {
 }
 
 impl TotalCounts {
+    /// What has been added to an earlier reading.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            clients: self.clients.saturating_sub(earlier.clients),
+            transactions: self.transactions.since(&earlier.transactions),
+            queries: self.queries.since(&earlier.queries),
+            waits: self.waits.since(&earlier.waits),
+            errors: self.errors.saturating_sub(earlier.errors),
+            received: self.received.saturating_sub(earlier.received),
+            sent: self.sent.saturating_sub(earlier.sent),
+        }
+    }
+
     /// Adds another tenant's.
     pub fn add(&mut self, other: &Self) {
         self.clients += other.clients;

@@ -216,7 +216,8 @@ impl Visit {
     }
 
     /// The visit as operators see it.
-    pub(crate) fn report(&self) -> VisitReport {
+    #[must_use]
+    pub fn report(&self) -> VisitReport {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let age = self.began.elapsed();
         VisitReport {
@@ -260,6 +261,18 @@ pub struct VisitReport {
     pub received: u64,
     /// Bytes to the client.
     pub sent: u64,
+}
+
+impl VisitReport {
+    /// One line in the log with all that the client has done.
+    pub fn log_end(&self, peer: SocketAddr) {
+        let Self { number, slug, age, transactions, queries, errors, received, sent, .. } = self;
+        let application = self.guest.as_ref().and_then(|guest| guest.application.as_deref());
+        tracing::debug!(
+            %peer, tenant = %slug, session = number, application, seconds = age.as_secs_f64(), transactions, queries,
+            errors, received_bytes = received, sent_bytes = sent, "session ended"
+        );
+    }
 }
 
 /// Adds to what one session alone writes to.

@@ -5,12 +5,13 @@
 //!
 //! [`frame`] follows a running stream without copying it. [`startup`] is how a client opens one. [`backend`] and
 //! [`frontend`] write the messages that síndico says itself, in the role of a server and of a client; [`report`] is the
-//! error that either side of it may carry, and [`scram`] the login.
+//! error that either side of it may carry, [`results`] what answers a statement, and [`scram`] the login.
 
 pub mod backend;
 pub mod frame;
 pub mod frontend;
 pub mod report;
+pub mod results;
 pub mod scram;
 pub mod startup;
 mod write;

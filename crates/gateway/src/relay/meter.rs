@@ -28,6 +28,11 @@ impl Meter {
         Self { visit, stance: Stance::Waiting, asked: None, begun: None }
     }
 
+    /// Where it is noted.
+    pub(super) fn visit(&self) -> &Visit {
+        &self.visit
+    }
+
     /// The session waits for a server connection.
     pub(super) fn waits(&mut self) -> Instant {
         let now = Instant::now();

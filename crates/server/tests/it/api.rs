@@ -3,6 +3,7 @@
 mod health;
 mod keys;
 mod listing;
+mod metrics;
 mod openapi;
 mod races;
 mod refusals;

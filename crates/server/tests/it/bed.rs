@@ -3,6 +3,7 @@
 //! `devdb run` hands the servers over by environment. Without it each test starts its own, which is slower and just as
 //! clean.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::{AdminToken, GatewayAddress};
@@ -111,6 +112,7 @@ impl Bed {
             connections_per_tenant: options.connections_per_tenant,
             changes_at_once: 8,
             pool: options.pool,
+            metric_tenants: 2,
             probe: options.probe,
         })
         .await
@@ -134,7 +136,9 @@ impl Bed {
         self.gateway_port = gateway.local_addr().expect("bound").port();
         self.api = format!("http://{}", api.local_addr().expect("bound"));
         let public = GatewayAddress { host: "127.0.0.1".to_owned(), port: self.gateway_port, tls: false };
-        house.open_doors(gateway, options.gateway, api, AdminToken::new(TOKEN), public).expect("open doors");
+        let console = gateway::Console::new(TOKEN, Arc::new(|| Err("nothing to read".to_owned())), Arc::new(Vec::new));
+        let settings = GatewaySettings { console, ..options.gateway };
+        house.open_doors(gateway, settings, api, AdminToken::new(TOKEN), public).expect("open doors");
         self.house = Some(house);
     }
 

@@ -2,6 +2,7 @@
 
 mod budget;
 mod cancel;
+mod console;
 mod dense;
 mod hold;
 mod identity;

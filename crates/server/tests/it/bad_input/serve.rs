@@ -113,6 +113,7 @@ fn what_is_not_there_is_named_too() {
 struct Serving {
     child: Child,
     api: String,
+    gateway: String,
 }
 
 impl Serving {
@@ -130,7 +131,8 @@ impl Serving {
             let ready = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             let ready = ready.map(|line| line["fields"].clone()).find(|fields| fields["message"] == "ready");
             if let Some(fields) = ready {
-                return Self { child, api: format!("http://{}", text(&fields, "api")) };
+                let api = format!("http://{}", text(&fields, "api"));
+                return Self { child, api, gateway: text(&fields, "gateway").to_owned() };
             }
             if let Some(status) = child.try_wait().expect("asked") {
                 panic!("`sindico serve` ended with {status}:\n{said}");
@@ -161,6 +163,32 @@ impl Drop for Serving {
     fn drop(&mut self) {
         // After `end` there is nobody to kill.
         let _ended = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+/// The configuration is read again on request and on SIGHUP, and what cannot be right changes nothing.
+fn reloads(serving: &Serving, folder: &Path, control: &str) {
+    let token = TOKEN.replace(' ', "%20").replace('\'', "%27");
+    let console = format!("postgresql://admin:{token}@{}/sindico", serving.gateway);
+    let shown = |key: &str| {
+        let config = psql(&console, "SHOW CONFIG").ok();
+        config.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("no {key} in {config}")).to_owned()
+    };
+    assert_eq!(shown("lifecycle.changes_at_once"), "lifecycle.changes_at_once|8|no");
+    configure(folder, control, "[log]\nfilter = \"debug\"\n[lifecycle]\nchanges_at_once = 4");
+    let changed = psql(&console, "RELOAD").ok();
+    assert_eq!(changed, "lifecycle.changes_at_once|4|after a restart\nlog.filter|debug|yes\n");
+    assert_eq!(shown("log.filter"), "log.filter|debug|yes");
+    assert_eq!(shown("lifecycle.changes_at_once"), "lifecycle.changes_at_once|8|no");
+    configure(folder, control, "[gateway]\nmax_clients = 0");
+    psql(&console, "RELOAD").fails(1, &["gateway.max_clients"]);
+    assert_eq!(shown("gateway.max_clients"), "gateway.max_clients|10000|yes");
+    configure(folder, control, "[log]\nfilter = \"info\"");
+    send(&serving.child, Signal::SIGHUP);
+    let until = Instant::now() + PATIENCE;
+    while shown("log.filter") != "log.filter|info|yes" {
+        assert!(Instant::now() < until, "SIGHUP has no effect");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -197,6 +225,7 @@ async fn over_a_server_that_is_there_already() {
     let serving = Serving::start(folder.path());
     assert!(say(&serving, &["tenant", "show", "happy-paws"]).ok().contains("active"), "kept in the control database");
     assert_eq!(say(&serving, &["tenant", "psql", "happy-paws", "--", "-XAtc", "select 1"]).ok(), "1\n");
+    reloads(&serving, folder.path(), &server.dsn("control"));
     serving.end();
     server.stop().await.expect("stopped");
 }
