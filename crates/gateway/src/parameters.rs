@@ -1,7 +1,8 @@
 //! What a client asks for in its startup message (PostgreSQL manual, 55.7, `StartupMessage`, and 20.1.3).
 //!
-//! Settings become defaults of a server session, below anything that SQL can check. So only those come through that change
-//! how values look or how long things may take; the rest is refused by name rather than dropped, so that nobody believes
+//! Settings become defaults of a server session, below anything that SQL can check. So only those come through that every
+//! session may SET, that drivers and frameworks are known to send, and that change neither what a text means nor how long
+//! a connection lives that others will use; the rest is refused by name rather than dropped, so that nobody believes
 //! it in force.
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use wire::startup::Startup;
 use crate::fault::Fault;
 
 /// Settings that a client may choose, in PostgreSQL's spelling.
-const ALLOWED: [&str; 9] = [
+const ALLOWED: [&str; 18] = [
     "application_name",
     "client_encoding",
     "DateStyle",
@@ -23,6 +24,15 @@ const ALLOWED: [&str; 9] = [
     "statement_timeout",
     "lock_timeout",
     "idle_in_transaction_session_timeout",
+    "bytea_output",
+    "client_min_messages",
+    "default_transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "jit",
+    "plan_cache_mode",
+    "synchronous_commit",
+    "work_mem",
 ];
 
 /// Settings that are real and often asked for, and why not here.
@@ -344,7 +354,13 @@ mod tests {
             let (sqlstate, message) = refusal(&[("user", "a"), ("options", &option)]);
             assert!(sqlstate == "0A000" && message.contains(name), "{message}");
         }
-        for name in ["row_security", "session_preload_libraries", "sindico.token", "work_mem", "is_superuser"] {
+        for name in [
+            "row_security",
+            "session_preload_libraries",
+            "sindico.token",
+            "is_superuser",
+            "standard_conforming_strings",
+        ] {
             let (sqlstate, message) = refusal(&[("user", "a"), (name, "x")]);
             assert!(sqlstate == "42704" && message.contains(name), "{message}");
         }

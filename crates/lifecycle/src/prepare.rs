@@ -20,7 +20,7 @@ mod secrets;
 pub(crate) use roles::membership;
 
 /// Which of an app's two databases.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Kind {
     /// Tables shared by all tenants, and schemas beside them.
     Shared,

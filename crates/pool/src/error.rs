@@ -106,6 +106,9 @@ impl PoolError {
                 "Try again shortly, keep fewer connections open, or ask the operator for a larger budget."
             }
             Self::Unreachable { .. } => "Try again shortly; if it lasts, the operator finds the address in the log.",
+            Self::Rejected { sqlstate, .. } if sqlstate == BAD_VALUE => {
+                "Give the startup parameter another value, or leave it out."
+            }
             Self::Rejected { .. } | Self::Spoilt => {
                 "Try again shortly; if it lasts, the operator finds the server's answer in the log."
             }
@@ -116,15 +119,18 @@ impl PoolError {
     }
 }
 
+/// `invalid_parameter_value`: at startup, a setting of the client's that the server does not take.
+const BAD_VALUE: &str = "22023";
+
 /// Most characters of a server's words that a client sees.
 const MAX_SHOWN: usize = 200;
 
 /// What a client may know of a server's refusal. The server's own words only where they are about something that the
-/// client can see or wait for: it is starting or stopping (57P03), short of something (class 53), or has no such
-/// database (3D000). Others name síndico's address, as a missing line in `pg_hba.conf` does, or are whatever a
+/// client can see or wait for: it is starting or stopping (57P03), short of something (class 53), has no such database
+/// (3D000), or does not take the value of a setting, which it names. Others name síndico's address, as a missing line in `pg_hba.conf` does, or are whatever a
 /// hostile server likes.
 fn rejection(sqlstate: &str, message: &str) -> String {
-    if !is_sqlstate(sqlstate) || !(matches!(sqlstate, "57P03" | "3D000") || sqlstate.starts_with("53")) {
+    if !is_sqlstate(sqlstate) || !(matches!(sqlstate, "57P03" | "3D000" | BAD_VALUE) || sqlstate.starts_with("53")) {
         return "the database server did not accept the connection".to_owned();
     }
     let shown = message.chars().take(MAX_SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c });
@@ -159,7 +165,7 @@ mod tests {
             let text = shown(hidden, "no pg_hba.conf entry for host \"10.0.0.7\"");
             assert_eq!(text, "the database server did not accept the connection", "{hidden}");
         }
-        for told in ["57P03", "53300", "53200", "3D000"] {
+        for told in ["57P03", "53300", "53200", "3D000", "22023"] {
             let text = shown(told, "a\nb\u{1b}[2J");
             assert_eq!(text, "the database server refused the connection: a\u{fffd}b\u{fffd}[2J", "{told}");
         }

@@ -121,6 +121,9 @@ pub(super) fn create(names: &SharedNames, kind: Kind) -> String {
             sql.push_str(&format!("GRANT EXECUTE ON {signature} TO {callers};"));
         }
     }
+    if kind == Kind::Shared {
+        sql.push_str(include_str!("sql/loading_apart.sql"));
+    }
     sql
 }
 

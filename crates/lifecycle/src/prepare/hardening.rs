@@ -30,7 +30,7 @@ struct Functions {
     back: Back,
 }
 
-const FUNCTIONS: [Functions; 11] = [
+const FUNCTIONS: [Functions; 12] = [
     Functions {
         names: "^pg_stat_get_(activity|backend_|progress_|db_|wal|replication|subscription|slru|io|archiver|bgwriter|checkpoint|buf_)",
         why: "the server's other sessions and databases, down to what they read and when",
@@ -55,6 +55,12 @@ const FUNCTIONS: [Functions; 11] = [
         names: "^pg_(database|tablespace)_size$",
         why: "the size of databases of others, which a role may connect to or not",
         back: Back::Nobody,
+    },
+    // Before the other advisory functions: what has been taken once is not found again.
+    Functions {
+        names: "^pg_advisory_unlock_all$",
+        why: "drivers tidy up with it, and it gives up one's own locks alone; on a login that serves many they are síndico's",
+        back: Back::OwnLogin,
     },
     Functions {
         names: "^pg_(try_)?advisory_",

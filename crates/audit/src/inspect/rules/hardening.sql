@@ -14,7 +14,8 @@ CROSS JOIN LATERAL aclexplode(p.proacl) a
 JOIN pg_roles g ON g.oid = a.grantee
 WHERE p.pronamespace = 'pg_catalog'::regnamespace AND a.grantee <> p.proowner
   AND (g.rolname ~ '^[tr]_[0-9a-f]{32}$' OR g.rolname = ANY (:groups) OR g.rolname = :dense)
-  AND NOT (p.proname IN ('pg_cancel_backend', 'pg_terminate_backend') AND g.rolname IN (:shared_login, :schema_group))
+  AND NOT (p.proname IN ('pg_cancel_backend', 'pg_terminate_backend', 'pg_advisory_unlock_all')
+           AND g.rolname IN (:shared_login, :schema_group))
 UNION ALL
 SELECT 'language ' || l.lanname, 'PUBLIC may write functions and DO blocks in it',
        format('REVOKE USAGE ON LANGUAGE %I FROM PUBLIC', l.lanname)

@@ -1,9 +1,6 @@
 -- The sessions that write a new tenant's first rows. Written by síndico alone; a row is for one session of one login, so
--- that one which was left over by a crash serves nobody, and others see nothing of it.
+-- that one which was left over by a crash serves nobody.
 CREATE TABLE sindico.loading (role pg_catalog.name NOT NULL, pid pg_catalog.int4 NOT NULL, PRIMARY KEY (role, pid));
-ALTER TABLE sindico.loading ENABLE ROW LEVEL SECURITY;
-CREATE POLICY own ON sindico.loading FOR SELECT
-    USING (role OPERATOR(pg_catalog.=) session_user AND pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid());
 -- Schema sindico is open to the app's roles only.
 GRANT SELECT ON sindico.loading TO PUBLIC;
 -- Whether the session is writing rows that the app's migrations have in a part before this one. Triggers that they

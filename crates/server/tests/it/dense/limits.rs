@@ -18,6 +18,7 @@ async fn what_would_outlast_a_tenant_or_reach_another_is_refused() {
         "SELECT lo_create(0)",
         "SELECT lo_from_bytea(0, 'x')",
         "SELECT pg_advisory_lock(1)",
+        "SELECT pg_advisory_unlock_all()",
         "SELECT pg_try_advisory_xact_lock_shared(1, 2)",
         "SELECT pg_cancel_backend(1)",
         "SELECT pg_terminate_backend(1)",
