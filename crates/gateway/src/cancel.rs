@@ -24,7 +24,7 @@ pub(crate) struct Cancels {
 
 #[derive(Debug)]
 struct Session {
-    secret: u32,
+    secret: Arc<[u8]>,
     aim: Arc<Aim>,
 }
 
@@ -61,17 +61,17 @@ pub(crate) struct Registration {
 }
 
 impl Cancels {
-    /// Enters a session under a key that nobody can guess.
-    pub(crate) fn register(&self) -> Result<Registration, Fault> {
+    /// Enters a session under a key that nobody can guess, with so many bytes of secret.
+    pub(crate) fn register(&self, secret_len: usize) -> Result<Registration, Fault> {
         let aim = Arc::new(Aim::default());
         let mut sessions = self.sessions();
         loop {
-            let key = random_key()?;
+            let key = random_key(secret_len)?;
             // Zero is what drivers take for "none", and a process id is a positive number.
-            if key.secret == 0 || key.pid == 0 || sessions.contains_key(&key.pid) {
+            if key.secret.iter().all(|&byte| byte == 0) || key.pid == 0 || sessions.contains_key(&key.pid) {
                 continue;
             }
-            sessions.insert(key.pid, Session { secret: key.secret, aim: Arc::clone(&aim) });
+            sessions.insert(key.pid, Session { secret: Arc::clone(&key.secret), aim: Arc::clone(&aim) });
             return Ok(Registration { cancels: self.clone(), key, aim });
         }
     }
@@ -79,7 +79,7 @@ impl Cancels {
     /// Interrupts the session that was given this key, if there is one. Whoever asks is told nothing either way.
     pub(crate) async fn cancel(&self, key: CancelKey) {
         let aim = self.sessions().get(&key.pid).and_then(|session| {
-            let same = constant_time::verify_slices_are_equal(&session.secret.to_ne_bytes(), &key.secret.to_ne_bytes());
+            let same = constant_time::verify_slices_are_equal(&session.secret, &key.secret);
             same.is_ok().then(|| Arc::clone(&session.aim))
         });
         if let Some((request, target)) = aim.and_then(Request::begin) {
@@ -136,8 +136,8 @@ impl Drop for Request {
 
 impl Registration {
     /// What to tell the client.
-    pub(crate) fn key(&self) -> CancelKey {
-        self.key
+    pub(crate) fn key(&self) -> &CancelKey {
+        &self.key
     }
 
     /// A request of síndico's own to what the session has, if it has anything.
@@ -175,15 +175,18 @@ impl Drop for Registration {
     }
 }
 
-fn random_key() -> Result<CancelKey, Fault> {
-    let mut bytes = [0; 8];
-    rand::fill(&mut bytes).map_err(|_| no_randomness())?;
-    let [a, b, c, d, secret @ ..] = bytes;
-    Ok(CancelKey { pid: u32::from_be_bytes([a, b, c, d]) >> 1, secret: u32::from_be_bytes(secret) })
+fn random_key(secret_len: usize) -> Result<CancelKey, Fault> {
+    let (mut pid, mut secret) = ([0; 4], vec![0; secret_len]);
+    for bytes in [&mut pid[..], &mut secret] {
+        rand::fill(bytes).map_err(|_| no_randomness())?;
+    }
+    Ok(CancelKey { pid: u32::from_be_bytes(pid) >> 1, secret: secret.into() })
 }
 
 #[cfg(test)]
 mod tests {
+    use wire::startup::SHORT_SECRET_LEN;
+
     use super::*;
 
     #[test]
@@ -205,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn rest_waits_for_what_is_on_its_way() {
-        let registration = Cancels::default().register().expect("random numbers");
+        let registration = Cancels::default().register(SHORT_SECRET_LEN).expect("random numbers");
         assert!(registration.rest().await, "nothing was aimed at");
         registration.aim.state().under_way += 1;
         let request = Request { aim: Arc::clone(&registration.aim), well: false };

@@ -119,7 +119,7 @@ impl Lent {
     }
 
     /// The key with which the client may interrupt whatever connection it has.
-    pub(crate) fn key(&self) -> CancelKey {
+    pub(crate) fn key(&self) -> &CancelKey {
         self.registration.key()
     }
 

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use wire::backend::{self, TransactionStatus};
+use wire::startup::SHORT_SECRET_LEN;
 
 use crate::client::{Client, Loss};
 use crate::console::{Console, converse};
@@ -38,6 +39,8 @@ struct Arrived {
     params: SessionParams,
     mode: PoolMode,
     pooling: Pooling,
+    /// Bytes of the secret in its cancel key.
+    secret_len: usize,
     place: Place,
 }
 
@@ -48,6 +51,9 @@ enum Visitor {
     /// To look in.
     Operator,
 }
+
+/// Bytes of that secret where the client's protocol has room for them, as in PostgreSQL 18.
+const LONG_SECRET_LEN: usize = 32;
 
 /// Serves a client until it leaves. `entrance` bounds how many may be on their way in, and is free again once it is in.
 pub(crate) async fn attend(gateway: Gateway, stream: TcpStream, peer: SocketAddr, entrance: OwnedSemaphorePermit) {
@@ -92,7 +98,7 @@ async fn enter(
     let Some(visitor) = arrived? else { return Ok(None) };
     // Whoever waits for a server connection from here on has proven who it is.
     drop(entrance);
-    let Arrived { handle, params, mode, pooling, place } = match visitor {
+    let Arrived { handle, params, mode, pooling, secret_len, place } = match visitor {
         Visitor::Tenant(arrived) => *arrived,
         Visitor::Operator => {
             if let Some(console) = &gateway.settings.console {
@@ -110,7 +116,8 @@ async fn enter(
     };
     let application = params.get("application_name").map(Box::from);
     handle.visit().introduce(Guest { peer, application, pool_mode: mode.as_str() });
-    let mut servers = Lent::new(handle, params, gateway.clerks.clone(), gateway.cancels.register()?, ways)?;
+    let registration = gateway.cancels.register(secret_len)?;
+    let mut servers = Lent::new(handle, params, gateway.clerks.clone(), registration, ways)?;
     first_connection(gateway, &mut servers).await?;
     let clerk = servers.reader().await?;
     welcome(client, &servers).await?;
@@ -146,8 +153,8 @@ async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Res
         gateway.settings.plaintext.admit(peer.ip(), client.address.ip())?;
     }
     let request = understand(&startup)?;
-    if startup.minor > 0 || startup.protocol_options().next().is_some() {
-        backend::negotiate_protocol_version(&mut client.out, startup.protocol_options());
+    if startup.is_to_be_told() {
+        backend::negotiate_protocol_version(&mut client.out, startup.spoken(), startup.protocol_options());
     }
     if let Some(console) = gateway.settings.console.as_ref().filter(|_| Console::is_meant(&request.database)) {
         console.log_in(&gateway.throttle, client, peer, &request.user).await?;
@@ -164,7 +171,9 @@ async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Res
     let handle = identify(gateway, client, peer, &request).await?;
     let mode = request.pool_mode.unwrap_or(gateway.settings.pool_mode);
     let pooling = pooling(request.pooling, gateway.settings.pooling)?;
-    Ok(Some(Visitor::Tenant(Box::new(Arrived { handle, params: request.params, mode, pooling, place }))))
+    let secret_len = if startup.takes_long_secrets() { LONG_SECRET_LEN } else { SHORT_SECRET_LEN };
+    let params = request.params;
+    Ok(Some(Visitor::Tenant(Box::new(Arrived { handle, params, mode, pooling, secret_len, place }))))
 }
 
 /// The operator decides whether tenants meet on connections. A client may want less than it has, and not more.

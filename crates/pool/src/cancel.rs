@@ -28,7 +28,7 @@ impl CancelTarget {
         timeout(self.within, async {
             let mut stream = TcpStream::connect(self.address).await?;
             let mut out = BytesMut::new();
-            startup::cancel(&mut out, self.key);
+            startup::cancel(&mut out, &self.key);
             stream.write_all(&out).await?;
             // The server says nothing; a hostile one that does is not listened to.
             match stream.read(&mut [0; 1]).await {

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use wire::backend::TransactionStatus;
 use wire::report::ServerError;
-use wire::startup::CancelKey;
+use wire::startup::{CancelKey, SHORT_SECRET_LEN};
 use wire::{frontend, scram, startup};
 
 use crate::connection::{Connection, Message, Reader, parameter_status, tune};
@@ -104,11 +104,10 @@ async fn log_in(purpose: &Purpose, server: &Server) -> Result<Connection, PoolEr
                 reported.extend(parameter_status(&body));
             }
             b'K' if login.is_done() => {
-                let key = body.as_chunks();
-                let ([pid, secret], []) = key else {
-                    return Err(PoolError::Protocol("its cancel key has another form than protocol 3.0's"));
-                };
-                cancel_key = Some(CancelKey { pid: u32::from_be_bytes(*pid), secret: u32::from_be_bytes(*secret) });
+                // Protocol 3.0 was asked for.
+                let key = CancelKey::parse(&body).filter(|key| key.secret.len() == SHORT_SECRET_LEN);
+                let odd = PoolError::Protocol("its cancel key has another form than protocol 3.0's");
+                cancel_key = Some(key.ok_or(odd)?);
             }
             b'N' => {}
             b'Z' if login.is_done() => {

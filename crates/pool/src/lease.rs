@@ -73,7 +73,7 @@ impl Lease {
     /// lease is given back, or it may hit the next one's statement.
     #[must_use]
     pub fn cancel_target(&self) -> CancelTarget {
-        CancelTarget { address: self.connection.address, key: self.connection.cancel_key, within: self.within }
+        CancelTarget { address: self.connection.address, key: self.connection.cancel_key.clone(), within: self.within }
     }
 
     /// Brings a connection that other clients have used from transaction to transaction back to what it was after login. On

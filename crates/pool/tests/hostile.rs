@@ -130,7 +130,7 @@ async fn saying_more_than_it_was_asked() {
     let met = meet(async |stream| {
         say(stream, |out| {
             backend::authentication_ok(out);
-            backend::backend_key_data(out, wire::startup::CancelKey { pid: 1, secret: 2 });
+            backend::backend_key_data(out, &wire::startup::CancelKey { pid: 1, secret: [2; 4].into() });
             backend::ready_for_query(out, backend::TransactionStatus::Idle);
             backend::parameter_status(out, "a", "b");
         })

@@ -132,11 +132,11 @@ impl<'b> Notification<'b> {
     }
 }
 
-/// `BackendKeyData` of protocol 3.0.
-pub fn backend_key_data(out: &mut BytesMut, key: CancelKey) {
+/// `BackendKeyData`, in which the secret ends where the message does.
+pub fn backend_key_data(out: &mut BytesMut, key: &CancelKey) {
     message(out, b'K', |out| {
         out.put_u32(key.pid);
-        out.put_u32(key.secret);
+        out.put_slice(&key.secret);
     });
 }
 
@@ -145,10 +145,11 @@ pub fn ready_for_query(out: &mut BytesMut, status: TransactionStatus) {
     message(out, b'Z', |out| out.put_u8(status.as_byte()));
 }
 
-/// `NegotiateProtocolVersion`: version 3.0 will be spoken, and these of the client's protocol options are unknown.
-pub fn negotiate_protocol_version<'o>(out: &mut BytesMut, unknown: impl IntoIterator<Item = &'o str>) {
+/// `NegotiateProtocolVersion`: this minor version of protocol 3 will be spoken, and these of the client's protocol options
+/// are unknown.
+pub fn negotiate_protocol_version<'o>(out: &mut BytesMut, minor: u16, unknown: impl IntoIterator<Item = &'o str>) {
     message(out, b'v', |out| {
-        out.put_u32(3 << 16);
+        out.put_u32(3 << 16 | u32::from(minor));
         let mut names = BytesMut::new();
         let mut count = 0;
         for name in unknown {
@@ -177,8 +178,8 @@ mod tests {
     #[test]
     fn a_client_understands_what_is_said() {
         assert!(matches!(read(authentication_ok), Message::AuthenticationOk));
-        let key = CancelKey { pid: 3, secret: 4 };
-        assert!(matches!(read(|out| backend_key_data(out, key)),
+        let key = CancelKey { pid: 3, secret: [0, 0, 0, 4].into() };
+        assert!(matches!(read(|out| backend_key_data(out, &key)),
             Message::BackendKeyData(data) if (data.process_id(), data.secret_key()) == (3, 4)));
         assert!(matches!(read(|out| ready_for_query(out, TransactionStatus::Failed)),
             Message::ReadyForQuery(body) if body.status() == b'E'));
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn unknown_protocol_options_are_counted() {
         let mut out = BytesMut::new();
-        negotiate_protocol_version(&mut out, ["_pq_.a", "_pq_.b"]);
-        assert_eq!(&out[..], b"v\0\0\0\x1a\0\x03\0\0\0\0\0\x02_pq_.a\0_pq_.b\0");
+        negotiate_protocol_version(&mut out, 2, ["_pq_.a", "_pq_.b"]);
+        assert_eq!(&out[..], b"v\0\0\0\x1a\0\x03\0\x02\0\0\0\x02_pq_.a\0_pq_.b\0");
     }
 }

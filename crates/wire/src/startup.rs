@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::str;
+use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 
@@ -12,6 +13,18 @@ pub const MAX_LEN: usize = 10_000;
 
 /// Bytes of the length field.
 pub const LENGTH_LEN: usize = 4;
+
+/// Newest minor version of protocol 3 that is spoken here. PostgreSQL has skipped 3.1 and reserves it.
+pub const MINOR: u16 = 2;
+
+/// The first minor version in which cancel keys may be longer than [`SHORT_SECRET_LEN`].
+const LONG_SECRETS: u16 = 2;
+
+/// Bytes of a cancel key's secret up to protocol 3.0.
+pub const SHORT_SECRET_LEN: usize = 4;
+
+/// Most bytes of a cancel key's secret.
+const MAX_SECRET_LEN: usize = 256;
 
 const MAJOR: u16 = 3;
 /// Numbers that stand in the version's place and cannot be versions, their upper half being 1234.
@@ -33,12 +46,23 @@ pub enum Opening {
 }
 
 /// What `BackendKeyData` gave a client and `CancelRequest` brings back. Knowing it is all the right there is to cancel.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct CancelKey {
     /// The backend's process id, or whatever stands for it.
     pub pid: u32,
-    /// The secret.
-    pub secret: u32,
+    /// The secret: [`SHORT_SECRET_LEN`] bytes up to protocol 3.0, up to 256 from 3.2 on. Shared, because each
+    /// transaction takes the key along.
+    pub secret: Arc<[u8]>,
+}
+
+impl CancelKey {
+    /// Reads what `BackendKeyData` and `CancelRequest` have in common; `None` if the secret has an impossible length.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let (pid, secret) = body.split_first_chunk()?;
+        let possible = (SHORT_SECRET_LEN..=MAX_SECRET_LEN).contains(&secret.len());
+        possible.then(|| Self { pid: u32::from_be_bytes(*pid), secret: secret.into() })
+    }
 }
 
 impl std::fmt::Debug for CancelKey {
@@ -57,6 +81,24 @@ pub struct Startup {
 }
 
 impl Startup {
+    /// The minor version that will be spoken: what the client would like, as far as it is known here.
+    #[must_use]
+    pub fn spoken(&self) -> u16 {
+        self.minor.min(MINOR)
+    }
+
+    /// Whether the client can be given a cancel key that is longer than [`SHORT_SECRET_LEN`].
+    #[must_use]
+    pub fn takes_long_secrets(&self) -> bool {
+        self.spoken() >= LONG_SECRETS
+    }
+
+    /// Whether the client has to be told that it does not get all that it has asked for.
+    #[must_use]
+    pub fn is_to_be_told(&self) -> bool {
+        self.minor > MINOR || self.protocol_options().next().is_some()
+    }
+
     /// Protocol options (`_pq_.…`) that were asked for. None is known here, which `NegotiateProtocolVersion` tells.
     pub fn protocol_options(&self) -> impl Iterator<Item = &str> {
         self.parameters.keys().map(String::as_str).filter(|name| name.starts_with("_pq_."))
@@ -93,12 +135,9 @@ pub fn parse(body: &[u8]) -> Result<Opening, StartupError> {
     match u32::from_be_bytes(*code) {
         SSL_REQUEST if rest.is_empty() => Ok(Opening::Ssl),
         GSSENC_REQUEST if rest.is_empty() => Ok(Opening::GssEnc),
-        CANCEL_REQUEST => match rest.as_chunks() {
-            ([pid, secret], []) => {
-                Ok(Opening::Cancel(CancelKey { pid: u32::from_be_bytes(*pid), secret: u32::from_be_bytes(*secret) }))
-            }
-            _ => Err(StartupError::Malformed("a cancel request has exactly 16 bytes")),
-        },
+        CANCEL_REQUEST => CancelKey::parse(rest)
+            .map(Opening::Cancel)
+            .ok_or(StartupError::Malformed("the key of a cancel request has 4 to 256 bytes")),
         SSL_REQUEST | GSSENC_REQUEST => Err(StartupError::Malformed("bytes follow a request for encryption")),
         _ => {
             let [a, b, c, d] = *code;
@@ -146,11 +185,11 @@ pub fn session<'p>(out: &mut BytesMut, parameters: impl IntoIterator<Item = (&'p
 }
 
 /// Writes a `CancelRequest`.
-pub fn cancel(out: &mut BytesMut, key: CancelKey) {
+pub fn cancel(out: &mut BytesMut, key: &CancelKey) {
     write::counted(out, |out| {
         out.put_u32(CANCEL_REQUEST);
         out.put_u32(key.pid);
-        out.put_u32(key.secret);
+        out.put_slice(&key.secret);
     });
 }
 
@@ -173,11 +212,18 @@ mod tests {
         let Ok(Opening::Session(startup)) = read(&out) else { panic!("no session") };
         assert_eq!((startup.minor, startup.parameters["user"].as_str()), (0, "last-wins"));
 
-        let key = CancelKey { pid: 7, secret: 0xdead_beef };
-        out.clear();
-        cancel(&mut out, key);
-        assert_eq!(read(&out), Ok(Opening::Cancel(key)));
-        assert!(!format!("{key:?}").contains(&0xdead_beef_u32.to_string()));
+        for len in [4, 32, 256] {
+            let key = CancelKey { pid: 7, secret: vec![0xde; len].into() };
+            out.clear();
+            cancel(&mut out, &key);
+            assert!(!format!("{key:?}").contains(&0xde.to_string()));
+            assert_eq!(read(&out), Ok(Opening::Cancel(key)));
+        }
+        for len in [0, 3, 257] {
+            out.clear();
+            cancel(&mut out, &CancelKey { pid: 7, secret: vec![0xde; len].into() });
+            assert!(matches!(read(&out), Err(StartupError::Malformed(_))), "{len}");
+        }
     }
 
     #[test]
@@ -185,7 +231,6 @@ mod tests {
         assert_eq!(parse(&80_877_103_u32.to_be_bytes()), Ok(Opening::Ssl));
         assert_eq!(parse(&80_877_104_u32.to_be_bytes()), Ok(Opening::GssEnc));
         assert!(matches!(parse(b"\x04\xd2\x16\x2fhello"), Err(StartupError::Malformed(_))));
-        assert!(matches!(parse(b"\x04\xd2\x16\x2e1234567"), Err(StartupError::Malformed(_))));
     }
 
     #[test]
@@ -193,7 +238,8 @@ mod tests {
         let Ok(Opening::Session(startup)) = parse(b"\0\x03\x27\x0f_pq_.grease\0on\0user\0a\0\0") else {
             panic!("no session")
         };
-        assert_eq!(startup.minor, 9999);
+        assert_eq!((startup.minor, startup.spoken()), (9999, 2));
+        assert!(startup.takes_long_secrets() && startup.is_to_be_told());
         assert_eq!(startup.protocol_options().collect::<Vec<_>>(), ["_pq_.grease"]);
     }
 

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::session::settled;
 use crate::bed::{Bed, Options, dsn, enter, rows, sqlstate};
-use crate::socket::{Login, Socket, errors, query, values};
+use crate::socket::{Login, Socket, errors, query, startup, values};
 
 /// Waits until this many sessions of a tenant are asleep.
 async fn asleep(operator: &Client, role: &str, count: usize) {
@@ -102,6 +102,33 @@ async fn keys_that_are_wrong_or_over_cancel_nothing() {
     bed.close().await;
 }
 
+#[tokio::test]
+async fn keys_of_protocol_3_2_are_longer_and_count_as_a_whole() {
+    let bed = Bed::make().await;
+    let made = bed.tenant("paws", "schema").await;
+    let operator = bed.superuser(0, "postgres").await;
+    let login = Login::of(&made);
+    let mut victim = Socket::open(&bed).await;
+    victim.send(&startup(0x0003_0002, [("user", login.user.as_str()), ("database", &login.app)])).await;
+    let said = victim.prove(&login.key).await.expect("in");
+    let key = said.into_iter().find(|(tag, _)| *tag == b'K').expect("a cancel key").1;
+    assert_eq!(key.len(), 4 + 32);
+    let role = values(&victim.query("SELECT session_user").await).remove(0);
+
+    victim.send(&query("SELECT pg_sleep(1)")).await;
+    asleep(&operator, &role, 1).await;
+    let longer = [&key[..], &[0]].concat();
+    for guess in [&key[..8], &key[..35], &longer, &flipped(&key, 8 * 35)] {
+        cancel(&bed, guess).await;
+    }
+    assert_eq!(errors(&victim.until_ready().await), Vec::<String>::new(), "a part of it hit");
+    victim.send(&query("SELECT pg_sleep(30)")).await;
+    asleep(&operator, &role, 1).await;
+    cancel(&bed, &key).await;
+    assert_eq!(errors(&victim.until_ready().await), ["57014"]);
+    bed.close().await;
+}
+
 fn flipped(key: &[u8], bit: usize) -> Vec<u8> {
     let mut guess = key.to_vec();
     guess[bit / 8] ^= 1 << (bit % 8);
@@ -110,7 +137,8 @@ fn flipped(key: &[u8], bit: usize) -> Vec<u8> {
 
 /// Asks for it, and waits until the gateway has done with it; it says nothing either way.
 async fn cancel(bed: &Bed, key: &[u8]) {
+    let length = u32::try_from(8 + key.len()).expect("a short key");
     let mut socket = Socket::open(bed).await;
-    socket.send(&[&[0, 0, 0, 16, 4, 210, 22, 46][..], key].concat()).await;
+    socket.send(&[&length.to_be_bytes()[..], &[4, 210, 22, 46], key].concat()).await;
     assert_eq!(socket.hear_byte().await, None);
 }

@@ -43,8 +43,17 @@ async fn parameters_take_effect_and_are_what_reset_returns_to() {
         let (code, text) = refusal(&with(further)).await;
         assert!(["0A000", "42704"].contains(&code.as_str()) && text.contains(named), "{further}: {code} {text}");
     }
+    // What asyncpg's users and JDBC's send for all of their connections.
+    let tuned = connect(&with("options=-c%20jit%3Doff%20-c%20default_transaction_isolation%3Dserializable")).await;
+    let shown = "SELECT current_setting('jit'), current_setting('transaction_isolation')";
+    assert_eq!(rows(&tuned.expect("these are allowed"), shown).await, ["off,serializable"]);
+
     // Allowed by name, impossible by value: PostgreSQL's own answer.
-    assert_eq!(refusal(&with("options=-c%20TimeZone%3DNowhere/Town")).await.0, "22023");
+    let (code, text) = refusal(&with("options=-c%20TimeZone%3DNowhere/Town")).await;
+    assert!(
+        code == "22023" && text.contains("\"TimeZone\": \"Nowhere/Town\"") && text.contains("startup"),
+        "{code} {text}"
+    );
     bed.close().await;
 }
 
@@ -73,15 +82,27 @@ async fn encodings_versions_and_encryption_are_negotiated() {
         assert_eq!(outcome, expected.map_err(str::to_owned), "{name}={value}");
     }
 
-    // Protocol 3.2 and an extension that nobody knows: 3.0 is offered, and the client goes on.
-    let mut socket = Socket::open(&bed).await;
-    let own = [("user", login.user.as_str()), ("database", &login.app), ("_pq_.grease", "on")];
-    socket.send(&startup(0x0003_0002, own)).await;
-    let (tag, offer) = socket.hear().await.expect("an offer");
-    assert_eq!((tag, &offer[..]), (b'v', &b"\0\x03\0\0\0\0\0\x01_pq_.grease\0"[..]));
-    let heard = socket.prove(&login.key).await.expect("in");
-    assert!(tags(&heard).contains('K'), "a cancel key");
-    assert_eq!(tags(&socket.query("SELECT 1").await), "TDCZ");
+    // What is not spoken is said before anything else; the client goes on with what is.
+    let own = [("user", login.user.as_str()), ("database", &login.app)];
+    for (version, option, offer, key_len) in [
+        (0x0003_0000, None, None, 8),
+        (0x0003_0001, None, None, 8),
+        (0x0003_0002, None, None, 36),
+        (0x0003_0000, Some("_pq_.grease"), Some(&b"\0\x03\0\0\0\0\0\x01_pq_.grease\0"[..]), 8),
+        (0x0003_0002, Some("_pq_.grease"), Some(b"\0\x03\0\x02\0\0\0\x01_pq_.grease\0"), 36),
+        (0x0003_270f, None, Some(b"\0\x03\0\x02\0\0\0\0"), 36),
+    ] {
+        let mut socket = Socket::open(&bed).await;
+        socket.send(&startup(version, own.into_iter().chain(option.map(|name| (name, "on"))))).await;
+        if let Some(offer) = offer {
+            assert_eq!(socket.hear().await, Some((b'v', offer.to_vec())), "{version:x}");
+        }
+        let heard = socket.prove(&login.key).await.expect("in");
+        assert!(!tags(&heard).contains('v'), "{version:x}");
+        let key = heard.iter().find(|(tag, _)| *tag == b'K').expect("a cancel key");
+        assert_eq!(key.1.len(), key_len, "{version:x}");
+        assert_eq!(tags(&socket.query("SELECT 1").await), "TDCZ");
+    }
 
     let mut socket = Socket::open(&bed).await;
     socket.send(&startup(0x0002_0000, [])).await;
