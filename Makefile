@@ -6,7 +6,7 @@ TARGET ?= plan
 SECONDS ?= 600
 export SQLX_OFFLINE = true
 
-.PHONY: up build test test-18 frameworks fuzz bench-gateway bench-gateway-idle bench-gateway-fairness check prepare tools
+.PHONY: up build test test-18 frameworks fuzz bench-gateway bench-gateway-idle bench-gateway-fairness check prepare tools drivers-tools
 
 up: build
 	target/release/sindico up $(ARGS)
@@ -14,7 +14,7 @@ up: build
 build: tools
 	cargo build --release --locked --package server
 
-test: tools
+test: tools drivers-tools
 	cargo build --locked --package devdb
 	target/debug/devdb run -- scripts/run-tests
 
@@ -61,3 +61,7 @@ prepare: tools
 
 tools:
 	@scripts/install-tools
+
+# Clients in other languages, which the tests run (from Debian, PyPI and npm).
+drivers-tools:
+	@scripts/install-drivers

@@ -10,6 +10,7 @@ mod bad_input;
 mod bed;
 mod cli;
 mod dense;
+mod drivers;
 mod gateway;
 mod instance;
 mod isolation;
