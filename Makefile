@@ -6,7 +6,8 @@ TARGET ?= plan
 SECONDS ?= 600
 export SQLX_OFFLINE = true
 
-.PHONY: up build test test-18 frameworks fuzz bench-gateway bench-gateway-idle bench-gateway-fairness check prepare tools drivers-tools
+.PHONY: up build test test-18 frameworks fuzz bench-gateway bench-gateway-idle bench-gateway-fairness bench-gateway-scale \
+	bench-gateway-tenants bench-gateway-tools check prepare tools drivers-tools
 
 up: build
 	target/release/sindico up $(ARGS)
@@ -36,19 +37,28 @@ fuzz:
 		cargo +nightly fuzz run $(TARGET) fuzz/target/corpus/$(TARGET) fuzz/corpus/$(TARGET) -- -dict=fuzz/sql.dict -max_total_time=$(SECONDS)
 
 # The gateway beside a bare connection and PgBouncer, in one run (needs pgbench, python3 and, to compare, pgbouncer).
-bench-gateway: build
-	cargo build --locked --package devdb
+bench-gateway: bench-gateway-tools
 	target/debug/devdb run --clusters 1 -- bench/gateway/speed $(ARGS)
 
 # Memory of clients that do nothing.
-bench-gateway-idle: build
-	cargo build --locked --package devdb
+bench-gateway-idle: bench-gateway-tools
 	target/debug/devdb run --clusters 1 -- bench/gateway/idle $(ARGS)
 
 # What one tenant's crowd costs another tenant (needs pgbench and python3).
-bench-gateway-fairness: build
-	cargo build --locked --package devdb
+bench-gateway-fairness: bench-gateway-tools
 	target/debug/devdb run --clusters 1 -- bench/gateway/fairness $(ARGS)
+
+# A thousand tenants on a hundred server connections, beside PgBouncer. A connection of PostgreSQL holds a few MiB.
+bench-gateway-scale: bench-gateway-tools
+	target/debug/devdb run --clusters 1 --set max_connections=1200 -- bench/gateway/scale $(ARGS)
+
+# Throughput and memory against the number of tenants.
+bench-gateway-tenants: bench-gateway-tools
+	target/debug/devdb run --clusters 1 -- bench/gateway/tenants $(ARGS)
+
+bench-gateway-tools: build
+	cargo build --locked --package devdb
+	cargo build --release --locked --package wire --example load
 
 check: tools
 	cargo fmt --all --check

@@ -35,6 +35,9 @@ enum Order {
         /// How many clusters.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
         clusters: u8,
+        /// A setting of PostgreSQL for these clusters, over those that they have; may be given several times.
+        #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+        set: Vec<(String, String)>,
         /// The command and its arguments.
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -54,17 +57,22 @@ async fn main() -> anyhow::Result<ExitCode> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match Arguments::parse().command {
-        Order::Run { clusters, command } => run(clusters, &command).await,
+        Order::Run { clusters, set, command } => run(clusters, set, &command).await,
         Order::Keep { dir, port } => keep(dir, port).await,
     }
 }
 
-async fn run(clusters: u8, command: &[OsString]) -> anyhow::Result<ExitCode> {
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("write it as name=value, such as max_connections=1200")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+async fn run(clusters: u8, settings: Vec<(String, String)>, command: &[OsString]) -> anyhow::Result<ExitCode> {
     let (program, arguments) = command.split_first().context("no command given; write it after `--`")?;
     // From here on a signal no longer kills us before we have cleaned up.
     let mut signals = Signals::new()?;
     let scratches = tokio::select! {
-        started = start(clusters) => started?,
+        started = start(clusters, settings) => started?,
         signal = signals.next() => return Ok(ended_by(signal as i32)),
     };
 
@@ -89,13 +97,16 @@ async fn run(clusters: u8, command: &[OsString]) -> anyhow::Result<ExitCode> {
 }
 
 /// Starts the clusters at the same time. Dropped halfway, it stops and removes what it has started.
-async fn start(clusters: u8) -> anyhow::Result<Vec<Scratch>> {
+async fn start(clusters: u8, settings: Vec<(String, String)>) -> anyhow::Result<Vec<Scratch>> {
     Scratch::sweep()?;
     let programs = Programs::find()?;
     let mut starts = JoinSet::new();
     for _ in 0..clusters {
-        let programs = programs.clone();
-        starts.spawn(async move { Scratch::start_with(&programs, &[]).await });
+        let (programs, settings) = (programs.clone(), settings.clone());
+        starts.spawn(async move {
+            let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            Scratch::start_with(&programs, &settings).await
+        });
     }
     let mut scratches = Vec::new();
     while let Some(started) = starts.join_next().await {

@@ -10,6 +10,7 @@ mod endpoints;
 mod house;
 mod listen;
 mod logging;
+mod open_files;
 mod reload;
 mod serve;
 mod signal;

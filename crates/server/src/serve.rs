@@ -15,11 +15,12 @@ use crate::config::Config;
 use crate::house::{House, HouseSettings};
 use crate::listen::address;
 use crate::reload::Reloader;
-use crate::{logging, signal};
+use crate::{logging, open_files, signal};
 
 pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
     let config = Config::read(path)?;
     let filter = logging::to_stderr(config.log_format, &config.log_filter);
+    open_files::raise(config.max_clients.saturating_add(config.pool.max_per_cluster));
     let (mut stop, mut hangups) = (signal::Stop::new()?, signal::hangups()?);
     let in_force = config.entries();
     let bind = async |key: &str, at: std::net::SocketAddr| {
