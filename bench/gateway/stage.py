@@ -31,7 +31,7 @@ def psql(dsn, sql):
 
 
 def allow_files(count):
-    """Files that this process and those that it starts may open; more than the hard limit only root can have."""
+    """Lets this process and those that it starts open so many files each; beyond the hard limit only where the system permits."""
     hard = max(count, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -116,10 +116,10 @@ class Sindico:
             listen = "127.0.0.1:{self.api}"
             [gateway]
             listen = "127.0.0.1:{self.gateway}"
-            connections_per_tenant = 20000
+            connections_per_tenant = 15000
             pool_mode = "transaction"
             pooling = "{self.pooling}"
-            max_clients = 20000
+            max_clients = 15000
             [pool]
             connections_per_cluster = {self.servers}
             [log]

@@ -140,12 +140,11 @@ impl Load {
     /// Runs the request on a free connection, or else on a new one, whose opening does not count towards its time.
     async fn transaction(&self, tenant: &Tenant, request: &[u8]) -> Result<Duration, LoadError> {
         let free = tenant.free.borrow_mut().pop();
-        let mut connection = match free {
-            Some(connection) => connection,
-            None => {
-                self.count(Tally::opened);
-                self.open(tenant).await?
-            }
+        let mut connection = if let Some(connection) = free {
+            connection
+        } else {
+            self.count(Tally::opened);
+            self.open(tenant).await?
         };
         let begun = Instant::now();
         let outcome = timeout(PATIENCE, connection.run(request)).await.unwrap_or(Err(LoadError::Stuck));
