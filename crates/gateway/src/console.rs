@@ -24,6 +24,7 @@ use wire::frame::{HEADER_LEN, Header};
 use wire::report::{Report, Severity};
 use wire::results;
 use wire::scram::Verifier;
+use wire::startup::SHORT_SECRET_LEN;
 
 use self::answer::answer;
 pub(crate) use self::pause::Paused;
@@ -186,7 +187,7 @@ async fn talk(gateway: &Gateway, console: &Console, client: &mut Client) -> Resu
     for (name, value) in REPORTED {
         backend::parameter_status(&mut client.out, name, value);
     }
-    backend::backend_key_data(&mut client.out, gateway.cancels.register()?.key());
+    backend::backend_key_data(&mut client.out, gateway.cancels.register(SHORT_SECRET_LEN)?.key());
     backend::ready_for_query(&mut client.out, TransactionStatus::Idle);
     client.flush().await?;
     let mut talk = Talk {

@@ -24,6 +24,12 @@ impl Places {
         Self(Arc::new(Counts { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }))
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.0.limit.load(Ordering::Relaxed)
+    }
+
     /// Has there be more or fewer from now on. Nobody who has one loses it.
     pub fn set_limit(&self, limit: usize) {
         self.0.limit.store(limit, Ordering::Relaxed);

@@ -418,7 +418,7 @@ impl Relay {
     /// Whether a message waits for a connection of the tenant's own login, and the other has nothing more to say.
     fn may_change_home(&self) -> bool {
         self.pooled.as_ref().is_some_and(|pooled| pooled.waits && pooled.is_answered())
-            && !self.ledger.may_be_working()
+            && !self.ledger.is_asked()
             && !self.up.pump.has_passed()
             && self.down.is_judged()
     }
@@ -432,7 +432,7 @@ impl Relay {
         let Some(pooled) = &mut self.pooled else { return Ok(()) };
         match pooled.beginning() {
             _ if servers.stream().is_none() => pooled.waits = false,
-            Some(beginning) if !self.ledger.is_clean() => {
+            Some(beginning) if !self.ledger.is_clean() && !self.ledger.may_be_working() => {
                 let need = Need { own: true, ..pooled.needs(self.up.upcoming()) };
                 Box::pin(servers.move_home(&need, beginning)).await.map_err(End::Told)?;
                 pooled.waits = false;

@@ -48,28 +48,9 @@ const FIRST: [&str; 13] = [
 
 /// Statements that the login which serves many is not for, by their first word: some keep a session for themselves, some
 /// are refused there with another reason than elsewhere, and the last ends whom a session serves.
-const OWN: [&str; 21] = [
-    "LISTEN",
-    "UNLISTEN",
-    "NOTIFY",
-    "PREPARE",
-    "EXECUTE",
-    "DEALLOCATE",
-    "LOAD",
-    "DO",
-    "CREATE",
-    "ALTER",
-    "DROP",
-    "GRANT",
-    "REVOKE",
-    "COMMENT",
-    "SECURITY",
-    "REINDEX",
-    "REFRESH",
-    "CLUSTER",
-    "VACUUM",
-    "ANALYZE",
-    "DISCARD",
+const OWN: [&str; 20] = [
+    "LISTEN", "UNLISTEN", "NOTIFY", "PREPARE", "EXECUTE", "LOAD", "DO", "CREATE", "ALTER", "DROP", "GRANT", "REVOKE",
+    "COMMENT", "SECURITY", "REINDEX", "REFRESH", "CLUSTER", "VACUUM", "ANALYZE", "DISCARD",
 ];
 
 /// Functions and words of which the same is true wherever they stand, and how names begin of which it is.

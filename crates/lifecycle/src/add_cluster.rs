@@ -155,8 +155,8 @@ fn expect_stranger(clusters: &[Cluster], system_identifier: i64) -> Result<(), L
 /// síndico's own sessions, which of several servers need the one that can be written to.
 fn address(dsn: &str) -> Result<(Servers, String), LifecycleError> {
     let refuse = |what: &str| LifecycleError::BadCluster(format!("the DSN {what}"));
-    let (target, mut dsn) =
-        TargetSession::take_from(dsn).map_err(|error| LifecycleError::BadCluster(format!("the DSN: {error}")))?;
+    let (target, mut dsn) = TargetSession::take_from(dsn)
+        .map_err(|error| LifecycleError::BadCluster(format!("the DSN cannot be used: {error}")))?;
     let config = parse_dsn(&dsn)?;
     if !config.get_hostaddrs().is_empty() {
         return Err(refuse("names a hostaddr; give the address as host"));

@@ -45,7 +45,7 @@ pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> a
     let _lock = DirLock::take(&dirs.base)?;
     Endpoints::retract(&dirs.base)?;
     logging::to_file(dirs.log()?, "info");
-    open_files::raise(GatewaySettings::default().max_clients.saturating_add(POOL_CONNECTIONS));
+    open_files::raise(GatewaySettings::default().places.limit().saturating_add(POOL_CONNECTIONS));
     // Before anything is started: a port that is taken should cost nothing.
     let gateway = listen("gateway", args.gateway_port, GATEWAY_PORT).await?;
     let api = listen("control API", args.api_port, API_PORT).await?;

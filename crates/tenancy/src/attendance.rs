@@ -167,7 +167,9 @@ impl Threshold {
         let known = |(id, stats): (Uuid, ClusterStats)| {
             let route = self.catalog.routes().cluster(id);
             let name = self.cluster_name(id);
-            let address = route.map(|route| format!("{}:{}", route.host, route.port)).unwrap_or_default();
+            let servers = route.iter().flat_map(|route| route.servers.from(0));
+            let address =
+                servers.map(|(_, server)| format!("{}:{}", server.host, server.port)).collect::<Vec<_>>().join(",");
             ClusterReport { id, name, address, stats }
         };
         self.pool.stats().into_iter().map(known).collect()

@@ -65,7 +65,8 @@ impl TenantHandle {
     pub async fn borrow(&self, counter: &Counter, settings: &Settings) -> Result<Lease, ScopeError> {
         let mut tries = TRIES;
         loop {
-            let mut lease = self.repaired(&counter.route, counter.login, &counter.line, settings, counter.tenant).await?;
+            let mut lease =
+                self.repaired(&counter.route, counter.login, &counter.line, settings, counter.tenant).await?;
             let Some(tenant) = counter.tenant.filter(|tenant| lease.residue().serves() != Some(*tenant)) else {
                 return Ok(lease);
             };

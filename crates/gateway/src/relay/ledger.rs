@@ -23,6 +23,41 @@ pub(super) struct Ledger {
     status: TransactionStatus,
     /// How many `ReadyForQuery` have come.
     answered: u64,
+    copy: CopyIn,
+}
+
+/// What was sent since nothing was owed, as far as it tells which Syncs a COPY has skipped.
+#[derive(Debug, Clone, Copy)]
+struct CopyIn {
+    /// Statements; a Query counts as many.
+    statements: u8,
+    /// Syncs behind the first Execute, and before the end of any COPY data.
+    syncs: u64,
+    /// That end has been sent.
+    done: bool,
+    /// The server takes the Execute's data, and has not said what came of it.
+    begun: bool,
+}
+
+impl CopyIn {
+    const NONE: Self = Self { statements: 0, syncs: 0, done: false, begun: false };
+
+    fn sent(&mut self, tag: u8) {
+        match tag {
+            b'E' => self.statements = self.statements.saturating_add(1),
+            b'Q' | b'F' => self.statements = u8::MAX,
+            b'S' if self.statements > 0 && !self.done => self.syncs += 1,
+            b'c' | b'f' => self.done = true,
+            _ => {}
+        }
+    }
+
+    /// How many Syncs a COPY is known to have skipped, now that it has succeeded: it would have failed had it met anything but
+    /// data, Flush and Sync before the end of the data.
+    fn succeeded(&mut self) -> u64 {
+        let known = std::mem::take(&mut self.begun) && self.statements == 1;
+        if known { std::mem::take(&mut self.syncs) } else { 0 }
+    }
 }
 
 impl Ledger {
@@ -36,11 +71,16 @@ impl Ledger {
             copying: false,
             status: TransactionStatus::Idle,
             answered: 0,
+            copy: CopyIn::NONE,
         }
     }
 
     /// Notes a message of the client's.
     pub(super) fn sent(&mut self, tag: u8) {
+        if !self.may_be_working() {
+            self.copy = CopyIn::NONE;
+        }
+        self.copy.sent(tag);
         match tag {
             b'S' if self.copying => self.skipped += 1,
             b'Q' | b'S' | b'F' => {
@@ -67,12 +107,15 @@ impl Ledger {
             b'G' => {
                 self.copying = true;
                 if !self.simple {
+                    self.copy.begun = true;
                     self.skipped += self.owed;
                     self.owed = 0;
                     self.unsynced = true;
                 }
             }
-            b'E' => self.copying = false,
+            b'C' => self.skipped = self.skipped.saturating_sub(self.copy.succeeded()),
+            // A COPY may fail before it has read the first Sync, which is answered then.
+            b'E' => (self.copying, self.copy.begun) = (false, false),
             _ => {}
         }
     }
@@ -169,6 +212,41 @@ mod tests {
         assert!(ledger.is_owed());
         assert!(ledger.ready(TransactionStatus::Idle));
         assert!(ledger.is_quiet() && !ledger.is_clean());
+    }
+
+    #[test]
+    fn a_copy_that_succeeds_has_skipped_the_sync_ahead_of_its_data() {
+        let mut ledger = Ledger::new();
+        for tag in *b"PDSBES" {
+            ledger.sent(tag);
+        }
+        assert!(ledger.ready(TransactionStatus::Idle));
+        ledger.received(b'G');
+        for tag in *b"ddcS" {
+            ledger.sent(tag);
+        }
+        ledger.received(b'C');
+        assert!(ledger.ready(TransactionStatus::Idle) && ledger.is_clean());
+
+        // With everything sent at once.
+        for tag in *b"BESddcS" {
+            ledger.sent(tag);
+        }
+        for tag in *b"2GC" {
+            ledger.received(tag);
+        }
+        assert!(!ledger.is_clean(), "the last Sync is still to be answered");
+        assert!(ledger.ready(TransactionStatus::Idle) && ledger.is_clean());
+
+        // Which of several statements it was, headers do not tell.
+        for tag in *b"BEcBES" {
+            ledger.sent(tag);
+        }
+        for tag in *b"GC" {
+            ledger.received(tag);
+        }
+        assert!(ledger.may_be_working());
+        assert!(ledger.ready(TransactionStatus::Idle), "it was asked for");
     }
 
     #[test]

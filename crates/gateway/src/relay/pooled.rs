@@ -192,6 +192,7 @@ impl Pooled {
 
     fn needs_another_home(&mut self, tag: u8, body: &[u8], residue: &Residue) -> bool {
         if residue.serves().is_none() || self.refuses || self.replies.is_skipping() || self.replies.are_doubtful() {
+            self.waits = false;
             return false;
         }
         // Without a Sync behind them there may be no answers.

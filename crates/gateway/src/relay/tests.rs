@@ -105,7 +105,8 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
             Fault::new("57P01", "closed", "")
         };
         let visit = Arc::new(Visit::unlisted("paws".parse().expect("a slug")));
-        let watch = Watch { revoked, visit: &visit, shutdown: &watched, grace, limits: super::SessionLimits::default() };
+        let watch =
+            Watch { revoked, visit: &visit, shutdown: &watched, grace, limits: super::SessionLimits::default() };
         relay(&mut Stream::Plain(client_far), pipelined, &mut Only(server_far), clerk, None, watch).await
     });
     Stage { client, server, revoke, shutdown, left }

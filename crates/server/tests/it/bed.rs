@@ -94,14 +94,14 @@ impl Bed {
         let app = format!("p{}", &unique[..10]).parse().expect("an app name");
         let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
         let mut bed = Self { house: None, servers, app, api: String::new(), gateway_port: 0, http, control, master };
-        bed.open(options, true).await;
+        Box::pin(bed.open(options, true)).await;
         bed
     }
 
     /// Stops and starts again over the same control database, as a restarted process would.
     pub(crate) async fn restart(&mut self, options: Options) {
         self.house.take().expect("open").leave().await;
-        self.open(options, false).await;
+        Box::pin(self.open(options, false)).await;
     }
 
     async fn open(&mut self, options: Options, first: bool) {

@@ -28,10 +28,6 @@ use crate::socket::Login;
 const WAYS: [(&str, &str); 5] =
     [("shared", "own"), ("schema", "own"), ("database", "own"), ("cluster", "own"), ("shared", "dense")];
 
-/// The same for drivers that are not served as they expect on the connections of many tenants: psycopg forgets its prepared
-/// statements in the middle of a transaction (`DEALLOCATE ALL`), and the session of tokio-postgres does not come to its end.
-const OWN_WAYS: [(&str, &str); 4] = [WAYS[0], WAYS[1], WAYS[2], WAYS[3]];
-
 /// Server connections of a cluster, fewer than the clients that the scripts have at once.
 const CONNECTIONS: usize = 8;
 
@@ -209,7 +205,7 @@ async fn libpq() {
 
 #[tokio::test]
 async fn psycopg() {
-    python("psycopg_3.py", &OWN_WAYS).await;
+    python("psycopg_3.py", &WAYS).await;
 }
 
 #[tokio::test]
@@ -219,7 +215,7 @@ async fn asyncpg() {
 
 #[tokio::test]
 async fn sqlalchemy() {
-    python("sqlalchemy_orm.py", &OWN_WAYS).await;
+    python("sqlalchemy_orm.py", &WAYS).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 
-use crate::bed::{Bed, TOKEN, enter, refusal, sqlstate};
+use crate::bed::{Bed, Options, TOKEN, enter, refusal, sqlstate};
 
 /// A series: its name, its labels as written, and its value.
 type Sample = (String, String, f64);
@@ -56,7 +56,7 @@ fn value(samples: &[Sample], name: &str, label: &str) -> f64 {
 
 #[tokio::test]
 async fn metrics_are_collected_and_few_tenants_are_named() {
-    let bed = Bed::make().await;
+    let bed = Bed::with(Options::by_session()).await;
     assert_eq!(bed.raw(Method::GET, "/metrics").send().await.expect("an answer").status(), StatusCode::UNAUTHORIZED);
     let mut made = Vec::new();
     for nth in 0..4 {

@@ -8,14 +8,14 @@ use futures_util::future::{join_all, try_join_all};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_postgres::{Client, Error, IsolationLevel, NoTls};
 
-use crate::drivers::{CONNECTIONS, Door, OWN_WAYS, same_in};
+use crate::drivers::{CONNECTIONS, Door, WAYS, same_in};
 
 /// Enough for several chunks of everything on the way.
 const LARGE: usize = 10 << 20;
 
 #[tokio::test]
 async fn tokio_postgres() {
-    same_in(&OWN_WAYS, async |door| session(door).await.map_err(|error| format!("{error:?}"))).await;
+    same_in(&WAYS, async |door| session(door).await.map_err(|error| format!("{error:?}"))).await;
 }
 
 async fn connect(door: &Door) -> Result<Client, Error> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::bed::{Bed, TOKEN, connect, dsn, enter, refusal, rows, sqlstate};
+use crate::bed::{Bed, Options, TOKEN, connect, dsn, enter, refusal, rows, sqlstate};
 use crate::instance::psql;
 
 /// The console's connection string.
@@ -44,7 +44,7 @@ async fn only_the_admin_token_opens_the_console() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_show_what_goes_on() {
-    let bed = Bed::make().await;
+    let bed = Bed::with(Options::by_session()).await;
     let (made, other) = (bed.tenant("paws", "shared").await, bed.tenant("other", "schema").await);
     let console = console(&bed).await;
     let working = enter(&made).await;

@@ -217,6 +217,35 @@ async fn messages_sent_ahead_each_run_where_they_belong() {
     assert_eq!(values(&socket.until_ready().await), ["t"]);
     socket.query("COMMIT").await;
 
+    // Behind an answer of the gateway's own, in every way that bytes can arrive.
+    let close = crate::socket::message(b'C', b"Ss1\0");
+    for pause in [false, true] {
+        for begun in [false, true] {
+            socket.send(&[parse("s1", "SELECT 1"), sync()].concat()).await;
+            assert_eq!(errors(&socket.until_ready().await), Vec::<String>::new());
+            if begun {
+                socket.query("BEGIN").await;
+            }
+            socket.send(&[close.clone(), sync()].concat()).await;
+            if pause {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let describe = crate::socket::message(b'D', b"Ss2\0");
+            socket.send(&[parse("s2", "SELECT nextval('services_id_seq')"), describe, sync()].concat()).await;
+            assert_eq!(tags(&socket.until_ready().await), "3Z");
+            assert_eq!(tags(&socket.until_ready().await), "1tTZ");
+            socket
+                .send(
+                    &[bind("", "s2"), execute("", 0), sync(), crate::socket::message(b'C', b"Ss2\0"), sync()].concat(),
+                )
+                .await;
+            assert_eq!(values(&socket.until_ready().await).len(), 1);
+            assert_eq!(tags(&socket.until_ready().await), "3Z");
+            socket.query("ROLLBACK").await;
+            socket.query("DEALLOCATE ALL").await;
+        }
+    }
+
     // Where there is no answer to wait for.
     socket.send(&[parse("", "SELECT 3"), bind("", ""), execute("", 0)].concat()).await;
     socket.send(&[query("SELECT 4"), prepared("LISTEN barks")].concat()).await;

@@ -37,7 +37,7 @@ async fn a_client_loses_its_transaction_and_not_its_session() {
     client.batch_execute("SET app.person = 'Ana'").await.expect("settings");
     let prepared = client.prepare("SELECT name FROM clients WHERE id = $1").await.expect("a statement");
     let asked = client.query("SELECT id FROM clients", &[]).await.expect("a row");
-    let id: uuid::Uuid = asked[0].get(0);
+    let id: i64 = asked[0].get(0);
     for round in 0..3 {
         // While a statement runs.
         let (lost, ()) = tokio::join!(sqlstate(&client, "SELECT pg_sleep(60), 'till'"), end_server(&operator, "till"));
