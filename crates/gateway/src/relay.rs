@@ -69,15 +69,11 @@ pub(crate) enum Left {
 /// What ends a session besides its two sides.
 pub(crate) struct Watch<'w, R> {
     /// Resolves when the tenant or its key may no longer be served.
-    pub(crate) revoked: R,
-    /// Where the session's work is noted, and where an operator's wishes come from.
-    pub(crate) visit: &'w Arc<Visit>,
+    pub(crate) revoked: Pin<&'w mut R>,
     /// This process is to end.
     pub(crate) shutdown: &'w CancellationToken,
     /// How long sessions that are in the middle of something may go on then.
     pub(crate) grace: Duration,
-    /// How long a session may take over what it is at.
-    pub(crate) limits: SessionLimits,
 }
 
 /// Where a session's server connections come from, and go.
@@ -167,61 +163,9 @@ enum End {
     Told(Fault),
 }
 
-/// Relays until the session ends, and tells the client why unless it was the client that ended it. `pipelined` is what
-/// the client has sent already, `clerk` who reads its statements, if anybody has to. Says in what state it left the
-/// server connection that it had at the end, if any.
-pub(crate) async fn relay(
-    client: &mut Stream,
-    pipelined: &[u8],
-    servers: &mut impl Servers,
-    clerk: Option<Arc<Clerk>>,
-    pooled: Option<Pooled>,
-    watch: Watch<'_, impl Future<Output = Fault>>,
-) -> Left {
-    let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
-    let up = Upstream::new(pipelined, clerk.clone(), pooled.is_some());
-    let down = Downstream::new(clerk, pooled.is_some(), Arc::clone(watch.visit));
-    let meter = Meter::new(Arc::clone(watch.visit));
-    let clock = Clock::new(watch.limits);
-    let mut relay = Relay {
-        up,
-        down,
-        ledger: Ledger::new(),
-        meter,
-        dialect,
-        pooled,
-        mourning: None,
-        clock,
-        draining: false,
-        parting: None,
-    };
-    let end = relay.run(client, servers, watch).await;
-    relay.meter.weigh(&mut relay.up.pump, &mut relay.down.pump);
-    let left = match end {
-        End::ServerGone(_) | End::ServerSaid(_) => Left::Spoilt,
-        _ if relay.ledger.may_be_working() => Left::Working,
-        End::ClientGone if relay.is_at_rest() && relay.ledger.is_clean() => Left::Clean,
-        End::ClientGone | End::Told(_) => Left::Spoilt,
-    };
-    let words = match end {
-        End::Told(fault) | End::ServerGone(Some(fault)) => {
-            let (tenant, session) = (relay.meter.visit().slug(), relay.meter.visit().number());
-            tracing::info!(%tenant, session, sqlstate = %fault.sqlstate, %fault, "session is ended");
-            let mut words = BytesMut::new();
-            fault.write(&mut words);
-            words
-        }
-        End::ServerSaid(words) => words,
-        End::ClientGone | End::ServerGone(None) => return left,
-    };
-    if !matches!(timeout(LAST_WORDS, relay.tell(client, servers, &words)).await, Ok(Ok(()))) {
-        tracing::debug!("the client left before it was told why");
-    }
-    left
-}
-
+/// A session's messages, between its client and its server connections.
 #[derive(Debug)]
-struct Relay {
+pub(crate) struct Relay {
     up: Upstream,
     down: Downstream,
     ledger: Ledger,
@@ -242,17 +186,76 @@ struct Relay {
 type Deadline = Option<(Instant, End)>;
 
 impl Relay {
+    /// `pipelined` is what the client has sent already, `clerk` who reads its statements, if anybody has to. The session's
+    /// work is noted in `visit`, where an operator's wishes come from.
+    pub(crate) fn new(
+        pipelined: &[u8],
+        clerk: Option<Arc<Clerk>>,
+        pooled: Option<Pooled>,
+        visit: &Arc<Visit>,
+        limits: SessionLimits,
+    ) -> Self {
+        let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
+        Self {
+            up: Upstream::new(pipelined, clerk.clone(), pooled.is_some()),
+            down: Downstream::new(clerk, pooled.is_some(), Arc::clone(visit)),
+            ledger: Ledger::new(),
+            meter: Meter::new(Arc::clone(visit)),
+            dialect,
+            pooled,
+            mourning: None,
+            clock: Clock::new(limits),
+            draining: false,
+            parting: None,
+        }
+    }
+
+    /// Relays until the session ends, and tells the client why unless it was the client that ended it. Says in what state
+    /// it left the server connection that it had at the end, if any.
+    pub(crate) async fn serve<R: Future<Output = Fault>>(
+        &mut self,
+        client: &mut Stream,
+        servers: &mut impl Servers,
+        watch: Watch<'_, R>,
+    ) -> Left {
+        let end = self.run(client, servers, watch).await;
+        self.meter.weigh(&mut self.up.pump, &mut self.down.pump);
+        let left = match end {
+            End::ServerGone(_) | End::ServerSaid(_) => Left::Spoilt,
+            _ if self.ledger.may_be_working() => Left::Working,
+            End::ClientGone if self.is_at_rest() && self.ledger.is_clean() => Left::Clean,
+            End::ClientGone | End::Told(_) => Left::Spoilt,
+        };
+        let words = match end {
+            End::Told(fault) | End::ServerGone(Some(fault)) => {
+                let (tenant, session) = (self.meter.visit().slug(), self.meter.visit().number());
+                tracing::info!(%tenant, session, sqlstate = %fault.sqlstate, %fault, "session is ended");
+                let mut words = BytesMut::new();
+                fault.write(&mut words);
+                words
+            }
+            End::ServerSaid(words) => words,
+            End::ClientGone | End::ServerGone(None) => return left,
+        };
+        let told = Box::pin(timeout(LAST_WORDS, self.tell(client, servers, &words))).await;
+        if !matches!(told, Ok(Ok(()))) {
+            tracing::debug!("the client left before it was told why");
+        }
+        left
+    }
+
     async fn run<R: Future<Output = Fault>>(
         &mut self,
         client: &mut Stream,
         servers: &mut impl Servers,
         watch: Watch<'_, R>,
     ) -> End {
-        let mut revoked = pin!(watch.revoked);
-        let mut yielding = pin!(watch.visit.yielding());
+        let Watch { mut revoked, shutdown, grace } = watch;
+        let visit = Arc::clone(self.meter.visit());
+        let mut yielding = pin!(visit.yielding());
         let mut deadline: Deadline = None;
         loop {
-            match self.attend(servers, &watch.grace, watch.shutdown, revoked.as_mut(), &mut deadline).await {
+            match self.attend(servers, grace, shutdown, revoked.as_mut(), &mut deadline).await {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(end) => return end,
@@ -295,15 +298,15 @@ impl Relay {
                 () = &mut yielding => {
                     // One that has a connection only now and then gets its next one where the tenant is then.
                     let keeps = servers.stream().is_some();
-                    watch.visit.stay();
-                    yielding.set(watch.visit.yielding());
+                    visit.stay();
+                    yielding.set(visit.yielding());
                     if keeps {
-                        self.parting = Some(Fault::revoked(&Refusal::Yielded(watch.visit.slug().clone())));
+                        self.parting = Some(Fault::revoked(&Refusal::Yielded(visit.slug().clone())));
                     }
                 }
-                () = watch.shutdown.cancelled(), if !self.draining => {
+                () = shutdown.cancelled(), if !self.draining => {
                     self.draining = true;
-                    earlier(&mut deadline, watch.grace, End::Told(Fault::shutdown()));
+                    earlier(&mut deadline, grace, End::Told(Fault::shutdown()));
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     return deadline.map_or(End::ClientGone, |(_, end)| end);
@@ -317,7 +320,7 @@ impl Relay {
     async fn attend<R: Future<Output = Fault>>(
         &mut self,
         servers: &mut impl Servers,
-        grace: &Duration,
+        grace: Duration,
         shutdown: &CancellationToken,
         revoked: Pin<&mut R>,
         deadline: &mut Deadline,
@@ -385,7 +388,7 @@ impl Relay {
             fault = revoked => Err(End::Told(fault)),
             () = shutdown.cancelled(), if !self.draining => {
                 self.draining = true;
-                earlier(deadline, *grace, End::Told(Fault::shutdown()));
+                earlier(deadline, grace, End::Told(Fault::shutdown()));
                 Ok(false)
             }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {

@@ -143,7 +143,7 @@ pub async fn serve(
             tracing::warn!(%peer, limit = gateway.settings.max_logins, "too many logins at once, client turned away");
             continue;
         };
-        sessions.spawn(attend(gateway.clone(), stream, peer, entrance));
+        sessions.spawn(attend(gateway.clone(), stream, peer, entrance, sessions.clone()));
     }
     drop(listener);
     sessions.close();

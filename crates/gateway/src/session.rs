@@ -1,15 +1,19 @@
 //! One client, from its first word to its last.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pool::SessionParams;
 use tenancy::{Claim, Guest, Refusal, Stance, TenantHandle, Words};
+use tls::Stream;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use wire::backend::{self, TransactionStatus};
 use wire::startup::SHORT_SECRET_LEN;
 
@@ -21,7 +25,7 @@ use crate::login::log_in;
 use crate::opening::{Errand, open};
 use crate::parameters::{PoolMode, Pooling, Request, understand};
 use crate::places::Place;
-use crate::relay::{Need, Pooled, Servers as _, Watch, relay};
+use crate::relay::{Left, Need, Pooled, Relay, Servers as _, Watch};
 use crate::serve::{Gateway, GatewaySettings};
 use crate::statement::Clerk;
 
@@ -30,6 +34,16 @@ struct Ready {
     servers: Lent,
     clerk: Option<Arc<Clerk>>,
     pooled: Option<Pooled>,
+    place: Place,
+}
+
+/// A session. Thousands of them rest, so what they need for coming in and for leaving is kept elsewhere.
+struct Session {
+    stream: Stream,
+    peer: SocketAddr,
+    relay: Relay,
+    handle: Arc<TenantHandle>,
+    servers: Lent,
     place: Place,
 }
 
@@ -55,14 +69,20 @@ enum Visitor {
 /// Bytes of that secret where the client's protocol has room for them, as in PostgreSQL 18.
 const LONG_SECRET_LEN: usize = 32;
 
-/// Serves a client until it leaves. `entrance` bounds how many may be on their way in, and is free again once it is in.
-pub(crate) async fn attend(gateway: Gateway, stream: TcpStream, peer: SocketAddr, entrance: OwnedSemaphorePermit) {
+/// Lets a client in, and has its session run among `sessions`. `entrance` bounds how many may be on their way in, and is free
+/// again once it is in.
+pub(crate) async fn attend(
+    gateway: Gateway,
+    stream: TcpStream,
+    peer: SocketAddr,
+    entrance: OwnedSemaphorePermit,
+    sessions: TaskTracker,
+) {
     let mut client = match Client::new(stream) {
         Ok(client) => client,
         Err(error) => return tracing::debug!(%peer, %error, "client was gone at once"),
     };
-    // Apart, so that a session that rests takes no room for how it came in.
-    let ready = match Box::pin(enter(&gateway, &mut client, peer, entrance)).await {
+    let ready = match enter(&gateway, &mut client, peer, entrance).await {
         Ok(Some(ready)) => ready,
         Ok(None) => return,
         Err(Loss::Gone) => return tracing::debug!(%peer, "client left before its session began"),
@@ -72,12 +92,14 @@ pub(crate) async fn attend(gateway: Gateway, stream: TcpStream, peer: SocketAddr
             return refuse(&gateway.settings, client, &fault).await;
         }
     };
-    let handle = ready.servers.handle();
-    let (visit, label) = (Arc::clone(handle.visit()), handle.label());
+    let Ready { servers, clerk, pooled, place } = ready;
+    let Client { stream, held, .. } = client;
+    let handle = servers.handle();
+    let (visit, label) = (handle.visit(), handle.label());
     tracing::debug!(%peer, tenant = %visit.slug(), session = visit.number(), label, "session began");
-    drop(handle);
-    work(&gateway, client, ready).await;
-    visit.report().log_end(peer);
+    let relay = Relay::new(&held, clerk, pooled, visit, gateway.settings.session_limits);
+    let session = Box::new(Session { stream, peer, relay, handle, servers, place });
+    sessions.spawn(work(gateway.shutdown.clone(), gateway.settings.shutdown_grace, session));
 }
 
 /// Everything before `ReadyForQuery`. `None` for a client that did not come for a session.
@@ -225,21 +247,22 @@ async fn welcome(client: &mut Client, servers: &Lent) -> Result<(), Loss> {
     client.flush().await
 }
 
-/// The session itself, and what becomes of its server connection.
-async fn work(gateway: &Gateway, client: Client, ready: Ready) {
-    let Ready { mut servers, clerk, pooled, place } = ready;
-    let Client { mut stream, held, .. } = client;
-    let handle = servers.handle();
-    let watch = Watch {
-        revoked: async { Fault::revoked(&handle.revoked().await) },
-        visit: handle.visit(),
-        shutdown: &gateway.shutdown,
-        grace: gateway.settings.shutdown_grace,
-        limits: gateway.settings.session_limits,
+/// The session itself.
+async fn work(shutdown: CancellationToken, grace: Duration, mut session: Box<Session>) {
+    let Session { stream, relay, handle, servers, .. } = &mut *session;
+    let left = {
+        let revoked = pin!(async { Fault::revoked(&handle.revoked().await) });
+        relay.serve(stream, servers, Watch { revoked, shutdown: &shutdown, grace }).await
     };
-    let left = relay(&mut stream, &held, &mut servers, clerk, pooled, watch).await;
+    Box::pin(leave(session, left)).await;
+}
+
+/// What becomes of a session's server connection.
+async fn leave(session: Box<Session>, left: Left) {
+    let Session { stream, peer, handle, mut servers, place, .. } = *session;
     stream.farewell().await;
     servers.close(left).await;
+    handle.visit().report().log_end(peer);
     // The tenant's seat and the place in the house are free only after the server connection is.
     drop((handle, servers, place));
 }

@@ -236,6 +236,8 @@ mod tests {
             ledger.received(tag);
         }
         assert!(!ledger.is_clean(), "the last Sync is still to be answered");
+        assert!(ledger.ready(TransactionStatus::Idle));
+        ledger.sent(b'S');
         assert!(ledger.ready(TransactionStatus::Idle) && ledger.is_clean());
 
         // Which of several statements it was, headers do not tell.

@@ -29,7 +29,7 @@ impl Meter {
     }
 
     /// Where it is noted.
-    pub(super) fn visit(&self) -> &Visit {
+    pub(super) const fn visit(&self) -> &Arc<Visit> {
         &self.visit
     }
 
