@@ -7,6 +7,7 @@ use bytes::{Buf as _, BytesMut};
 use catalog::TokenKey;
 use domain::TenantId;
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+use tls::{Stream, Trust};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -25,6 +26,8 @@ const MAX_MESSAGE: usize = 64 << 20;
 pub(crate) struct Entry {
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// What is asked of whoever answers there.
+    pub(crate) trust: Trust,
     /// Startup parameters.
     pub(crate) parameters: Vec<(&'static str, String)>,
     pub(crate) password: String,
@@ -34,21 +37,25 @@ pub(crate) struct Entry {
 
 /// A connection.
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     held: BytesMut,
 }
 
 impl Client {
-    /// Connects, and says nothing yet.
-    pub(crate) async fn open(host: &str, port: u16) -> io::Result<Self> {
-        let stream = timeout(PATIENCE, TcpStream::connect((host, port))).await.map_err(|_| slow())??;
-        stream.set_nodelay(true)?;
+    /// Connects, and says nothing yet but what encryption takes.
+    pub(crate) async fn open(host: &str, port: u16, trust: &Trust) -> io::Result<Self> {
+        let opening = async {
+            let socket = TcpStream::connect((host, port)).await?;
+            socket.set_nodelay(true)?;
+            trust.secure(socket, host).await
+        };
+        let stream = timeout(PATIENCE, opening).await.map_err(|_| slow())??;
         Ok(Self { stream, held: BytesMut::new() })
     }
 
     /// Connects and logs in. What was said in refusal comes back as the error of an answer.
     pub(crate) async fn enter(entry: &Entry) -> io::Result<Result<Self, Heard>> {
-        let mut client = Self::open(&entry.host, entry.port).await?;
+        let mut client = Self::open(&entry.host, entry.port, &entry.trust).await?;
         let mut out = BytesMut::new();
         startup::session(&mut out, entry.parameters.iter().map(|(name, value)| (*name, value.as_str())));
         client.send(&out).await?;

@@ -20,6 +20,9 @@ pub enum AuditError {
     /// The canaries could not be made or removed.
     #[error("canary tenants: {0}")]
     Lifecycle(#[from] LifecycleError),
+    /// What the catalog has is no DSN.
+    #[error("the DSN of the cluster {0}; register the cluster again")]
+    Dsn(#[from] tls::DsnError),
     /// A cluster refused, or does not answer.
     #[error("cluster: {0}")]
     Cluster(#[from] tokio_postgres::Error),

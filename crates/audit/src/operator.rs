@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use catalog::Catalog;
 use domain::{Placement, Role};
+use tls::Dsn;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row, SimpleQueryMessage};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 use uuid::Uuid;
 
 use crate::AuditError;
@@ -30,12 +31,14 @@ impl Operator {
 
     /// In a database of a cluster, or the one that the cluster's DSN names.
     pub(crate) async fn at(catalog: &Catalog, cluster: Uuid, database: Option<&str>) -> Result<Self, AuditError> {
-        let mut config: Config = catalog.cluster_dsn(cluster).await?.parse()?;
+        let mut dsn = Dsn::read(&catalog.cluster_dsn(cluster).await?)?;
+        let connector = dsn.connector();
+        let config = &mut dsn.config;
         if let Some(database) = database {
             config.dbname(database);
         }
         config.connect_timeout(CONNECT_TIMEOUT).options(LIMITS).application_name("sindico audit");
-        let (client, connection) = config.connect(NoTls).await?;
+        let (client, connection) = config.connect(connector).await?;
         // It ends with the client.
         tokio::spawn(connection);
         Ok(Self { client })

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use domain::{Access, Isolation, Role, quote_ident};
+use tls::Trust;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -136,7 +137,7 @@ impl Scene {
     /// A request to the control API.
     pub(crate) async fn http(&self, text: &str) -> io::Result<Heard> {
         let Some((host, port)) = &self.ground.api else { return Err(io::Error::other("there is no control API")) };
-        let mut client = Client::open(host, *port).await?;
+        let mut client = Client::open(host, *port, &Trust::plain()).await?;
         let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
         let head = head.replace('\n', "\r\n");
         let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
@@ -238,11 +239,16 @@ fn entry(ground: &Ground, canary: &Canary, door: Door) -> Entry {
     let tenant = &canary.tenant;
     let placement = &tenant.placement;
     let at = ground.catalog.routes().cluster(placement.cluster);
-    let (host, port) = at.map(|at| (at.servers.first().host.clone(), at.servers.first().port)).unwrap_or_default();
+    // Without a record there is nobody to connect to.
+    let (host, port, trust) = match at {
+        Some(at) => (at.servers.first().host.clone(), at.servers.first().port, at.trust),
+        None => (String::new(), 0, Trust::plain()),
+    };
     match door {
         Door::Gateway => Entry {
             host: ground.gateway.0.clone(),
             port: ground.gateway.1,
+            trust: Trust::plain(),
             parameters: vec![("user", tenant.slug.to_string()), ("database", tenant.app.to_string())],
             password: canary.secret.clone(),
             token: None,
@@ -253,6 +259,7 @@ fn entry(ground: &Ground, canary: &Canary, door: Door) -> Entry {
             Entry {
                 host,
                 port,
+                trust,
                 password: master.dense_password(placement.cluster, &login),
                 parameters: vec![
                     ("user", login),
@@ -267,6 +274,7 @@ fn entry(ground: &Ground, canary: &Canary, door: Door) -> Entry {
             Entry {
                 host,
                 port,
+                trust,
                 parameters: vec![
                     ("user", role.to_string()),
                     ("database", placement.database.clone()),

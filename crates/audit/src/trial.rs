@@ -120,7 +120,7 @@ impl<'s> Attacker<'s> {
             }
             Deed::VictimLogin => self.scene.victim_login(HELD_UP).await,
             Deed::Open => {
-                self.client = Some(Client::open(&self.entry.host, self.entry.port).await?);
+                self.client = Some(Client::open(&self.entry.host, self.entry.port, &self.entry.trust).await?);
                 Ok(Heard::default())
             }
             Deed::Bytes(text) => {

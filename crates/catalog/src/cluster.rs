@@ -157,6 +157,7 @@ impl Catalog {
     }
 }
 
-fn dsn_place(id: Uuid) -> String {
+/// What a sealed DSN opens for.
+pub(crate) fn dsn_place(id: Uuid) -> String {
     format!("clusters.dsn:{id}")
 }

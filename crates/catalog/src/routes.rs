@@ -8,12 +8,14 @@ use domain::{Access, AppName, KeyId, Placement, Servers, Slug, Status, TenantId}
 use imbl::HashMap;
 use sqlx::types::Json;
 use time::OffsetDateTime;
+use tls::{Dsn, Trust};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 use uuid::Uuid;
 use wire::scram::Verifier;
 
+use crate::cluster::dsn_place;
 use crate::error::read;
 use crate::tenant::placement;
 use crate::{Catalog, CatalogError, key};
@@ -77,6 +79,8 @@ pub struct ClusterRoute {
     pub name: String,
     /// Its servers.
     pub servers: Servers,
+    /// What is asked of each of them before it is believed.
+    pub trust: Trust,
 }
 
 /// One state of the snapshot; copies share what did not change.
@@ -175,6 +179,15 @@ struct Row {
     keys: Json<Vec<KeyRow>>,
 }
 
+/// Address and DSN in one reading, since a server is to be asked what its own DSN demands, and not its successor's.
+struct ClusterRow {
+    id: Uuid,
+    name: String,
+    host: String,
+    port: i32,
+    sealed_dsn: Vec<u8>,
+}
+
 impl TryFrom<Row> for TenantRoute {
     type Error = CatalogError;
 
@@ -240,15 +253,26 @@ impl Catalog {
     }
 
     async fn read_clusters(&self) -> Result<HashMap<Uuid, ClusterRoute>, CatalogError> {
-        let clusters = self.clusters().await?;
-        let readable = clusters.into_iter().filter_map(|it| {
-            let servers = Servers::read(&it.host, it.port);
+        let rows = sqlx::query_as!(ClusterRow, "SELECT id, name, host, port, sealed_dsn FROM sindico.clusters")
+            .fetch_all(&self.db)
+            .await?;
+        let readable = rows.into_iter().filter_map(|row| {
+            let (id, name) = (row.id, row.name.clone());
+            let route = self.read_cluster(row);
             // One record that another version wrote must not close the doors to everybody else.
-            let servers =
-                servers.inspect_err(|error| error!(cluster = %it.name, %error, "cluster is not served")).ok()?;
-            Some((it.id, ClusterRoute { name: it.name.to_string(), servers }))
+            Some((id, route.inspect_err(|error| error!(cluster = %name, %error, "cluster is not served")).ok()?))
         });
         Ok(readable.collect())
+    }
+
+    fn read_cluster(&self, row: ClusterRow) -> Result<ClusterRoute, CatalogError> {
+        let unreadable = |what, value| CatalogError::Unreadable { what, value };
+        let servers = Servers::read(&row.host, read("port", &row.port.to_string())?)
+            .map_err(|error| unreadable("list of servers", error.to_string()))?;
+        let dsn = self.master.open(&dsn_place(row.id), &row.sealed_dsn)?;
+        // What is wrong with it is told without what is in it.
+        let dsn = Dsn::read(&dsn).map_err(|error| unreadable("DSN", error.to_string()))?;
+        Ok(ClusterRoute { name: row.name, servers, trust: dsn.trust })
     }
 
     async fn read_routes(&self, only: Option<TenantId>) -> Result<Vec<TenantRoute>, CatalogError> {

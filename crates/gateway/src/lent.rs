@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use domain::Isolation;
 use pool::{Kept, Lease, PoolError, Residue, SessionParams};
 use tenancy::{Counter, Passage, TenantHandle};
-use tokio::net::TcpStream;
+use tls::Stream;
 use wire::startup::CancelKey;
 
 use crate::cancel::Registration;
@@ -153,7 +153,7 @@ fn dense(handle: &TenantHandle, ways: Ways, params: &SessionParams) -> Result<Op
 }
 
 impl Servers for Lent {
-    fn stream(&mut self) -> Option<&mut TcpStream> {
+    fn stream(&mut self) -> Option<&mut Stream> {
         self.lease.as_mut().map(Lease::stream)
     }
 

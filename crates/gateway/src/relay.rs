@@ -31,7 +31,6 @@ use pool::{Residue, Settings};
 use tenancy::{Refusal, Visit};
 use tls::Stream;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use wire::frame::HEADER_LEN;
@@ -79,7 +78,7 @@ pub(crate) struct Watch<'w, R> {
 /// Where a session's server connections come from, and go.
 pub(crate) trait Servers: Send {
     /// The one that it has.
-    fn stream(&mut self) -> Option<&mut TcpStream>;
+    fn stream(&mut self) -> Option<&mut Stream>;
 
     /// What clients have left on it on purpose; `None` if there is none, or nobody but this client uses it.
     fn residue(&mut self) -> Option<&mut Residue>;
@@ -269,7 +268,7 @@ impl Relay {
             // Whoever does not take its answers is not read either.
             let heeded = servers.stream().is_some() || !self.down.pump.has_passed();
             let (mut client_reads, mut client_writes) = client.split();
-            let (mut server_reads, mut server_writes) = servers.stream().map(TcpStream::split).unzip();
+            let (mut server_reads, mut server_writes) = servers.stream().map(Stream::split).unzip();
             tokio::select! {
                 step = self.up.step(&mut client_reads, server_writes.as_mut()), if heeded => match step {
                     Ok(Step::Moved) => {}

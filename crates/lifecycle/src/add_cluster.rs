@@ -4,7 +4,7 @@ use std::fmt;
 
 use catalog::{Cluster, NewCluster};
 use domain::{ClusterName, Server, Servers, TargetSession};
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::Host;
 use uuid::Uuid;
 
 use crate::server::{Session, parse_dsn};
@@ -151,18 +151,15 @@ fn expect_stranger(clusters: &[Cluster], system_identifier: i64) -> Result<(), L
     }
 }
 
-/// Where server connections will go, over TCP and without TLS, which is what the gateway can do today; and the DSN for
-/// síndico's own sessions, which of several servers need the one that can be written to.
+/// Where server connections will go, over TCP, which is what the gateway can do today; and the DSN for síndico's own
+/// sessions, which of several servers need the one that can be written to.
 fn address(dsn: &str) -> Result<(Servers, String), LifecycleError> {
     let refuse = |what: &str| LifecycleError::BadCluster(format!("the DSN {what}"));
     let (target, mut dsn) = TargetSession::take_from(dsn)
         .map_err(|error| LifecycleError::BadCluster(format!("the DSN cannot be used: {error}")))?;
-    let config = parse_dsn(&dsn)?;
+    let config = parse_dsn(&dsn)?.config;
     if !config.get_hostaddrs().is_empty() {
         return Err(refuse("names a hostaddr; give the address as host"));
-    }
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(refuse("asks for TLS, which síndico cannot yet speak to servers; use a private network"));
     }
     if config.get_user().is_none() || config.get_password().is_none() {
         return Err(refuse("lacks a user or a password; a superuser's are needed"));
@@ -180,7 +177,8 @@ fn address(dsn: &str) -> Result<(Servers, String), LifecycleError> {
     };
     let all: Vec<Server> = hosts.iter().enumerate().map(server).collect::<Result<_, _>>()?;
     if all.len() > 1 {
-        let form = if !dsn.contains("://") {
+        // Not wherever "://" stands, which may be in a password.
+        let form = if !dsn.starts_with("postgres") {
             " "
         } else if dsn.contains('?') {
             "&"
@@ -266,35 +264,43 @@ mod tests {
     #[test]
     fn a_dsn_is_of_servers_over_tcp() {
         for (dsn, servers, own) in [
-            ("postgresql://a:b@db:6000/x", "db", "postgresql://a:b@db:6000/x"),
-            ("host=db user=a password=b", "db", "host=db user=a password=b"),
+            ("postgresql://a:b@db:6000/x?sslmode=disable", "db", "postgresql://a:b@db:6000/x?sslmode=disable"),
+            ("host=db user=a password=b sslmode=require", "db", "host=db user=a password=b sslmode=require"),
             (
-                "postgresql://a:b@c:1,d:2/x?target_session_attrs=standby",
+                "postgresql://a:b@c:1,d:2/x?target_session_attrs=standby&sslmode=require",
                 "c:1,d:2?target_session_attrs=standby",
-                "postgresql://a:b@c:1,d:2/x?target_session_attrs=read-write",
+                "postgresql://a:b@c:1,d:2/x?sslmode=require&target_session_attrs=read-write",
             ),
             (
-                "host=c,d port=7 user=a password=b",
+                "postgresql://a:b@127.0.0.1:1,localhost:2/x",
+                "127.0.0.1:1,localhost:2?target_session_attrs=any",
+                "postgresql://a:b@127.0.0.1:1,localhost:2/x?target_session_attrs=read-write",
+            ),
+            (
+                "host=c,d port=7 user=a password=b sslmode=disable",
                 "c:7,d:7?target_session_attrs=any",
-                "host=c,d port=7 user=a password=b target_session_attrs=read-write",
+                "host=c,d port=7 user=a password=b sslmode=disable target_session_attrs=read-write",
             ),
         ] {
             let (found, administrators) = address(dsn).expect(dsn);
             assert_eq!((found.host_text().as_str(), administrators.as_str()), (servers, own), "{dsn}");
             crate::server::parse_dsn(own).expect("a DSN for the driver");
         }
-        assert_eq!(address("postgresql://a:b@db:6000/x").expect("fine").0.first().port, 6000);
+        let plain = "postgresql://a:b@db:6000/x?sslmode=disable";
+        assert_eq!(address(plain).expect("fine").0.first().port, 6000);
         for (dsn, fault) in [
             ("nonsense", "cannot be read"),
-            ("user=a password=b", "no host"),
-            ("postgresql://a:b@db:0/x", "no usable port"),
-            ("host=db port=1,2 user=a password=b", "no usable port"),
+            ("user=a password=b sslmode=disable", "no host"),
+            ("postgresql://a:b@db:0/x?sslmode=disable", "no usable port"),
+            ("host=db port=1,2 user=a password=b sslmode=disable", "no usable port"),
             ("host=/run/postgresql user=a password=b", "Unix socket"),
-            ("host=a,b,c port=1,2 user=a password=b", "no usable port"),
+            ("host=a,b,c port=1,2 user=a password=b sslmode=disable", "no usable port"),
             ("host=a user=a password=b target_session_attrs=best", "unknown"),
-            ("host=a hostaddr=10.0.0.5 user=a password=b", "hostaddr"),
-            ("postgresql://a@db/x", "lacks a user or a password"),
-            ("postgresql://a:b@db/x?sslmode=require", "TLS"),
+            ("host=a hostaddr=10.0.0.5 user=a password=b sslmode=disable", "hostaddr"),
+            ("postgresql://a@db/x?sslmode=disable", "lacks a user or a password"),
+            ("postgresql://a:b@db/x?sslmode=prefer", "sslmode"),
+            ("postgresql://a:b@db,127.0.0.1/x?sslmode=verify-ca", "sslrootcert"),
+            ("postgresql://a:b@db/x?sslrootcert=/etc/root.crt", "sslrootcert"),
         ] {
             let error = address(dsn).expect_err(dsn).to_string();
             assert!(error.contains(fault), "{dsn}: {error}");

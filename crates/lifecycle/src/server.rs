@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use domain::{Role, TenantId};
 use tenantize::Statement;
+use tls::{Dsn, DsnError};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
 
 use crate::error::postgres_text;
@@ -29,19 +30,19 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) async fn open(cluster: impl ToString, config: Config) -> Result<Self, LifecycleError> {
-        Ok(Self::open_hearing(cluster, config).await?.0)
+    pub(crate) async fn open(cluster: impl ToString, dsn: Dsn) -> Result<Self, LifecycleError> {
+        Ok(Self::open_hearing(cluster, dsn).await?.0)
     }
 
     /// The same, with what the server says beside its answers.
     async fn open_hearing(
         cluster: impl ToString,
-        mut config: Config,
+        mut dsn: Dsn,
     ) -> Result<(Self, UnboundedReceiver<String>), LifecycleError> {
         let cluster = cluster.to_string();
-        config.connect_timeout(CONNECT_TIMEOUT);
-        let (client, mut connection) = config
-            .connect(NoTls)
+        dsn.config.connect_timeout(CONNECT_TIMEOUT);
+        // Apart: what a handshake needs would be carried along by everything that administers.
+        let (client, mut connection) = Box::pin(dsn.config.connect(dsn.connector()))
             .await
             .map_err(|error| LifecycleError::Server { cluster: cluster.clone(), reason: postgres_text(&error) })?;
         let (notices, heard) = unbounded_channel();
@@ -105,8 +106,9 @@ impl Deref for Session {
 }
 
 /// Reads a cluster's DSN, with the limits that every session of ours has.
-pub(crate) fn parse_dsn(dsn: &str) -> Result<Config, LifecycleError> {
-    let mut config: Config = dsn.parse().map_err(|error: tokio_postgres::Error| {
+pub(crate) fn parse_dsn(dsn: &str) -> Result<Dsn, LifecycleError> {
+    let mut dsn = Dsn::read(dsn).map_err(|error| {
+        let DsnError::Unreadable(error) = error else { return LifecycleError::BadCluster(format!("the DSN {error}")) };
         // The driver quotes what it does not understand, and that may be a piece of a password. Only where it speaks of
         // an option's value does it name the option and nothing else.
         let said = postgres_text(&error);
@@ -116,8 +118,8 @@ pub(crate) fn parse_dsn(dsn: &str) -> Result<Config, LifecycleError> {
              digits in user and password percent-encoded"
         ))
     })?;
-    config.options(LIMITS).application_name("sindico");
-    Ok(config)
+    dsn.config.options(LIMITS).application_name("sindico");
+    Ok(dsn)
 }
 
 /// What sessions that build a tenant call themselves.
@@ -128,17 +130,17 @@ pub(crate) fn builder_name(tenant: TenantId) -> String {
 impl Lifecycle {
     /// A superuser's session on a cluster, in the database that its DSN names or in another.
     pub(crate) async fn admin(&self, cluster: Uuid, database: Option<&str>) -> Result<Session, LifecycleError> {
-        let mut config = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
+        let mut dsn = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
         if let Some(database) = database {
-            config.dbname(database);
+            dsn.config.dbname(database);
         }
-        Session::open(cluster, config).await
+        Session::open(cluster, dsn).await
     }
 
     /// The same, with what the server says beside its answers.
     pub(crate) async fn hearing(&self, cluster: Uuid) -> Result<(Session, UnboundedReceiver<String>), LifecycleError> {
-        let config = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
-        Session::open_hearing(cluster, config).await
+        let dsn = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
+        Session::open_hearing(cluster, dsn).await
     }
 
     /// The same for building one tenant. The session says whom it works for, because PostgreSQL finishes a statement whose
@@ -149,18 +151,18 @@ impl Lifecycle {
         cluster: Uuid,
         database: Option<&str>,
     ) -> Result<Session, LifecycleError> {
-        let mut config = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
-        config.application_name(builder_name(tenant));
+        let mut dsn = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
+        dsn.config.application_name(builder_name(tenant));
         if let Some(database) = database {
-            config.dbname(database);
+            dsn.config.dbname(database);
         }
-        Session::open(cluster, config).await
+        Session::open(cluster, dsn).await
     }
 
     /// A session as a tenant's own role, with nothing but that role's rights.
     pub(crate) async fn as_role(&self, placement: &domain::Placement, role: Role) -> Result<Session, LifecycleError> {
-        let mut config = parse_dsn(&self.catalog.cluster_dsn(placement.cluster).await?)?;
-        config
+        let mut dsn = parse_dsn(&self.catalog.cluster_dsn(placement.cluster).await?)?;
+        dsn.config
             .user(role.to_string())
             .password(self.catalog.master().role_password(placement.cluster, role))
             .dbname(&placement.database)
@@ -168,6 +170,6 @@ impl Lifecycle {
                 "{LIMITS} {SEED_LIMITS} -c search_path={}",
                 placement.search_path(role.tenant()).replace(' ', "")
             ));
-        Session::open(placement.cluster, config).await
+        Session::open(placement.cluster, dsn).await
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 use bytes::{Buf as _, BytesMut};
 use domain::Server;
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+use tls::Stream;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -16,10 +18,10 @@ use wire::report::ServerError;
 use wire::startup::{CancelKey, SHORT_SECRET_LEN};
 use wire::{frontend, scram, startup};
 
-use crate::connection::{Connection, Message, Reader, parameter_status, tune};
+use crate::connection::{Connection, Message, Peer, Reader, parameter_status, tune};
 use crate::inspect::inspect;
 use crate::residue::Residue;
-use crate::route::{Purpose, Serves};
+use crate::route::{Purpose, Route, Serves};
 use crate::{PoolError, PoolSettings};
 
 /// Most messages that a login may take. PostgreSQL sends about 20.
@@ -70,9 +72,11 @@ fn portion() -> Result<f64, PoolError> {
 
 async fn log_in(purpose: &Purpose, server: &Server) -> Result<Connection, PoolError> {
     let route = &purpose.route;
-    let mut stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
-    tune(&stream)?;
-    let address = stream.peer_addr()?;
+    let socket = TcpStream::connect((server.host.as_str(), server.port)).await?;
+    tune(&socket)?;
+    let address = socket.peer_addr()?;
+    let mut stream = route.trust.secure(socket, &server.host).await.map_err(|error| mistrust(route, server, error))?;
+    let peer = Arc::new(Peer { address, host: server.host.clone(), trust: route.trust.clone() });
 
     let mut out = BytesMut::new();
     let own = [
@@ -93,7 +97,7 @@ async fn log_in(purpose: &Purpose, server: &Server) -> Result<Connection, PoolEr
         let Message { tag, body } = reader.next(&mut stream).await?;
         match tag {
             b'R' => {
-                login = login.answer(&body, route.password.expose(), &mut out).await?;
+                login = login.answer(&body, route.password.expose(), &stream, &mut out).await?;
                 send(&mut stream, &mut out).await?;
             }
             b'E' => {
@@ -120,7 +124,7 @@ async fn log_in(purpose: &Purpose, server: &Server) -> Result<Connection, PoolEr
                     stream,
                     reported,
                     cancel_key,
-                    address,
+                    peer,
                     opened,
                     retires: opened,
                     opened_at: 0,
@@ -134,7 +138,19 @@ async fn log_in(purpose: &Purpose, server: &Server) -> Result<Connection, PoolEr
     Err(PoolError::Protocol("its login does not come to an end"))
 }
 
-async fn send(stream: &mut TcpStream, out: &mut BytesMut) -> Result<(), PoolError> {
+/// Why a connection is not encrypted. What is wrong with a certificate names hosts, so it is for the log only.
+fn mistrust(route: &Route, server: &Server, error: io::Error) -> PoolError {
+    if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) {
+        return error.into();
+    }
+    tracing::warn!(
+        cluster = %route.cluster, host = server.host, port = server.port, %error,
+        "a server does not prove what its DSN demands"
+    );
+    PoolError::Untrusted
+}
+
+async fn send(stream: &mut Stream, out: &mut BytesMut) -> Result<(), PoolError> {
     stream.write_all(out).await?;
     out.clear();
     Ok(())
@@ -156,17 +172,32 @@ impl Login {
     }
 
     /// Takes an `Authentication…` message and writes what answers it.
-    async fn answer(self, mut body: &[u8], password: &str, out: &mut BytesMut) -> Result<Self, PoolError> {
+    async fn answer(
+        self,
+        mut body: &[u8],
+        password: &str,
+        stream: &Stream,
+        out: &mut BytesMut,
+    ) -> Result<Self, PoolError> {
         let kind = body.try_get_u32().map_err(|_| PoolError::Protocol("it sent half an authentication request"))?;
         match (kind, self) {
             // A server that trusts its network asks for nothing; that is the operator's choice.
             (0, Self::Unasked | Self::ServerProven) => Ok(Self::Done),
             (10, Self::Unasked) => {
-                if !body.split(|&byte| byte == 0).any(|offered| offered == scram::MECHANISM.as_bytes()) {
-                    return Err(PoolError::Protocol("it does not offer SCRAM-SHA-256"));
-                }
-                let client = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
-                frontend::sasl_initial_response(out, scram::MECHANISM, client.message());
+                let offers = |name: &str| body.split(|&byte| byte == 0).any(|offered| offered == name.as_bytes());
+                let (mechanism, binding) = match stream.end_point() {
+                    Some(end_point) if offers(scram::MECHANISM_PLUS) => {
+                        (scram::MECHANISM_PLUS, ChannelBinding::tls_server_end_point(end_point))
+                    }
+                    _ if !offers(scram::MECHANISM) => {
+                        return Err(PoolError::Protocol("it does not offer SCRAM-SHA-256"));
+                    }
+                    // The server knows whether it has offered more, and that somebody between has not let it through.
+                    Some(_) => (scram::MECHANISM, ChannelBinding::unrequested()),
+                    None => (scram::MECHANISM, ChannelBinding::unsupported()),
+                };
+                let client = ScramSha256::new(password.as_bytes(), binding);
+                frontend::sasl_initial_response(out, mechanism, client.message());
                 Ok(Self::Challenged(Box::new(client)))
             }
             (11, Self::Challenged(client)) => {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use socket2::{SockRef, TcpKeepalive};
+use tls::{Stream, Trust};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -26,12 +27,12 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 /// An authenticated connection. Whoever holds it has read everything the server said: nothing is buffered here.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     /// What `ParameterStatus` said after login, or at the last reset.
     pub(crate) reported: BTreeMap<String, String>,
     pub(crate) cancel_key: CancelKey,
-    /// Where its server is, of several.
-    pub(crate) address: SocketAddr,
+    /// Its server.
+    pub(crate) peer: Arc<Peer>,
     pub(crate) opened: Instant,
     /// When it is to be closed rather than lent again.
     pub(crate) retires: Instant,
@@ -41,6 +42,22 @@ pub(crate) struct Connection {
     pub(crate) residue: Residue,
     /// Messages that it sent unasked while síndico talked to it.
     pub(crate) overheard: BytesMut,
+}
+
+/// The server at the other end, one of several: where it is, and what it has to prove to whoever goes there again.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    pub(crate) host: String,
+    pub(crate) trust: Trust,
+}
+
+impl Peer {
+    /// Another connection to the very same server, before anything is said on it.
+    pub(crate) async fn dial(&self) -> io::Result<Stream> {
+        let socket = TcpStream::connect(self.address).await?;
+        self.trust.secure(socket, &self.host).await
+    }
 }
 
 impl Connection {
@@ -54,15 +71,13 @@ impl Connection {
         Instant::now() >= self.retires || !self.is_quiet()
     }
 
-    /// Whether the server has neither closed the connection nor said anything of its own accord. Asks the kernel and
-    /// not the runtime, whose knowledge is as old as its last turn of the event loop.
+    /// Whether the server has neither closed the connection nor said anything of its own accord. See
+    /// [`Stream::is_quiet`].
     ///
     /// A server speaks up unasked to say goodbye, or that a setting has changed; either way the connection is no longer
     /// what it was when it was put by.
     pub(crate) fn is_quiet(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        let answer = SockRef::from(&self.stream).peek(&mut byte);
-        matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        self.stream.is_quiet()
     }
 }
 
@@ -92,7 +107,7 @@ impl Reader {
     }
 
     /// The next message; must not be interrupted midway.
-    pub(crate) async fn next(&mut self, stream: &mut TcpStream) -> Result<Message, PoolError> {
+    pub(crate) async fn next(&mut self, stream: &mut Stream) -> Result<Message, PoolError> {
         loop {
             // A scanner at the beginning of a message needs no memory of earlier ones.
             if let Some(piece) = Scanner::new(Direction::ToClient, &[]).next(&self.held)?

@@ -99,7 +99,7 @@ struct LoggedIn {
 }
 
 impl LoggedIn {
-    fn stream(&mut self) -> io::Result<Pin<&mut tokio::net::TcpStream>> {
+    fn stream(&mut self) -> io::Result<Pin<&mut tls::Stream>> {
         self.lease.as_mut().map(|lease| Pin::new(lease.stream())).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 

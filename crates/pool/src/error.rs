@@ -29,6 +29,9 @@ pub enum PoolError {
     /// The server did something that the protocol does not allow, or asks for what is not done here.
     #[error("the database server cannot be used: {0}")]
     Protocol(&'static str),
+    /// The server does not prove that it is who the cluster's DSN says, or does not offer to.
+    #[error("the database server cannot be used: it does not prove by TLS that it is the one that is meant")]
+    Untrusted,
     /// SQL that ran on a login that serves many has stored something on it, which it must not begin with.
     #[error("the database server's login has to be restored first")]
     Spoilt,
@@ -69,7 +72,7 @@ impl PoolError {
         match self {
             Self::Exhausted => "53300",
             // Not 08P01 where the server broke the protocol: drivers take that for a fault of their own.
-            Self::Unreachable { .. } | Self::Protocol(_) | Self::Framing(_) | Self::Spoilt => "08006",
+            Self::Unreachable { .. } | Self::Protocol(_) | Self::Framing(_) | Self::Untrusted | Self::Spoilt => "08006",
             Self::Rejected { sqlstate, .. } if sqlstate.starts_with("28") || !is_sqlstate(sqlstate) => "08004",
             Self::Rejected { sqlstate, .. } => sqlstate,
         }
@@ -86,7 +89,7 @@ impl PoolError {
                 "53300" => Trouble::Login,
                 _ => Trouble::Lasting,
             },
-            Self::Exhausted | Self::Protocol(_) | Self::Framing(_) | Self::Spoilt => Trouble::Lasting,
+            Self::Exhausted | Self::Protocol(_) | Self::Framing(_) | Self::Untrusted | Self::Spoilt => Trouble::Lasting,
         }
     }
 
@@ -112,7 +115,7 @@ impl PoolError {
             Self::Rejected { .. } | Self::Spoilt => {
                 "Try again shortly; if it lasts, the operator finds the server's answer in the log."
             }
-            Self::Protocol(_) | Self::Framing(_) => {
+            Self::Protocol(_) | Self::Framing(_) | Self::Untrusted => {
                 "The operator has to look at the server; its address is in the log."
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tls::Stream;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -28,7 +28,7 @@ pub struct Lease {
 
 impl Lease {
     /// The connection, between two messages and with nothing buffered.
-    pub fn stream(&mut self) -> &mut TcpStream {
+    pub fn stream(&mut self) -> &mut Stream {
         &mut self.connection.stream
     }
 
@@ -73,7 +73,8 @@ impl Lease {
     /// lease is given back, or it may hit the next one's statement.
     #[must_use]
     pub fn cancel_target(&self) -> CancelTarget {
-        CancelTarget { address: self.connection.address, key: self.connection.cancel_key.clone(), within: self.within }
+        let Connection { peer, cancel_key, .. } = &*self.connection;
+        CancelTarget { peer: Arc::clone(peer), key: cancel_key.clone(), within: self.within }
     }
 
     /// Brings a connection that other clients have used from transaction to transaction back to what it was after login. On

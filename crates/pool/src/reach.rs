@@ -31,6 +31,10 @@ pub(crate) async fn reach(
                 second_best.get_or_insert(connection);
             }
             Ok(_) => {}
+            // Nothing has been said of the login to whoever that was. One that is away for a while only is the better reason.
+            Err(error @ PoolError::Untrusted) => {
+                met.get_or_insert(error);
+            }
             Err(error) if error.trouble() == Trouble::Lasting => return Err(error),
             Err(error) => met = Some(error),
         }

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::{fmt, ptr};
 
 use domain::Servers;
+use tls::Trust;
 use uuid::Uuid;
 
 /// Where connections lead. Two routes that differ in anything never share a connection, so a rotated password
@@ -15,6 +16,8 @@ pub struct Route {
     pub cluster: Uuid,
     /// The cluster's servers.
     pub servers: Servers,
+    /// What is asked of each of them before it is believed.
+    pub trust: Trust,
     /// The database to connect to.
     pub database: String,
     /// The login role.
@@ -128,6 +131,7 @@ mod tests {
         let route = Route {
             cluster: Uuid::nil(),
             servers: Servers::one("127.0.0.1", 5432),
+            trust: Trust::plain(),
             database: "app_petshop".to_owned(),
             role: "t_0".to_owned(),
             serves: Serves::One,

@@ -103,6 +103,7 @@ fn purpose(role: &str, serves: Serves, label: usize) -> Arc<Purpose> {
     let route = Route {
         cluster: Uuid::nil(),
         servers: Servers::one("", 1),
+        trust: tls::Trust::plain(),
         database: String::new(),
         role: role.to_owned(),
         serves,

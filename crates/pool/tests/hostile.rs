@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use domain::Servers;
 use pool::{Pool, PoolError, PoolSettings, Route, Secret, Serves, SessionParams};
+use tls::{Demand, Trust};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
@@ -14,10 +15,16 @@ use wire::backend;
 
 /// Lets a script answer one login, and says what the pool makes of it.
 async fn meet(script: impl AsyncFnOnce(&mut TcpStream)) -> PoolError {
+    meet_asking(Trust::plain(), script).await
+}
+
+/// The same with a pool that asks this of its server.
+async fn meet_asking(trust: Trust, script: impl AsyncFnOnce(&mut TcpStream)) -> PoolError {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let route = Route {
         cluster: Uuid::nil(),
         servers: Servers::one("127.0.0.1", listener.local_addr().expect("an address").port()),
+        trust,
         database: "postgres".to_owned(),
         role: "t_0".to_owned(),
         serves: Serves::One,
@@ -59,6 +66,23 @@ fn protocol_fault(met: &PoolError) -> &'static str {
     match met {
         PoolError::Protocol(fault) => fault,
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn going_on_in_the_clear() {
+    // It refuses, reports an error, acts as if a login had begun, or has more to say behind its consent.
+    for answer in [&b"N"[..], b"E", b"R\0\0\0\x08\0\0\0\0", b"SR\0\0\0\x08\0\0\0\0"] {
+        let trust = Trust::new(Demand::Require, None).expect("what needs no certificates");
+        let met = meet_asking(trust, async |stream| {
+            say(stream, |out| out.extend_from_slice(answer)).await;
+            // Neither a name nor a proof follows: nothing, or the first record of a handshake.
+            let mut heard = [0; 1024];
+            let len = stream.read(&mut heard).await.unwrap_or(0);
+            assert!(len == 0 || heard.starts_with(&[22, 3]), "{answer:?}: {:?}", &heard[..len]);
+        });
+        let met = met.await;
+        assert!(matches!(met, PoolError::Untrusted), "{answer:?}: {met:?}");
     }
 }
 

@@ -98,6 +98,7 @@ impl TenantHandle {
         Ok(Route {
             cluster: placement.cluster,
             servers: cluster.servers,
+            trust: cluster.trust,
             database: placement.database.clone(),
             role,
             serves,

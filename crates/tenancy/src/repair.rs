@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use catalog::{Catalog, CatalogError};
 use domain::{AppName, Placement, Role, TenantId, quote_ident, quote_literal};
-use tokio_postgres::{Client, Config, NoTls};
+use tls::{Dsn, DsnError};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::Threshold;
@@ -19,6 +20,9 @@ pub enum RepairError {
     /// The cluster's DSN could not be read, or no verifier be made.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// What the catalog has is no DSN.
+    #[error("the DSN of the cluster {0}; register the cluster again")]
+    Dsn(#[from] DsnError),
     /// The cluster refused, or does not answer.
     #[error("cluster: {0}")]
     Cluster(#[from] tokio_postgres::Error),
@@ -86,9 +90,9 @@ async fn administrate(
     cluster: Uuid,
     work: impl AsyncFnOnce(&Client) -> Result<(), tokio_postgres::Error>,
 ) -> Result<(), RepairError> {
-    let mut config: Config = catalog.cluster_dsn(cluster).await?.parse()?;
-    config.connect_timeout(CONNECT_TIMEOUT).application_name("sindico").options(LIMITS);
-    let (client, connection) = config.connect(NoTls).await?;
+    let mut dsn = Dsn::read(&catalog.cluster_dsn(cluster).await?)?;
+    dsn.config.connect_timeout(CONNECT_TIMEOUT).application_name("sindico").options(LIMITS);
+    let (client, connection) = dsn.config.connect(dsn.connector()).await?;
     let driver = tokio::spawn(connection);
     let done = work(&client).await;
     driver.abort();

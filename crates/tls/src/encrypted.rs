@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
-use crate::ALPN;
+use crate::stream::is_quiet;
+use crate::{ALPN, end_point};
 
 /// An encrypted connection whose two directions are used side by side. TLS mixes them: a read may have to answer the other
 /// side's request for new keys. So each takes the lock for the moment of one step; in one task it is always free.
@@ -54,6 +55,33 @@ impl Encrypted {
 
     fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn end_point(&self) -> Option<Vec<u8>> {
+        match &self.session().tls {
+            TlsStream::Client(tls) => end_point(tls.get_ref().1.peer_certificates()?.first()?),
+            TlsStream::Server(_) => None,
+        }
+    }
+
+    /// Whether nothing has arrived that was not read, decrypted or not, and no write was abandoned: whoever wrote next would
+    /// say the rest of it.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut session = self.session();
+        if session.taken > 0 {
+            return false;
+        }
+        let (socket, state) = match &mut session.tls {
+            TlsStream::Client(tls) => {
+                let (socket, session) = tls.get_mut();
+                (socket, session.process_new_packets())
+            }
+            TlsStream::Server(tls) => {
+                let (socket, session) = tls.get_mut();
+                (socket, session.process_new_packets())
+            }
+        };
+        state.is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed()) && is_quiet(socket)
     }
 
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

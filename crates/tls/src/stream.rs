@@ -1,10 +1,12 @@
 //! A socket that may be encrypted.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 
@@ -41,6 +43,26 @@ impl Stream {
     #[must_use]
     pub const fn is_encrypted(&self) -> bool {
         matches!(self, Self::Encrypted(_))
+    }
+
+    /// What the server's side is known by to a proof that is bound to this connection ([`crate::end_point`]).
+    #[must_use]
+    pub fn end_point(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Encrypted(encrypted) => encrypted.end_point(),
+            Self::Plain(_) | Self::Lost => None,
+        }
+    }
+
+    /// Whether the other side has neither closed the connection nor said anything that was not read. Asks the kernel and not
+    /// the runtime, whose knowledge is as old as its last turn of the event loop.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        match self {
+            Self::Plain(socket) => is_quiet(socket),
+            Self::Encrypted(encrypted) => encrypted.is_quiet(),
+            Self::Lost => false,
+        }
     }
 
     /// Both directions, for use side by side in one task.
@@ -88,6 +110,13 @@ pub enum WriteHalf<'s> {
     Encrypted(&'s Encrypted),
     /// See [`Stream::Lost`].
     Lost,
+}
+
+/// Whether nothing has arrived, not even the end.
+pub(crate) fn is_quiet(socket: &TcpStream) -> bool {
+    let mut byte = [MaybeUninit::uninit()];
+    let answer = SockRef::from(socket).peek(&mut byte);
+    matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 fn lost<T>() -> Poll<io::Result<T>> {

@@ -36,10 +36,10 @@ struct Stage {
 }
 
 /// One server connection from beginning to end.
-struct Only(TcpStream);
+struct Only(Stream);
 
 impl Servers for Only {
-    fn stream(&mut self) -> Option<&mut TcpStream> {
+    fn stream(&mut self) -> Option<&mut Stream> {
         Some(&mut self.0)
     }
 
@@ -108,7 +108,7 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
         let visit = Arc::new(Visit::unlisted("paws".parse().expect("a slug")));
         let mut relay = Relay::new(pipelined, clerk, None, &visit, SessionLimits::default());
         let watch = Watch { revoked: pin!(revoked), shutdown: &watched, grace };
-        relay.serve(&mut Stream::Plain(client_far), &mut Only(server_far), watch).await
+        relay.serve(&mut Stream::Plain(client_far), &mut Only(Stream::Plain(server_far)), watch).await
     });
     Stage { client, server, revoke, shutdown, left }
 }

@@ -66,6 +66,7 @@ pub(crate) fn route(dsn: &str) -> Route {
     Route {
         cluster: Uuid::nil(),
         servers: Servers::one(host.clone(), config.get_ports().first().copied().unwrap_or(5432)),
+        trust: tls::Trust::plain(),
         database: "postgres".to_owned(),
         role: config.get_user().expect("a user").to_owned(),
         serves: Serves::One,

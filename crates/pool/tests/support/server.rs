@@ -53,6 +53,7 @@ impl Server {
         Route {
             cluster: Uuid::nil(),
             servers: Servers::one(self.host.clone(), self.port),
+            trust: tls::Trust::plain(),
             database: "postgres".to_owned(),
             role,
             serves: Serves::One,

@@ -1,6 +1,8 @@
 //! `sindico cluster …`
 
+use anyhow::anyhow;
 use serde_json::json;
+use tls::Dsn;
 
 use crate::cli::ClusterCommand;
 use crate::client::Client;
@@ -9,6 +11,8 @@ use crate::console::{Console, card, rows, table};
 pub(crate) async fn run(command: ClusterCommand, client: &Client, console: Console) -> anyhow::Result<()> {
     match command {
         ClusterCommand::Add { name, dsn, dedicated, capacity } => {
+            // The file is the operator's; síndico may run elsewhere, and more than once.
+            let dsn = Dsn::inline_roots(&dsn).map_err(|error| anyhow!("the DSN {error}"))?;
             let body = json!({"name": name, "dsn": dsn, "dedicated": dedicated, "capacity": capacity});
             let added = console.wait("registering the cluster", client.post("/clusters", &body)).await?;
             for warning in rows(&added["warnings"]).iter().filter_map(|warning| warning.as_str()) {

@@ -1,5 +1,6 @@
 //! What cannot work is refused with a reason and a remedy, and changes nothing.
 
+mod encrypted;
 mod serve;
 
 use std::fs;

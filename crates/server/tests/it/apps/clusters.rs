@@ -45,7 +45,9 @@ async fn a_dsn_that_cannot_be_used_is_refused_without_being_repeated() {
         format!("host={host},{host},{host} port=1,2 user={user} password={SECRET}"),
         format!("postgresql://{user}:x@{host}:{port}/postgres?target_session_attrs={SECRET}"),
         format!("postgresql://{user}:{SECRET}@%2Frun%2Fpostgresql/postgres"),
-        format!("postgresql://{user}:{SECRET}@{host}:{port}/postgres?sslmode=require"),
+        format!("postgresql://{user}:{SECRET}@{host}:{port}/postgres?sslmode=prefer"),
+        format!("postgresql://{user}:{SECRET}@{host}:{port}/postgres?sslrootcert=/etc/{SECRET}"),
+        format!("postgresql://{user}:{SECRET}@{host}:{port}/postgres?sslmode=verify-ca"),
         format!("postgresql://{user}@{host}:{port}/postgres?passwort={SECRET}"),
         format!("postgresql://{host}:{port}/postgres?password={SECRET}"),
         format!("host={host} port={port} user={user} password=two {SECRET}"),
@@ -84,6 +86,7 @@ async fn a_server_that_does_not_answer_is_not_recorded() {
         (format!("postgresql://{user}:{SECRET}@127.0.0.1:{nobody}/postgres"), "refused"),
         (format!("postgresql://{user}:{SECRET}@{host}:{port}/postgres"), "password authentication failed"),
         (format!("postgresql://{user}:{password}@{host}:{port}/no_such_database"), "does not exist"),
+        (format!("postgresql://{user}:{password}@{host}:{port}/postgres?sslmode=require"), "does not support TLS"),
     ] {
         let failed = add(&bed, json!({"name": "third", "dsn": dsn})).await;
         failed.is_problem(502, "CLUSTER_FAILED").says("third").says(said);

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const TOKEN: &str = "an operator's token of more than 32 characters";
 
 /// A folder with both secrets and a configuration, whose doors take any port.
-fn folder(dsn: &str, more: &str) -> TempDir {
+pub(super) fn folder(dsn: &str, more: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("master.key"), "ab".repeat(32)).expect("written");
     fs::write(folder.path().join("admin.token"), TOKEN).expect("written");
@@ -110,14 +110,14 @@ fn what_is_not_there_is_named_too() {
 }
 
 /// A running `sindico serve`. Dropping it ends it.
-struct Serving {
+pub(super) struct Serving {
     child: Child,
     api: String,
     gateway: String,
 }
 
 impl Serving {
-    fn start(folder: &Path) -> Self {
+    pub(super) fn start(folder: &Path) -> Self {
         let log = folder.join("log");
         let mut child = sindico()
             .current_dir(folder)
@@ -146,13 +146,13 @@ impl Serving {
     }
 
     /// A client command of an operator, with the server's superuser where a cluster's is asked for.
-    fn command(&self, cluster_dsn: &str, words: &[&str]) -> Said {
+    pub(super) fn command(&self, cluster_dsn: &str, words: &[&str]) -> Said {
         let mut command = sindico();
         command.args(words).env("SINDICO_API", &self.api).env("SINDICO_TOKEN", TOKEN);
         run(command.env("SINDICO_CLUSTER_DSN", cluster_dsn))
     }
 
-    fn end(mut self) {
+    pub(super) fn end(mut self) {
         send(&self.child, Signal::SIGTERM);
         let status = wait(&mut self.child, PATIENCE).expect("it ends");
         assert_eq!(status.code(), Some(0));
