@@ -152,6 +152,36 @@ fn dense(handle: &TenantHandle, ways: Ways, params: &SessionParams) -> Result<Op
     Ok(if ways == Ways::Dense { handle.dense_counter(params.clone())? } else { None })
 }
 
+impl Lent {
+    /// Gets a connection, having passed the tenant's gate.
+    async fn find(&mut self, need: &Need) -> Result<(), Fault> {
+        self.handle.enter(&mut self.passage).await?;
+        self.follow()?;
+        let mut stale = 0;
+        let lease = loop {
+            let mut lease = match self.unfit.take() {
+                Some(lease) => lease,
+                None => self.handle.borrow(self.counter(need), &need.settings).await?,
+            };
+            match fit(&mut lease, need, self.shared).await {
+                Ok(()) => break lease,
+                // It was lost while it rested, and nothing of the client's has been said on it.
+                Err(PoolError::Unreachable { .. }) if stale < STALE => stale += 1,
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if self.elsewhere {
+            let clerk = self.clerk(&lease).await?;
+            let isolation = self.handle.isolation();
+            self.moved = Some(Moved { clerk, to_another_isolation: isolation != self.isolation });
+            (self.isolation, self.elsewhere) = (isolation, false);
+        }
+        self.registration.aim(lease.cancel_target());
+        self.lease = Some(lease);
+        Ok(())
+    }
+}
+
 impl Servers for Lent {
     fn stream(&mut self) -> Option<&mut Stream> {
         self.lease.as_mut().map(Lease::stream)
@@ -177,30 +207,13 @@ impl Servers for Lent {
     }
 
     async fn attach(&mut self, need: &Need) -> Result<(), Fault> {
-        self.handle.enter(&mut self.passage).await?;
-        self.follow()?;
-        let mut stale = 0;
-        let lease = loop {
-            let mut lease = match self.unfit.take() {
-                Some(lease) => lease,
-                None => self.handle.borrow(self.counter(need), &need.settings).await?,
-            };
-            match fit(&mut lease, need, self.shared).await {
-                Ok(()) => break lease,
-                // It was lost while it rested, and nothing of the client's has been said on it.
-                Err(PoolError::Unreachable { .. }) if stale < STALE => stale += 1,
-                Err(error) => return Err(error.into()),
-            }
-        };
-        if self.elsewhere {
-            let clerk = self.clerk(&lease).await?;
-            let isolation = self.handle.isolation();
-            self.moved = Some(Moved { clerk, to_another_isolation: isolation != self.isolation });
-            (self.isolation, self.elsewhere) = (isolation, false);
+        let found = self.find(need).await;
+        if found.is_err() {
+            // Whoever has no connection is not inside, or a tenant that is held would be waited for in vain.
+            self.unfit = None;
+            self.passage.leave();
         }
-        self.registration.aim(lease.cancel_target());
-        self.lease = Some(lease);
-        Ok(())
+        found
     }
 
     async fn move_home(&mut self, need: &Need, beginning: &str) -> Result<(), Fault> {
@@ -244,6 +257,7 @@ impl Servers for Lent {
     async fn lose(&mut self) {
         self.registration.rest().await;
         self.lease = None;
+        self.passage.leave();
     }
 
     async fn release(&mut self, client: u64) {

@@ -33,6 +33,7 @@ use tls::Stream;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use wire::backend::TransactionStatus;
 use wire::frame::HEADER_LEN;
 use wire::report::ServerError;
 
@@ -434,7 +435,12 @@ impl Relay {
         let Some(pooled) = &mut self.pooled else { return Ok(()) };
         match pooled.beginning() {
             _ if servers.stream().is_none() => pooled.waits = false,
-            Some(beginning) if !self.ledger.is_clean() && !self.ledger.may_be_working() => {
+            // A transaction that has failed is told so by its server, and what a session keeps does not move.
+            Some(beginning)
+                if self.ledger.status() == TransactionStatus::Open
+                    && !self.ledger.may_be_working()
+                    && !pooled.keeps_something() =>
+            {
                 let need = Need { own: true, ..pooled.needs(self.up.upcoming()) };
                 Box::pin(servers.move_home(&need, beginning)).await.map_err(End::Told)?;
                 pooled.waits = false;

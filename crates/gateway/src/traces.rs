@@ -122,6 +122,8 @@ impl Traces {
                 None => {}
             }
         }
+        // The other login could not be given up for it any more.
+        traces.own |= traces.stay;
         traces
     }
 
@@ -141,6 +143,8 @@ impl Traces {
         if first.eq_ignore_ascii_case(b"RESET") {
             let mut next = Words { text: words.text, at: words.at, first: false };
             // Any other setting is nobody's identity.
+            let comment = next.rest().split(|byte| *byte == b';').next().unwrap_or_default();
+            self.own |= comment.iter().any(|byte| matches!(byte, b'/' | b'-'));
             self.own |= next.next().is_none_or(|what| {
                 ["ALL", "ROLE", "SESSION"].iter().any(|it| it.as_bytes().eq_ignore_ascii_case(what.text))
             });
@@ -237,7 +241,7 @@ impl<'t> Words<'t> {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
         while let Some(byte) = self.text.get(self.at).copied().filter(|byte| !is_name(*byte)) {
             // Behind the end of a comment a statement may begin.
-            self.first |= matches!(byte, b';' | b'\n' | b'/');
+            self.first |= matches!(byte, b';' | b'\n' | b'\r' | b'/');
             self.at += 1;
         }
         let rest = self.rest();

@@ -67,6 +67,7 @@ async fn renewed(
     within: Duration,
 ) -> Result<(), PoolError> {
     connection.residue = Residue::default();
+    connection.overheard.clear();
     let mut out = BytesMut::new();
     for query in queries {
         frontend::query(&mut out, query);

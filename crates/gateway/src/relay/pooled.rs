@@ -129,8 +129,7 @@ impl Pooled {
 
     /// The transaction has ended.
     pub(super) fn rests(&mut self) {
-        self.unsettled = false;
-        self.reported = false;
+        (self.unsettled, self.reported, self.refuses) = (false, false, false);
         self.stage = Stage::Nothing;
     }
 
@@ -157,8 +156,8 @@ impl Pooled {
     /// Whether a message has to wait for answers: for what an earlier group of messages makes of the statement that it names,
     /// or until there is a connection of the tenant's own login, before which everything that was sent on the one that serves
     /// many has to be answered.
-    pub(super) fn has_to_wait(&mut self, tag: u8, body: &[u8], residue: &Residue) -> bool {
-        self.is_undecided(tag, body) || self.needs_another_home(tag, body, residue)
+    pub(super) fn has_to_wait(&mut self, tag: u8, body: &[u8], residue: &Residue, asked: bool) -> bool {
+        self.is_undecided(tag, body) || self.needs_another_home(tag, body, residue, asked)
     }
 
     /// Whether it is worth looking.
@@ -190,17 +189,22 @@ impl Pooled {
         self.named_in.insert(name.into(), self.replies.group());
     }
 
-    fn needs_another_home(&mut self, tag: u8, body: &[u8], residue: &Residue) -> bool {
+    fn needs_another_home(&mut self, tag: u8, body: &[u8], residue: &Residue, asked: bool) -> bool {
         if residue.serves().is_none() || self.refuses || self.replies.is_skipping() || self.replies.are_doubtful() {
             self.waits = false;
             return false;
         }
-        // Without a Sync behind them there may be no answers.
-        let answers = self.replies.len() == 0 || self.replies.are_awaited();
+        // Without a Sync behind them, or while the server waits for COPY data, there may be no answers.
+        let answers = if self.replies.len() == 0 { !asked } else { self.replies.are_awaited() };
         let mut own = false;
         self.with_traces(tag, body, |traces| own = traces.own);
         self.waits = own && answers;
         self.waits
+    }
+
+    /// Whether the session may be more than its settings say.
+    pub(super) fn keeps_something(&self) -> bool {
+        self.ask || self.forget || self.kept || self.stays()
     }
 
     /// The beginning of the transaction, if nothing else has happened in it.
@@ -279,6 +283,7 @@ impl Pooled {
             // A function by its number, which may be any.
             b'F' => {
                 self.ask = true;
+                self.stage = Stage::Statements;
                 None
             }
             _ => None,
@@ -312,6 +317,7 @@ impl Pooled {
         } else {
             // One that is too long to be kept together says anything.
             (self.ask, self.stay) = (true, true);
+            self.stage = Stage::Statements;
         }
         self.replies.passed(b'Q');
         instead

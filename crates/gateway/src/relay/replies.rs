@@ -149,7 +149,7 @@ impl Replies {
 
     /// Whether something is due, and nothing more is sent before the server has been told to answer.
     pub(super) fn are_awaited(&self) -> bool {
-        matches!(self.due.back(), Some(Due::Sync | Due::Query))
+        !self.copying && matches!(self.due.back(), Some(Due::Sync | Due::Query))
     }
 
     /// How many answers are due.

@@ -108,7 +108,7 @@ impl Upstream {
         }
         while !self.left
             && self.wait.is_none()
-            && !pooled.as_mut().is_some_and(|(pooled, residue)| self.is_held_up(pooled, residue))
+            && !pooled.as_mut().is_some_and(|(pooled, residue)| self.is_held_up(pooled, residue, ledger.is_asked()))
             && let Some(piece) = self.pump.peek()?
         {
             self.taken.extend(self.room.take());
@@ -222,10 +222,13 @@ impl Upstream {
     }
 
     /// Whether the next message waits for answers, or for another server connection.
-    fn is_held_up(&self, pooled: &mut Pooled, residue: &Residue) -> bool {
+    fn is_held_up(&self, pooled: &mut Pooled, residue: &Residue, asked: bool) -> bool {
         pooled.is_barred()
             || pooled.may_have_to_wait(residue)
-                && self.upcoming().next().is_some_and(|(header, body)| pooled.has_to_wait(header.tag, body, residue))
+                && self
+                    .upcoming()
+                    .next()
+                    .is_some_and(|(header, body)| pooled.has_to_wait(header.tag, body, residue, asked))
     }
 
     /// The client has said goodbye or is gone. What it sent before still goes out.

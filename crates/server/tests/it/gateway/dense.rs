@@ -246,11 +246,41 @@ async fn messages_sent_ahead_each_run_where_they_belong() {
         }
     }
 
+    // Where there is no Sync, there is nothing to wait for.
+    let flush = crate::socket::message(b'H', b"");
+    socket.send(&[parse("", "SELECT 1"), bind("", ""), execute("", 0), flush].concat()).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    socket.send(&prepared("SELECT nextval('services_id_seq')")).await;
+    let messages = socket.until_ready().await;
+    assert_eq!((values(&messages), errors(&messages)), (vec!["1".to_owned()], vec!["40001".to_owned()]));
+
     // Where there is no answer to wait for.
     socket.send(&[parse("", "SELECT 3"), bind("", ""), execute("", 0)].concat()).await;
     socket.send(&[query("SELECT 4"), prepared("LISTEN barks")].concat()).await;
     let messages = [socket.until_ready().await, socket.until_ready().await].concat();
     assert_eq!((values(&messages), errors(&messages)), (vec!["3".to_owned(), "4".to_owned()], Vec::new()));
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn what_a_session_keeps_does_not_move_to_another_client() {
+    let bed = bed_for(3).await;
+    let made = bed.tenant("one", "shared").await;
+    let (client, other) = (enter(&made).await, enter(&made).await);
+    let who = "SELECT coalesce(current_setting('app.user', true), '')";
+    run(&client, "SELECT set_config('app.' || 'user', 'alice', false)").await;
+    run(&client, "BEGIN").await;
+    run(&client, "SELECT nextval('services_id_seq')").await;
+    run(&client, "COMMIT").await;
+    for _ in 0..3 {
+        assert_eq!(one(&other, who).await, "");
+        assert_eq!(one(&client, who).await, "alice");
+    }
+    // A transaction that has failed does not come to life again.
+    run(&other, "BEGIN").await;
+    assert_eq!(sqlstate(&other, "SELECT 1 / 0").await, "22012");
+    assert_eq!(sqlstate(&other, "SELECT nextval('services_id_seq')").await, "25P02");
+    run(&other, "ROLLBACK").await;
     bed.close().await;
 }
 
