@@ -38,8 +38,6 @@ pub(crate) struct Lent {
     unfit: Option<Lease>,
     /// After the connections, which are given back first.
     passage: Passage,
-    /// Whether other clients use the connections, too, from transaction to transaction.
-    shared: bool,
 }
 
 /// How a client gets server connections.
@@ -63,7 +61,6 @@ impl Lent {
     ) -> Result<Self, Fault> {
         let dense = dense(&handle, ways, &params)?;
         let own = handle.counter(params.clone())?;
-        let shared = ways != Ways::Session;
         Ok(Self {
             passage: handle.passage(),
             isolation: handle.isolation(),
@@ -78,8 +75,12 @@ impl Lent {
             registration,
             lease: None,
             unfit: None,
-            shared,
         })
+    }
+
+    /// Whether other clients use the connections, too, from transaction to transaction.
+    fn shares(&self) -> bool {
+        self.ways != Ways::Session
     }
 
     /// Has connections come from where the tenant is now.
@@ -108,6 +109,34 @@ impl Lent {
     async fn clerk(&self, lease: &Lease) -> Result<Option<Arc<Clerk>>, Fault> {
         let rules = self.handle.client_rules().await?;
         Ok(rules.map(|rules| Arc::new(self.clerks.serve(rules, lease.parameters()))))
+    }
+
+    /// Gets a connection, having passed the tenant's gate.
+    async fn find(&mut self, need: &Need) -> Result<(), Fault> {
+        self.handle.enter(&mut self.passage).await?;
+        self.follow()?;
+        let mut stale = 0;
+        let lease = loop {
+            let mut lease = match self.unfit.take() {
+                Some(lease) => lease,
+                None => self.handle.borrow(self.counter(need), &need.settings).await?,
+            };
+            match fit(&mut lease, need, self.shares()).await {
+                Ok(()) => break lease,
+                // It was lost while it rested, and nothing of the client's has been said on it.
+                Err(PoolError::Unreachable { .. }) if stale < STALE => stale += 1,
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if self.elsewhere {
+            let clerk = self.clerk(&lease).await?;
+            let isolation = self.handle.isolation();
+            self.moved = Some(Moved { clerk, to_another_isolation: isolation != self.isolation });
+            (self.isolation, self.elsewhere) = (isolation, false);
+        }
+        self.registration.aim(lease.cancel_target());
+        self.lease = Some(lease);
+        Ok(())
     }
 
     fn counter(&self, need: &Need) -> &Counter {
@@ -152,43 +181,13 @@ fn dense(handle: &TenantHandle, ways: Ways, params: &SessionParams) -> Result<Op
     Ok(if ways == Ways::Dense { handle.dense_counter(params.clone())? } else { None })
 }
 
-impl Lent {
-    /// Gets a connection, having passed the tenant's gate.
-    async fn find(&mut self, need: &Need) -> Result<(), Fault> {
-        self.handle.enter(&mut self.passage).await?;
-        self.follow()?;
-        let mut stale = 0;
-        let lease = loop {
-            let mut lease = match self.unfit.take() {
-                Some(lease) => lease,
-                None => self.handle.borrow(self.counter(need), &need.settings).await?,
-            };
-            match fit(&mut lease, need, self.shared).await {
-                Ok(()) => break lease,
-                // It was lost while it rested, and nothing of the client's has been said on it.
-                Err(PoolError::Unreachable { .. }) if stale < STALE => stale += 1,
-                Err(error) => return Err(error.into()),
-            }
-        };
-        if self.elsewhere {
-            let clerk = self.clerk(&lease).await?;
-            let isolation = self.handle.isolation();
-            self.moved = Some(Moved { clerk, to_another_isolation: isolation != self.isolation });
-            (self.isolation, self.elsewhere) = (isolation, false);
-        }
-        self.registration.aim(lease.cancel_target());
-        self.lease = Some(lease);
-        Ok(())
-    }
-}
-
 impl Servers for Lent {
     fn stream(&mut self) -> Option<&mut Stream> {
         self.lease.as_mut().map(Lease::stream)
     }
 
     fn residue(&mut self) -> Option<&mut Residue> {
-        self.lease.as_mut().filter(|_| self.shared).map(Lease::residue)
+        if self.shares() { self.lease.as_mut().map(Lease::residue) } else { None }
     }
 
     fn attach_now(&mut self, need: &Need) -> bool {
@@ -197,7 +196,7 @@ impl Servers for Lent {
         }
         let Some(mut lease) = self.handle.take(self.counter(need), &need.settings) else { return false };
         let drawn = need.draws.is_none_or(|client| lease.residue().is_of(client));
-        if self.shared && drawn && lease.settings().same(&need.settings) {
+        if self.shares() && drawn && lease.settings().same(&need.settings) {
             self.registration.aim(lease.cancel_target());
             self.lease = Some(lease);
             return true;

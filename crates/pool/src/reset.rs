@@ -34,7 +34,7 @@ pub(crate) async fn reset(connection: &mut Connection, within: Duration) -> Resu
          pg_catalog.substring(pg_catalog.current_setting('backtrace_functions'), '^t_'), \
          pg_catalog.setseed({seed})) AS discarded"
     );
-    let answers = [&["DISCARD ALL"][..], &["SELECT 1"]];
+    let answers = [&["DISCARD ALL"][..], &[]];
     renewed(connection, &["DISCARD ALL", &look], &answers, &row(&[&nonce]), within).await
 }
 
@@ -52,13 +52,12 @@ pub(crate) async fn hand_over(connection: &mut Connection, token: &str, within: 
         "RESET SESSION AUTHORIZATION; CLOSE ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD SEQUENCES; \
          SELECT pg_catalog.concat('{nonce}', pg_catalog.setseed({seed})) AS discarded, sindico.enter('{token}', false)"
     );
-    let answers =
-        [&["RESET"][..], &["RESET", "CLOSE CURSOR ALL", "DEALLOCATE ALL", "UNLISTEN", "DISCARD SEQUENCES", "SELECT 1"]];
+    let answers = [&["RESET"][..], &["RESET", "CLOSE CURSOR ALL", "DEALLOCATE ALL", "UNLISTEN", "DISCARD SEQUENCES"]];
     renewed(connection, &["RESET ALL", &rest], &answers, &row(&[&nonce, "t"]), within).await
 }
 
-/// Sends Queries all at once, each of which has to be answered with these command tags and nothing else, the last of them
-/// after one row.
+/// Sends two Queries at once, which have to be answered with these command tags, the second one behind them with one row,
+/// and with nothing else.
 async fn renewed(
     connection: &mut Connection,
     queries: &[&str; 2],
@@ -72,12 +71,11 @@ async fn renewed(
     for query in queries {
         frontend::query(&mut out, query);
     }
-    let [first, second] = answers.map(|tags| tags.iter().map(|tag| (b'C', Some([tag.as_bytes(), b"\0"].concat()))));
-    let mut awaited: VecDeque<_> = first.chain([(b'Z', Some(b"I".to_vec()))]).chain(second).collect();
-    let last = awaited.pop_back();
-    awaited.extend([(b'T', None), (b'D', Some(row.to_vec()))]);
-    awaited.extend(last);
-    awaited.push_back((b'Z', Some(b"I".to_vec())));
+    let completed = |tag: &&str| (b'C', Some([tag.as_bytes(), b"\0"].concat()));
+    let ready = || (b'Z', Some(b"I".to_vec()));
+    let [first, second] = answers.map(|tags| tags.iter().map(completed));
+    let last = [(b'T', None), (b'D', Some(row.to_vec())), completed(&"SELECT 1"), ready()];
+    let awaited = first.chain([ready()]).chain(second).chain(last).collect();
     timeout(within, confirm(connection, &out, awaited))
         .await
         .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))

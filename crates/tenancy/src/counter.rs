@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use catalog::TenantRoute;
-use domain::{Access, Isolation, Role};
+use domain::Role;
 use pool::{Lease, Line, PoolError, SessionParams, Settings};
 use uuid::Uuid;
 
@@ -33,10 +33,10 @@ impl TenantHandle {
         self.counter_of(login, params, None)
     }
 
-    /// Where this tenant's connections of the login that serves many are had, for SQL of its own. `None` where there is no
-    /// such login: tenants share tables only in one isolation, and nothing on that login tells a reading key from another.
+    /// Where this tenant's connections of the login that serves many are had, for SQL of its own. `None` where it is not
+    /// served on such a login.
     pub fn dense_counter(&self, params: SessionParams) -> Result<Option<Counter>, PoolError> {
-        if self.isolation() != Isolation::Shared || self.access() != Access::ReadWrite {
+        if !self.may_be_dense() {
             return Ok(None);
         }
         self.counter_of(Login::Dense, params, Some(self.tenant().as_uuid())).map(Some)

@@ -100,13 +100,19 @@ impl TenantHandle {
     /// For keys that may write, since nothing there tells a reading key from a writing one; and for what a login that
     /// others use as well may do (docs/isolation.md). What else a tenant asks for needs [`TenantHandle::connect`].
     pub async fn connect_dense(&self, params: &SessionParams) -> Result<Lease, ScopeError> {
-        if self.newest().placement.isolation != Isolation::Shared || self.access != Access::ReadWrite {
+        if !self.may_be_dense() {
             return Err(ScopeError::NotDense);
         }
         let mut lease = self.log_in(Login::Dense, params).await?;
         let token = self.token(&lease)?;
         lease.present(self.tenant().as_uuid(), &token).await?;
         Ok(lease)
+    }
+
+    /// Whether SQL of the tenant's own may run on the login that serves many: tenants share tables only in one isolation, and
+    /// nothing on that login tells a reading key from another.
+    pub(crate) fn may_be_dense(&self) -> bool {
+        self.isolation() == Isolation::Shared && self.access == Access::ReadWrite
     }
 
     /// Proves this tenant on a connection of the dense login.

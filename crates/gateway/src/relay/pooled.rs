@@ -136,7 +136,7 @@ impl Pooled {
     /// What was under way has ended, and nobody waits for its answers.
     pub(super) fn server_is_gone(&mut self) {
         self.rests();
-        (self.barrier, self.waits, self.refuses, self.forget) = (false, false, false, false);
+        (self.barrier, self.waits, self.forget) = (false, false, false);
     }
 
     /// What a transaction needs that begins with these messages, as far as they have come.
@@ -196,9 +196,12 @@ impl Pooled {
         }
         // Without a Sync behind them, or while the server waits for COPY data, there may be no answers.
         let answers = if self.replies.len() == 0 { !asked } else { self.replies.are_awaited() };
-        let mut own = false;
-        self.with_traces(tag, body, |traces| own = traces.own);
-        self.waits = own && answers;
+        self.waits = false;
+        if answers {
+            let mut own = false;
+            self.with_traces(tag, body, |traces| own = traces.own);
+            self.waits = own;
+        }
         self.waits
     }
 
@@ -338,16 +341,16 @@ impl Pooled {
             self.replies.expect(Due::Parse(Change { name: Box::default(), before: None, number: None }));
             return Some(out);
         }
-        if residue.serves().is_some() && Traces::of(text).own {
-            let refusal = self.too_late();
-            return Some(self.refuse_in_words(&refusal, residue));
-        }
         // What it means under settings that are not known is nobody else's.
         let statement = if self.ask || self.unsettled {
             self.library.alone(rest, &self.settings, Traces::of(text))
         } else {
             self.library.find(rest, &self.settings, || Traces::of(text))
         };
+        if residue.serves().is_some() && statement.traces.own {
+            let refusal = self.too_late();
+            return Some(self.refuse_in_words(&refusal, residue));
+        }
         let number = statement.number;
         if name.is_empty() {
             self.decides(name);

@@ -338,11 +338,26 @@ pub(crate) fn dsn(made: &Value) -> &str {
     made["dsn"].as_str().expect("a connection string")
 }
 
+/// The connection string of a client that asks to be pooled so.
+pub(crate) fn pooled(made: &Value, how: &str) -> String {
+    format!("{}?options=-c%20sindico.pool_mode%3D{how}", dsn(made))
+}
+
 /// What PostgreSQL or the gateway says when it does not let somebody in.
 pub(crate) async fn refusal(dsn: &str) -> (String, String) {
     let error = connect(dsn).await.expect_err("a refusal");
     let said = error.as_db_error().unwrap_or_else(|| panic!("an error of the server, not {error:?}"));
     (said.code().code().to_owned(), format!("{} {}", said.message(), said.hint().unwrap_or_default()))
+}
+
+/// Runs statements that have to succeed.
+pub(crate) async fn run(client: &Client, sql: &str) {
+    client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+}
+
+/// The first row of a query, as [`rows`] has it.
+pub(crate) async fn one(client: &Client, sql: &str) -> String {
+    rows(client, sql).await.remove(0)
 }
 
 /// All values of a query, as text, rows joined with commas.

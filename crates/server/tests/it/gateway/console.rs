@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::bed::{Bed, Options, TOKEN, connect, dsn, enter, refusal, rows, sqlstate};
+use crate::bed::{Bed, Options, TOKEN, connect, dsn, enter, pooled, refusal, rows, sqlstate};
 use crate::instance::psql;
 
 /// The console's connection string.
@@ -91,7 +91,7 @@ async fn tables_show_what_goes_on() {
 async fn tenants_are_paused_resumed_and_disconnected() {
     let bed = Bed::make().await;
     let made = bed.tenant("paws", "shared").await;
-    let pooled = format!("{}?options=-c%20sindico.pool_mode%3Dtransaction", dsn(&made));
+    let pooled = pooled(&made, "transaction");
     let client = connect(&pooled).await.expect("in");
     let console = console(&bed).await;
     console.batch_execute("PAUSE paws").await.expect("nobody is at work");

@@ -6,9 +6,8 @@ use futures_util::future::join_all;
 use gateway::{GatewaySettings, PoolMode, Pooling};
 use pool::PoolSettings;
 use reqwest::{Method, StatusCode};
-use tokio_postgres::Client;
 
-use crate::bed::{Bed, Options, connect, dsn, enter, rows, sqlstate};
+use crate::bed::{Bed, Options, connect, dsn, enter, one, run, sqlstate};
 use crate::socket::{Login, Socket, bind, errors, execute, parse, query, sync, tags, values};
 
 /// A bed where tenants share server connections, of which there are so many.
@@ -18,14 +17,6 @@ async fn bed_for(connections: usize) -> Bed {
     let gateway =
         GatewaySettings { pool_mode: PoolMode::Transaction, pooling: Pooling::Dense, ..GatewaySettings::default() };
     Bed::with(Options { pool, gateway, ..Options::default() }).await
-}
-
-async fn run(client: &Client, sql: &str) {
-    client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-}
-
-async fn one(client: &Client, sql: &str) -> String {
-    rows(client, sql).await.remove(0)
 }
 
 const PID: &str = "SELECT pg_backend_pid()";

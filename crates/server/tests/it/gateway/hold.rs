@@ -9,16 +9,12 @@ use tenancy::{Held, Stance};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
-use crate::bed::{Bed, connect, dsn, refusal, rows, sqlstate};
+use crate::bed::{Bed, connect, dsn, pooled, refusal, rows, sqlstate};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn enter(made: &Value, pooled_by: &str) -> Client {
     connect(&pooled(made, pooled_by)).await.expect("in")
-}
-
-fn pooled(made: &Value, by: &str) -> String {
-    format!("{}?options=-c%20sindico.pool_mode%3D{by}", dsn(made))
 }
 
 fn hold(bed: &Bed, made: &Value, patience: Duration) -> Held {

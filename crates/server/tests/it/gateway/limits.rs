@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 
-use crate::bed::{Bed, Options, dsn, rows, sqlstate};
+use crate::bed::{Bed, Options, pooled, rows, sqlstate};
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(300));
 
@@ -18,8 +18,7 @@ async fn bed(limits: SessionLimits) -> Bed {
 
 /// A session, and how it ends.
 async fn watched(tenant: &Value, mode: &str) -> (Client, JoinHandle<Option<String>>) {
-    let dsn = format!("{}?options=-c%20sindico.pool_mode%3D{mode}", dsn(tenant));
-    let (client, connection) = tokio_postgres::connect(&dsn, NoTls).await.expect("a session");
+    let (client, connection) = tokio_postgres::connect(&pooled(tenant, mode), NoTls).await.expect("a session");
     let end = tokio::spawn(async move { connection.await.err()?.code().map(|code| code.code().to_owned()) });
     (client, end)
 }

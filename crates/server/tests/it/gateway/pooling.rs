@@ -8,13 +8,8 @@ use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use serde_json::Value;
 
-use crate::bed::{Bed, Options, connect, dsn, rows, sqlstate};
+use crate::bed::{Bed, Options, connect, one, pooled, rows, run, sqlstate};
 use crate::socket::{Login, Socket, bind, errors, execute, parse, query, sync, tags, values};
-
-/// The connection string of a client that asks to be pooled so.
-fn pooled(tenant: &Value, how: &str) -> String {
-    format!("{}?options=-c%20sindico.pool_mode%3D{how}", dsn(tenant))
-}
 
 /// A client that is pooled by transaction.
 async fn enter(made: &Value) -> Client {
@@ -37,14 +32,6 @@ async fn bed_for(connections: usize) -> Bed {
     let wait_timeout = Duration::from_secs(10);
     let pool = PoolSettings { max_per_cluster: connections, wait_timeout, ..PoolSettings::default() };
     Bed::with(Options { pool, ..Options::default() }).await
-}
-
-async fn run(client: &Client, sql: &str) {
-    client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-}
-
-async fn one(client: &Client, sql: &str) -> String {
-    rows(client, sql).await.remove(0)
 }
 
 #[tokio::test]
