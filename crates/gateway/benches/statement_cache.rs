@@ -26,7 +26,7 @@ const PLAIN: &str = "SELECT c.name, p.name, p.born FROM clients c JOIN pets p ON
 const UPSERT: &str = "INSERT INTO clients (email, name, phone) VALUES ($1, $2, $3) ON CONFLICT (email) DO UPDATE SET \
                       name = excluded.name, phone = excluded.phone WHERE clients.name <> excluded.name RETURNING id";
 
-fn clerk(cache_bytes: usize) -> Clerk {
+fn clerk(cache_bytes: usize) -> Arc<Clerk> {
     let file = SqlFile { name: "migrations/1.sql".to_owned(), text: SCHEMA.to_owned() };
     let plan = tenantize::plan(&Sources { migrations: vec![file], seed: vec![] }).expect("a plan");
     let client = ClientRules {

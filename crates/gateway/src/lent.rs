@@ -22,9 +22,7 @@ pub(crate) struct Lent {
     /// Of the tenant's own login.
     own: Counter,
     /// Of the login that serves many.
-    dense: Option<Counter>,
-    /// What both were made for.
-    params: SessionParams,
+    dense: Option<Box<Counter>>,
     ways: Ways,
     clerks: Clerks,
     isolation: Isolation,
@@ -35,7 +33,7 @@ pub(crate) struct Lent {
     registration: Registration,
     lease: Option<Lease>,
     /// One that is not yet as the client needs it.
-    unfit: Option<Lease>,
+    unfit: Option<Box<Lease>>,
     /// After the connections, which are given back first.
     passage: Passage,
 }
@@ -60,14 +58,13 @@ impl Lent {
         ways: Ways,
     ) -> Result<Self, Fault> {
         let dense = dense(&handle, ways, &params)?;
-        let own = handle.counter(params.clone())?;
+        let own = handle.counter(params)?;
         Ok(Self {
             passage: handle.passage(),
             isolation: handle.isolation(),
             handle: Arc::new(handle),
             own,
             dense,
-            params,
             ways,
             clerks,
             elsewhere: false,
@@ -88,10 +85,10 @@ impl Lent {
         if !self.handle.is_outdated(&self.own) {
             return Ok(());
         }
-        let own = self.handle.counter(self.params.clone())?;
+        let own = self.handle.counter(self.own.params().clone())?;
         self.elsewhere |= !own.is_where(&self.own);
         self.own = own;
-        self.dense = dense(&self.handle, self.ways, &self.params)?;
+        self.dense = dense(&self.handle, self.ways, self.own.params())?;
         self.unfit = None;
         Ok(())
     }
@@ -108,7 +105,7 @@ impl Lent {
 
     async fn clerk(&self, lease: &Lease) -> Result<Option<Arc<Clerk>>, Fault> {
         let rules = self.handle.client_rules().await?;
-        Ok(rules.map(|rules| Arc::new(self.clerks.serve(rules, lease.parameters()))))
+        Ok(rules.map(|rules| self.clerks.serve(rules, lease.parameters())))
     }
 
     /// Gets a connection, having passed the tenant's gate.
@@ -118,7 +115,7 @@ impl Lent {
         let mut stale = 0;
         let lease = loop {
             let mut lease = match self.unfit.take() {
-                Some(lease) => lease,
+                Some(lease) => *lease,
                 None => self.handle.borrow(self.counter(need), &need.settings).await?,
             };
             match fit(&mut lease, need, self.shares()).await {
@@ -140,7 +137,7 @@ impl Lent {
     }
 
     fn counter(&self, need: &Need) -> &Counter {
-        self.dense.as_ref().filter(|_| !need.own).unwrap_or(&self.own)
+        self.dense.as_deref().filter(|_| !need.own).unwrap_or(&self.own)
     }
 
     pub(crate) fn handle(&self) -> Arc<TenantHandle> {
@@ -177,8 +174,8 @@ impl Lent {
 }
 
 /// Where connections of the login of many are had, for whom they are.
-fn dense(handle: &TenantHandle, ways: Ways, params: &SessionParams) -> Result<Option<Counter>, Fault> {
-    Ok(if ways == Ways::Dense { handle.dense_counter(params.clone())? } else { None })
+fn dense(handle: &TenantHandle, ways: Ways, params: &SessionParams) -> Result<Option<Box<Counter>>, Fault> {
+    Ok(if ways == Ways::Dense { handle.dense_counter(params.clone())?.map(Box::new) } else { None })
 }
 
 impl Servers for Lent {
@@ -201,7 +198,7 @@ impl Servers for Lent {
             self.lease = Some(lease);
             return true;
         }
-        self.unfit = Some(lease);
+        self.unfit = Some(Box::new(lease));
         false
     }
 

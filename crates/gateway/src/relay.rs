@@ -9,6 +9,7 @@
 //! A session that is [`Pooled`] has a server connection while it has a transaction, or for as long as its session holds
 //! something that no other connection has. Otherwise it has one from beginning to end.
 
+mod conversation;
 mod downstream;
 mod ledger;
 mod limits;
@@ -17,26 +18,27 @@ mod meter;
 mod pooled;
 mod pump;
 mod replies;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod upstream;
 
+use std::future::pending;
 use std::io;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use pool::{Residue, Settings};
-use tenancy::{Refusal, Visit};
+use tenancy::Refusal;
 use tls::Stream;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 use wire::backend::TransactionStatus;
 use wire::frame::HEADER_LEN;
 use wire::report::ServerError;
 
+pub(crate) use self::conversation::Conversation;
 use self::downstream::Downstream;
 use self::ledger::Ledger;
 pub use self::limits::SessionLimits;
@@ -45,6 +47,8 @@ use self::lost::Mourning;
 use self::meter::Meter;
 pub(crate) use self::pooled::Pooled;
 use self::pump::Step;
+pub(crate) use self::signals::Watch;
+use self::signals::{Signals, Word};
 use self::upstream::{Upstream, Wish};
 use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect};
@@ -64,16 +68,6 @@ pub(crate) enum Left {
     Working,
     /// Anything else: fit for nothing but being closed.
     Spoilt,
-}
-
-/// What ends a session besides its two sides.
-pub(crate) struct Watch<'w, R> {
-    /// Resolves when the tenant or its key may no longer be served.
-    pub(crate) revoked: Pin<&'w mut R>,
-    /// This process is to end.
-    pub(crate) shutdown: &'w CancellationToken,
-    /// How long sessions that are in the middle of something may go on then.
-    pub(crate) grace: Duration,
 }
 
 /// Where a session's server connections come from, and go.
@@ -163,44 +157,37 @@ enum End {
     Told(Fault),
 }
 
-/// A session's messages, between its client and its server connections.
+/// A session's messages, between its client and its server connections, while it works.
 #[derive(Debug)]
-pub(crate) struct Relay {
+struct Relay {
     up: Upstream,
     down: Downstream,
     ledger: Ledger,
     meter: Meter,
     /// How the server reads statements, kept up to date for the clerk.
     dialect: Dialect,
-    pooled: Option<Pooled>,
+    pooled: Option<Box<Pooled>>,
     /// The client has lost a transaction, and is still to be told.
-    mourning: Option<Mourning>,
+    mourning: Option<Box<Mourning>>,
     clock: Clock,
     /// The process is shutting down, so the session ends as soon as it is at rest.
     draining: bool,
     /// What the client is told once it is at rest, if it keeps its server connection even then.
-    parting: Option<Fault>,
+    parting: Option<Box<Fault>>,
 }
 
 /// When to give up waiting, and what that means.
 type Deadline = Option<(Instant, End)>;
 
 impl Relay {
-    /// `pipelined` is what the client has sent already, `clerk` who reads its statements, if anybody has to. The session's
-    /// work is noted in `visit`, where an operator's wishes come from.
-    pub(crate) fn new(
-        pipelined: &[u8],
-        clerk: Option<Arc<Clerk>>,
-        pooled: Option<Pooled>,
-        visit: &Arc<Visit>,
-        limits: SessionLimits,
-    ) -> Self {
-        let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
+    /// Of a session that works again.
+    fn new(conversation: Conversation) -> Self {
+        let Conversation { arrived, clerk, dialect, pooled, visit, limits } = conversation;
         Self {
-            up: Upstream::new(pipelined, clerk.clone(), pooled.is_some()),
-            down: Downstream::new(clerk, pooled.is_some(), Arc::clone(visit)),
+            up: Upstream::new(&arrived, clerk.clone(), pooled.is_some()),
+            down: Downstream::new(clerk, pooled.is_some(), Arc::clone(&visit)),
             ledger: Ledger::new(),
-            meter: Meter::new(Arc::clone(visit)),
+            meter: Meter::new(visit),
             dialect,
             pooled,
             mourning: None,
@@ -210,15 +197,25 @@ impl Relay {
         }
     }
 
-    /// Relays until the session ends, and tells the client why unless it was the client that ended it. Says in what state
-    /// it left the server connection that it had at the end, if any.
-    pub(crate) async fn serve<R: Future<Output = Fault>>(
-        &mut self,
-        client: &mut Stream,
-        servers: &mut impl Servers,
-        watch: Watch<'_, R>,
-    ) -> Left {
-        let end = self.run(client, servers, watch).await;
+    /// Whether nothing is left that would have to be remembered.
+    fn rests(&self, servers: &mut impl Servers) -> bool {
+        servers.stream().is_none()
+            && self.up.is_drained()
+            && self.down.is_drained()
+            && self.mourning.is_none()
+            && !self.up.has_left()
+            && !self.draining
+    }
+
+    /// What is left of a session that rests.
+    fn rests_from_now_on(self) -> Conversation {
+        let Self { up, dialect, pooled, meter, clock, .. } = self;
+        let (clerk, visit, limits) = (up.into_clerk(), meter.into_visit(), clock.limits());
+        Conversation { arrived: Bytes::new(), clerk, dialect, pooled, visit, limits }
+    }
+
+    /// What is left to do when a session has come to its end.
+    async fn finish(&mut self, end: End, client: &mut Stream, servers: &mut impl Servers) -> Left {
         self.meter.weigh(&mut self.up.pump, &mut self.down.pump);
         let left = match end {
             End::ServerGone(_) | End::ServerSaid(_) => Left::Spoilt,
@@ -237,34 +234,35 @@ impl Relay {
             End::ServerSaid(words) => words,
             End::ClientGone | End::ServerGone(None) => return left,
         };
-        let told = Box::pin(timeout(LAST_WORDS, self.tell(client, servers, &words))).await;
+        let told = timeout(LAST_WORDS, self.tell(client, servers, &words)).await;
         if !matches!(told, Ok(Ok(()))) {
             tracing::debug!("the client left before it was told why");
         }
         left
     }
 
+    /// Relays until the session rests or ends, and says how if it does.
     async fn run<R: Future<Output = Fault>>(
         &mut self,
         client: &mut Stream,
         servers: &mut impl Servers,
-        watch: Watch<'_, R>,
-    ) -> End {
-        let Watch { mut revoked, shutdown, grace } = watch;
-        let visit = Arc::clone(self.meter.visit());
-        let mut yielding = pin!(visit.yielding());
+        signals: &mut Signals<'_, R>,
+    ) -> Option<End> {
         let mut deadline: Deadline = None;
         loop {
-            match self.attend(servers, grace, shutdown, revoked.as_mut(), &mut deadline).await {
+            match self.attend(servers, signals, &mut deadline).await {
                 Ok(true) => {}
                 Ok(false) => continue,
-                Err(end) => return end,
+                Err(end) => return Some(end),
             }
             self.meter.note(servers.stream().is_some(), &self.ledger, &mut self.up.pump, &mut self.down.pump);
             if self.up.has_left() {
                 earlier(&mut deadline, LINGER, End::ClientGone);
             }
             self.clock.note(&self.ledger);
+            if deadline.is_none() && self.rests(servers) {
+                return None;
+            }
             let due = deadline.as_ref().map(|(due, _)| *due);
             // Whoever does not take its answers is not read either.
             let heeded = servers.stream().is_some() || !self.down.pump.has_passed();
@@ -280,36 +278,28 @@ impl Relay {
                         self.up.abandon();
                         deadline = Some((Instant::now() + LINGER, End::ServerGone(Some(Fault::server_lost()))));
                     }
-                    Err(fault) => return End::Told(fault),
+                    Err(fault) => return Some(End::Told(fault)),
                 },
                 step = self.down.pump.step(server_reads.as_mut(), Some(&mut client_writes)) => match step {
                     Step::Moved => {}
                     Step::SourceGone if self.outlives_server() => self.lose(servers).await,
-                    Step::SourceGone if let Some(words) = self.down.take_goodbye() => return End::ServerSaid(words),
-                    Step::SourceGone if self.down.has_said_goodbye() => return End::ServerGone(None),
-                    Step::SourceGone => return End::ServerGone(Some(Fault::server_lost())),
-                    Step::SinkGone => return End::ClientGone,
+                    Step::SourceGone if let Some(words) = self.down.take_goodbye() => return Some(End::ServerSaid(words)),
+                    Step::SourceGone if self.down.has_said_goodbye() => return Some(End::ServerGone(None)),
+                    Step::SourceGone => return Some(End::ServerGone(Some(Fault::server_lost()))),
+                    Step::SinkGone => return Some(End::ClientGone),
                 },
-                fault = &mut revoked => return End::Told(fault),
                 overdue = self.clock.rings() => match overdue {
                     Overdue::Cancel => servers.interrupt(),
-                    Overdue::End(fault) => return End::Told(fault),
+                    Overdue::End(fault) => return Some(End::Told(fault)),
                 },
-                () = &mut yielding => {
-                    // One that has a connection only now and then gets its next one where the tenant is then.
-                    let keeps = servers.stream().is_some();
-                    visit.stay();
-                    yielding.set(visit.yielding());
-                    if keeps {
-                        self.parting = Some(Fault::revoked(&Refusal::Yielded(visit.slug().clone())));
+                word = signals.next() => {
+                    let attached = servers.stream().is_some();
+                    if let Some(end) = self.heed(word, attached, signals.grace, &mut deadline) {
+                        return Some(end);
                     }
                 }
-                () = shutdown.cancelled(), if !self.draining => {
-                    self.draining = true;
-                    earlier(&mut deadline, grace, End::Told(Fault::shutdown()));
-                }
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    return deadline.map_or(End::ClientGone, |(_, end)| end);
+                () = past(due) => {
+                    return Some(deadline.map_or(End::ClientGone, |(_, end)| end));
                 }
             }
         }
@@ -320,9 +310,7 @@ impl Relay {
     async fn attend<R: Future<Output = Fault>>(
         &mut self,
         servers: &mut impl Servers,
-        grace: Duration,
-        shutdown: &CancellationToken,
-        revoked: Pin<&mut R>,
+        signals: &mut Signals<'_, R>,
         deadline: &mut Deadline,
     ) -> Result<bool, End> {
         if servers.stream().is_some() {
@@ -335,7 +323,7 @@ impl Relay {
                 self.parting = None;
                 Ok(judged)
             } else if judged && self.is_at_rest() {
-                self.parting.take().map_or(Ok(true), |fault| Err(End::Told(fault)))
+                self.parting.take().map_or(Ok(true), |fault| Err(End::Told(*fault)))
             } else {
                 Ok(judged)
             };
@@ -381,26 +369,39 @@ impl Relay {
                         self.follow(servers)?;
                     }
                     // It costs the client its transaction, not its session.
-                    Err(fault) => self.mourning = Some(Mourning::new(fault)),
+                    Err(fault) => self.mourning = Some(Box::new(Mourning::new(fault))),
                 }
                 Ok(false)
             }
-            fault = revoked => Err(End::Told(fault)),
-            () = shutdown.cancelled(), if !self.draining => {
-                self.draining = true;
-                earlier(deadline, grace, End::Told(Fault::shutdown()));
-                Ok(false)
-            }
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+            word = signals.next() => self.heed(word, false, signals.grace, deadline).map_or(Ok(false), Err),
+            () = past(due) => {
                 Err(deadline.take().map_or(End::ClientGone, |(_, end)| end))
             }
         }
     }
 
+    /// Does what is wanted of the session, which may be to end at once.
+    fn heed(&mut self, word: Word, attached: bool, grace: Duration, deadline: &mut Deadline) -> Option<End> {
+        match word {
+            Word::Revoked(fault) => return Some(End::Told(fault)),
+            // One that has a connection only now and then gets its next one where the tenant is then.
+            Word::Yield if attached => {
+                let slug = self.meter.visit().slug().clone();
+                self.parting = Some(Box::new(Fault::revoked(&Refusal::Yielded(slug))));
+            }
+            Word::Yield => {}
+            Word::Shutdown => {
+                self.draining = true;
+                earlier(deadline, grace, End::Told(Fault::shutdown()));
+            }
+        }
+        None
+    }
+
     /// Whether the session can go on without the server that it has.
     fn outlives_server(&self) -> bool {
         let whole = self.up.may_start_over() && self.down.may_start_over();
-        whole && !self.draining && self.pooled.as_ref().is_some_and(Pooled::outlives_server)
+        whole && !self.draining && self.pooled.as_deref().is_some_and(Pooled::outlives_server)
     }
 
     /// Goes on without the server.
@@ -415,7 +416,7 @@ impl Relay {
         self.up.start_over();
         self.down.start_over(&loss.answers);
         self.ledger = Ledger::new();
-        self.mourning = loss.mourning;
+        self.mourning = loss.mourning.map(Box::new);
     }
 
     /// Whether a message waits for a connection of the tenant's own login, and the other has nothing more to say.
@@ -469,8 +470,8 @@ impl Relay {
         let Self { up, down, ledger, dialect, pooled, .. } = self;
         let mut residue = servers.residue();
         let inspected = up
-            .inspect(ledger, *dialect, pooled.as_mut().zip(residue.as_deref_mut()))
-            .and_then(|()| down.inspect(ledger, dialect, pooled.as_mut().zip(residue)));
+            .inspect(ledger, *dialect, pooled.as_deref_mut().zip(residue.as_deref_mut()))
+            .and_then(|()| down.inspect(ledger, dialect, pooled.as_deref_mut().zip(residue)));
         inspected.map_err(End::Told)?;
         // An answer is worth waiting for unless its question was cut off in the middle.
         let awaits_answer = ledger.is_owed() && up.is_drained();
@@ -524,6 +525,14 @@ impl Relay {
     async fn tell(&mut self, client: &mut Stream, servers: &mut impl Servers, words: &[u8]) -> io::Result<()> {
         self.down.pump.finish_message(servers.stream(), client).await?;
         client.write_all(words).await
+    }
+}
+
+/// Waits for a moment, or for ever.
+async fn past(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
     }
 }
 

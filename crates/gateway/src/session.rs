@@ -25,7 +25,7 @@ use crate::login::log_in;
 use crate::opening::{Errand, open};
 use crate::parameters::{PoolMode, Pooling, Request, understand};
 use crate::places::Place;
-use crate::relay::{Left, Need, Pooled, Relay, Servers as _, Watch};
+use crate::relay::{Conversation, Left, Need, Pooled, Servers as _, Watch};
 use crate::serve::{Gateway, GatewaySettings};
 use crate::statement::Clerk;
 
@@ -41,7 +41,6 @@ struct Ready {
 struct Session {
     stream: Stream,
     peer: SocketAddr,
-    relay: Relay,
     handle: Arc<TenantHandle>,
     servers: Lent,
     place: Place,
@@ -97,9 +96,9 @@ pub(crate) async fn attend(
     let handle = servers.handle();
     let (visit, label) = (handle.visit(), handle.label());
     tracing::debug!(%peer, tenant = %visit.slug(), session = visit.number(), label, "session began");
-    let relay = Relay::new(&held, clerk, pooled, visit, gateway.settings.session_limits);
-    let session = Box::new(Session { stream, peer, relay, handle, servers, place });
-    sessions.spawn(work(gateway.shutdown.clone(), gateway.settings.shutdown_grace, session));
+    let conversation = Conversation::new(&held, clerk, pooled, visit, gateway.settings.session_limits);
+    let session = Box::new(Session { stream, peer, handle, servers, place });
+    sessions.spawn(work(gateway.shutdown.clone(), gateway.settings.shutdown_grace, session, conversation));
 }
 
 /// Everything before `ReadyForQuery`. `None` for a client that did not come for a session.
@@ -248,11 +247,11 @@ async fn welcome(client: &mut Client, servers: &Lent) -> Result<(), Loss> {
 }
 
 /// The session itself.
-async fn work(shutdown: CancellationToken, grace: Duration, mut session: Box<Session>) {
-    let Session { stream, relay, handle, servers, .. } = &mut *session;
+async fn work(shutdown: CancellationToken, grace: Duration, mut session: Box<Session>, conversation: Conversation) {
+    let Session { stream, handle, servers, .. } = &mut *session;
     let left = {
         let revoked = pin!(async { Fault::revoked(&handle.revoked().await) });
-        relay.serve(stream, servers, Watch { revoked, shutdown: &shutdown, grace }).await
+        conversation.serve(stream, servers, Watch { revoked, shutdown: &shutdown, grace }).await
     };
     Box::pin(leave(session, left)).await;
 }

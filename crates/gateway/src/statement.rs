@@ -92,9 +92,10 @@ impl Clerks {
         Self { desks: Arc::default(), shares, long, cache_bytes, limit }
     }
 
-    /// A clerk for a session, which starts with the settings that its server has `reported`.
+    /// A clerk for a session, which starts with the settings that its server has `reported`. A tenant's sessions have the
+    /// same one as long as nothing differs.
     #[must_use]
-    pub fn serve<'s>(&self, client: ClientRules, reported: impl IntoIterator<Item = (&'s str, &'s str)>) -> Clerk {
+    pub fn serve<'s>(&self, client: ClientRules, reported: impl IntoIterator<Item = (&'s str, &'s str)>) -> Arc<Clerk> {
         let ClientRules { tenant, app, isolation, rules, schema, sequences, channel_prefix } = client;
         let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Arc::new(Desk { rules: Arc::clone(&rules), cache: Cache::new(self.cache_bytes, LONGEST_KEPT) });
@@ -103,20 +104,22 @@ impl Clerks {
         if !Arc::ptr_eq(&desk.rules, &rules) {
             *desk = fresh();
         }
-        Clerk {
-            desk: Arc::clone(desk),
-            share: self.shares.of(tenant),
-            long: Arc::clone(&self.long),
-            limit: self.limit,
-            schema,
-            sequences,
-            channel_prefix,
-            dialect: Dialect::of(reported),
-        }
+        let desk = Arc::clone(desk);
+        drop(desks);
+        let (share, long, limit) = (self.shares.of(tenant), Arc::clone(&self.long), self.limit);
+        let dialect = Dialect::of(reported);
+        Arc::clone(&share).served_by(Clerk { desk, share, long, limit, schema, sequences, channel_prefix, dialect })
     }
 }
 
 impl Clerk {
+    /// Whether it does the same as another of the same tenant.
+    fn is_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.desk, &other.desk)
+            && (&self.schema, &self.sequences) == (&other.schema, &other.sequences)
+            && (&self.channel_prefix, self.dialect) == (&other.channel_prefix, other.dialect)
+    }
+
     /// Bytes of the longest message that is read; longer ones get [`Clerk::decline`].
     pub(crate) fn limit(&self) -> usize {
         self.limit

@@ -15,7 +15,7 @@ use crate::reach::reach;
 use crate::residue::Settings;
 use crate::rest::Resting;
 use crate::route::Purpose;
-use crate::{Lease, PoolError, PoolSettings, Share};
+use crate::{Lease, PoolError, PoolSettings, SessionParams, Share};
 
 /// How long a connection may have rested to be taken for open without asking the kernel, unless others were lost: whoever
 /// speaks to a server at all meets one that goes away at that very moment.
@@ -118,6 +118,12 @@ impl Line {
             }
             last = Some(error);
         }
+    }
+
+    /// The startup settings.
+    #[must_use]
+    pub fn params(&self) -> &SessionParams {
+        &self.purpose.params
     }
 
     /// The login role.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::cluster::{Cluster, ClusterStats, ServerReport};
 use crate::fair::Limits;
 use crate::residue::Settings;
-use crate::route::Purpose;
+use crate::route::Purposes;
 use crate::{Lease, Line, PoolError, Route, SessionParams, Share};
 
 /// How many connections, and for how long.
@@ -58,6 +58,7 @@ pub struct Pool {
 struct Shared {
     settings: Arc<PoolSettings>,
     clusters: Mutex<HashMap<Uuid, Arc<Cluster>>>,
+    purposes: Purposes,
 }
 
 /// With the last handle to the pool go the connections at rest; without this they would keep their cluster alive, and
@@ -74,14 +75,20 @@ impl Pool {
     /// An empty pool. Connections are opened when they are asked for.
     #[must_use]
     pub fn new(settings: PoolSettings) -> Self {
-        Self { shared: Arc::new(Shared { settings: Arc::new(settings), clusters: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                settings: Arc::new(settings),
+                clusters: Mutex::default(),
+                purposes: Purposes::default(),
+            }),
+        }
     }
 
     /// The way to connections of one route with the same settings.
     #[must_use]
     pub fn line(&self, route: Route, params: SessionParams, share: Share) -> Line {
         let cluster = self.cluster(route.cluster);
-        let purpose = Arc::new(Purpose::new(route, params));
+        let purpose = self.shared.purposes.of(route, params);
         Line { cluster, purpose, share, settings: Arc::clone(&self.shared.settings) }
     }
 

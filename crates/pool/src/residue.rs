@@ -7,30 +7,38 @@ use uuid::Uuid;
 
 /// Settings that SQL has changed for the rest of a session, by name. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings(Arc<BTreeMap<String, String>>);
+pub struct Settings(
+    /// `None` for none, as most sessions have it.
+    Option<Arc<BTreeMap<String, String>>>,
+);
 
 impl Settings {
     /// Whether none has been changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Name and value of each, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().flat_map(|settings| settings.iter()).map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether both are the same, most often because they are one object.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other) || one == other,
+            (None, Some(_)) | (Some(_), None) => false,
+        }
     }
 }
 
 impl FromIterator<(String, String)> for Settings {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(settings: I) -> Self {
-        Self(Arc::new(settings.into_iter().collect()))
+        let settings: BTreeMap<_, _> = settings.into_iter().collect();
+        Self(if settings.is_empty() { None } else { Some(Arc::new(settings)) })
     }
 }
 

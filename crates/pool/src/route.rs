@@ -1,7 +1,8 @@
 //! Where a connection leads and how it is opened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::{fmt, ptr};
 
 use domain::Servers;
@@ -68,8 +69,10 @@ impl fmt::Debug for Secret {
 ///
 /// A server connection is opened with exactly these, and lent only to clients that gave the same. So they are the
 /// defaults that `RESET ALL` returns to, as they are when PostgreSQL is spoken to directly.
+///
+/// Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct SessionParams(BTreeMap<String, String>);
+pub struct SessionParams(Arc<BTreeMap<String, String>>);
 
 impl SessionParams {
     /// Name and value of each, sorted by name.
@@ -87,7 +90,7 @@ impl SessionParams {
 /// Of two settings with the same name the later counts. Names are compared as written: give them in one spelling.
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for SessionParams {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(settings: I) -> Self {
-        Self(settings.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self(Arc::new(settings.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
     }
 }
 
@@ -122,23 +125,74 @@ impl Hash for Purpose {
     }
 }
 
+/// The purposes of all who may borrow, so that those of the same purpose have one between them: clients are many, and what
+/// they come for is not.
+#[derive(Debug, Default)]
+pub(crate) struct Purposes(Mutex<Shelves>);
+
+#[derive(Debug, Default)]
+struct Shelves {
+    by_hash: HashMap<u64, Vec<Weak<Purpose>>>,
+    /// How many hashes there may be before those of nobody are thrown away.
+    limit: usize,
+}
+
+impl Purposes {
+    /// The purpose of a route and settings, the same one for all who ask while anybody has it.
+    pub(crate) fn of(&self, route: Route, params: SessionParams) -> Arc<Purpose> {
+        let fresh = Purpose::new(route, params);
+        let mut shelves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if shelves.by_hash.len() > shelves.limit {
+            shelves.by_hash.retain(|_, alike| alike.iter().any(|purpose| purpose.strong_count() > 0));
+            shelves.limit = (shelves.by_hash.len() * 2).max(1024);
+        }
+        let alike = shelves.by_hash.entry(fresh.hash).or_default();
+        if let Some(known) = alike.iter().filter_map(Weak::upgrade).find(|known| **known == fresh) {
+            return known;
+        }
+        let fresh = Arc::new(fresh);
+        alike.retain(|purpose| purpose.strong_count() > 0);
+        alike.push(Arc::downgrade(&fresh));
+        fresh
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_route_can_be_logged() {
-        let route = Route {
+    fn route(role: &str) -> Route {
+        Route {
             cluster: Uuid::nil(),
             servers: Servers::one("127.0.0.1", 5432),
             trust: Trust::plain(),
             database: "app_petshop".to_owned(),
-            role: "t_0".to_owned(),
+            role: role.to_owned(),
             serves: Serves::One,
             password: Secret::new("hunter2"),
             search_path: "public".to_owned(),
-        };
-        assert!(!format!("{route:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_route_can_be_logged() {
+        assert!(!format!("{:?}", route("t_0")).contains("hunter2"));
+    }
+
+    #[test]
+    fn those_who_come_for_the_same_have_one_purpose_for_as_long_as_anybody_has_it() {
+        let purposes = Purposes::default();
+        let utc = SessionParams::from_iter([("TimeZone", "UTC")]);
+        let one = purposes.of(route("t_0"), utc.clone());
+        assert!(Arc::ptr_eq(&one, &purposes.of(route("t_0"), SessionParams::from_iter([("TimeZone", "UTC")]))));
+        assert!(!Arc::ptr_eq(&one, &purposes.of(route("t_1"), utc.clone())), "another role");
+        assert!(!Arc::ptr_eq(&one, &purposes.of(route("t_0"), SessionParams::default())), "other settings");
+        for n in 0..5000 {
+            purposes.of(route(&format!("t_{n}")), utc.clone());
+        }
+        assert!(Arc::ptr_eq(&one, &purposes.of(route("t_0"), utc)), "still in use");
+        let known = purposes.0.lock().expect("nobody panics").by_hash.len();
+        assert!(known <= 1025, "those of nobody are thrown away: {known}");
     }
 
     #[test]

@@ -82,6 +82,12 @@ impl TenantHandle {
 }
 
 impl Counter {
+    /// The startup settings for which it was made.
+    #[must_use]
+    pub fn params(&self) -> &SessionParams {
+        self.line.params()
+    }
+
     /// Whether two counters lead to the same placement.
     #[must_use]
     pub fn is_where(&self, other: &Self) -> bool {

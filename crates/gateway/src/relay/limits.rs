@@ -64,6 +64,11 @@ impl Clock {
         Self { limits, phase: Phase::Idle, answered: 0, due, timer: None }
     }
 
+    /// How long the session may take.
+    pub(super) const fn limits(&self) -> SessionLimits {
+        self.limits
+    }
+
     /// Notes what the session is at.
     pub(super) fn note(&mut self, ledger: &Ledger) {
         if self.limits == SessionLimits::default() {
@@ -130,13 +135,18 @@ impl Clock {
                 "the session ends because it was idle in a transaction for longer than it may",
                 "Reconnect; what was not committed has been rolled back.",
             )),
-            Phase::Idle => Overdue::End(Fault::new(
-                "57P05",
-                "the session ends because it was idle for longer than it may",
-                "Reconnect, or ask the operator for a longer gateway.idle_session_seconds.",
-            )),
+            Phase::Idle => Overdue::End(idle_for_too_long()),
         }
     }
+}
+
+/// Why a session ends that has no transaction and says nothing.
+pub(super) fn idle_for_too_long() -> Fault {
+    Fault::new(
+        "57P05",
+        "the session ends because it was idle for longer than it may",
+        "Reconnect, or ask the operator for a longer gateway.idle_session_seconds.",
+    )
 }
 
 #[cfg(test)]

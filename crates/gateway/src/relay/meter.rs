@@ -25,7 +25,12 @@ pub(super) struct Meter {
 impl Meter {
     pub(super) fn new(visit: Arc<Visit>) -> Self {
         // What it is at is noted as soon as it is anything else.
-        Self { visit, stance: Stance::Waiting, asked: None, begun: None }
+        Self { stance: visit.stance(), visit, asked: None, begun: None }
+    }
+
+    /// The same, for when this is over.
+    pub(super) fn into_visit(self) -> Arc<Visit> {
+        self.visit
     }
 
     /// Where it is noted.

@@ -1,20 +1,22 @@
 //! Moves bytes in one direction.
 
 use std::borrow::Cow;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io;
-use std::mem;
+use std::mem::{self, MaybeUninit};
+use std::pin::Pin;
+use std::task::{Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use wire::frame::{Demand, Direction, FrameError, Header, Piece, Scanner};
 
 /// Bytes read at once while more keeps coming; a session that works has up to two of these.
 const BUFFER: usize = 16 * 1024;
 
-/// Bytes read at once by a session of which little is heard: most statements and answers have fewer, and most sessions
-/// rest.
-const FIRST: usize = 1024;
+/// Bytes read at once where nothing is held: more than most statements and answers have. They are read onto the stack, so
+/// that a session that waits for them has no buffer.
+pub(super) const FIRST: usize = 4096;
 
 /// Room for what is not passed on before it is whole: a header and the small messages that a stage demands.
 const SPARE: usize = 64;
@@ -84,10 +86,14 @@ impl Pump {
             };
         }
         let Some(source) = source.filter(|_| !self.closed && !self.paused) else { return pending().await };
-        let room = if self.busy || !self.held.is_empty() { BUFFER } else { FIRST };
-        self.held.reserve(room);
-        let offered = self.held.capacity() - self.held.len();
-        match source.read_buf(&mut self.held).await {
+        let (read, offered) = if self.busy || !self.held.is_empty() {
+            self.held.reserve(BUFFER);
+            let offered = self.held.capacity() - self.held.len();
+            (source.read_buf(&mut self.held).await, offered)
+        } else {
+            (self.read_first(source).await, FIRST)
+        };
+        match read {
             Ok(0) | Err(_) => Step::SourceGone,
             Ok(read) => {
                 self.busy = read >= offered;
@@ -96,6 +102,18 @@ impl Pump {
                 Step::Moved
             }
         }
+    }
+
+    /// Reads where nothing is held.
+    async fn read_first(&mut self, source: &mut (impl AsyncRead + Unpin)) -> io::Result<usize> {
+        poll_fn(|cx| {
+            let mut room = [MaybeUninit::uninit(); FIRST];
+            let mut room = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut *source).poll_read(cx, &mut room))?;
+            self.held.extend_from_slice(room.filled());
+            Poll::Ready(Ok(room.filled().len()))
+        })
+        .await
     }
 
     /// The next piece that the stage has to judge. It stays here until [`Pump::pass`], [`Pump::replace`] or
@@ -281,7 +299,7 @@ impl Pump {
 
     /// Gives back the room that a large message took, once it is on its way.
     fn shrink(&mut self) {
-        if self.held.is_empty() && self.held.capacity() > FIRST + SPARE && !self.busy {
+        if self.held.is_empty() && !self.busy {
             self.held = BytesMut::new();
             self.grown = false;
         } else if self.grown && self.held.len() <= BUFFER {

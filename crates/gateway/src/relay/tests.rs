@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::report::ServerError;
 
-use super::{LINGER, Left, Moved, Need, Question, Relay, Servers, SessionLimits, Settled, Watch};
+use super::{Conversation, LINGER, Left, Moved, Need, Question, Servers, SessionLimits, Settled, Watch};
 use crate::fault::Fault;
 use crate::statement::Clerk;
 
@@ -106,9 +106,9 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
             Fault::new("57P01", "closed", "")
         };
         let visit = Arc::new(Visit::unlisted("paws".parse().expect("a slug")));
-        let mut relay = Relay::new(pipelined, clerk, None, &visit, SessionLimits::default());
+        let conversation = Conversation::new(pipelined, clerk, None, &visit, SessionLimits::default());
         let watch = Watch { revoked: pin!(revoked), shutdown: &watched, grace };
-        relay.serve(&mut Stream::Plain(client_far), &mut Only(Stream::Plain(server_far)), watch).await
+        conversation.serve(&mut Stream::Plain(client_far), &mut Only(Stream::Plain(server_far)), watch).await
     });
     Stage { client, server, revoke, shutdown, left }
 }

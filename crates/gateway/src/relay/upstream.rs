@@ -1,5 +1,6 @@
 //! The stage that a client's messages pass on their way to the server.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
@@ -18,12 +19,19 @@ use crate::statement::{Clerk, Dialect, LONG, Pending, Room};
 /// Bytes of the longest statement that is kept together where nobody else sets a limit.
 const LONGEST: usize = 16 << 20;
 
-/// Messages that name statements, which they do in their first bytes.
-const NAMED: [Demand; 3] = [
-    Demand { tag: b'B', limit: 16 * 1024, beyond: Beyond::StreamAfter(4096) },
-    Demand { tag: b'D', limit: 4096, beyond: Beyond::Stream },
-    Demand { tag: b'C', limit: 4096, beyond: Beyond::Stream },
-];
+/// Messages that hold statements, and with pooling those that name them, which they do in their first bytes.
+const fn wanted(limit: usize) -> [Demand; 5] {
+    [
+        Demand { tag: b'Q', limit, beyond: Beyond::Stream },
+        Demand { tag: b'P', limit, beyond: Beyond::Stream },
+        Demand { tag: b'B', limit: 16 * 1024, beyond: Beyond::StreamAfter(4096) },
+        Demand { tag: b'D', limit: 4096, beyond: Beyond::Stream },
+        Demand { tag: b'C', limit: 4096, beyond: Beyond::Stream },
+    ]
+}
+
+/// The same as nearly every session has them, which therefore need none of their own.
+const USUAL: &[Demand] = &wanted(LONGEST);
 
 /// Bytes of a message that has not come whole, from which on it is worth a server connection.
 const WORTH: usize = 8 * 1024;
@@ -84,12 +92,7 @@ enum Had {
 impl Upstream {
     pub(super) fn new(pipelined: &[u8], clerk: Option<Arc<Clerk>>, pooled: bool) -> Self {
         let limit = clerk.as_ref().map(|clerk| clerk.limit()).or(pooled.then_some(LONGEST));
-        let whole = |tag| limit.map(|limit| Demand { tag, limit, beyond: Beyond::Stream });
-        let mut demands: Vec<Demand> = [whole(b'Q'), whole(b'P')].into_iter().flatten().collect();
-        if pooled {
-            demands.extend(NAMED);
-        }
-        let pump = Pump::new(Direction::ToServer, demands, pipelined);
+        let pump = Pump::new(Direction::ToServer, demands(limit, pooled), pipelined);
         Self { pump, left: false, clerk, wait: None, read: None, room: None, taken: Vec::new(), declined: false }
     }
 
@@ -199,6 +202,11 @@ impl Upstream {
         self.clerk.as_deref()
     }
 
+    /// The same, for when this is over.
+    pub(super) fn into_clerk(self) -> Option<Arc<Clerk>> {
+        self.clerk
+    }
+
     /// Has another clerk read what comes next. Only for a session that has no server connection: of such a one, nothing is
     /// being read.
     pub(super) fn read_by(&mut self, clerk: Option<Arc<Clerk>>) {
@@ -263,6 +271,16 @@ impl Upstream {
     /// Whether the server has everything that the client sent, up to the end of a message.
     pub(super) fn is_drained(&self) -> bool {
         self.pump.is_drained()
+    }
+}
+
+/// What is wanted in one piece where statements of so many bytes are kept together, if any are.
+fn demands(limit: Option<usize>, pooled: bool) -> Cow<'static, [Demand]> {
+    let Some(limit) = limit else { return Cow::Borrowed(&[]) };
+    match (limit, pooled) {
+        (LONGEST, true) => Cow::Borrowed(USUAL),
+        (_, true) => Cow::Owned(wanted(limit).to_vec()),
+        (_, false) => Cow::Owned(wanted(limit).into_iter().take(2).collect()),
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use domain::TenantId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::Clerk;
+
 /// Memory is counted in units of this many bytes.
 const UNIT: usize = 1024;
 
@@ -24,6 +26,8 @@ pub(super) struct Share {
     /// In units.
     size: usize,
     turn: Arc<Semaphore>,
+    /// Who reads its sessions' statements.
+    clerk: Mutex<Weak<Clerk>>,
 }
 
 /// Room for a statement from before it comes in until the server has taken it. A guard: dropping it gives the room back.
@@ -46,13 +50,24 @@ impl Shares {
         }
         known.retain(|_, share| share.strong_count() > 0);
         let (room, turn) = (Arc::new(Semaphore::new(self.room)), Arc::new(Semaphore::new(1)));
-        let share = Arc::new(Share { room, size: self.room, turn });
+        let share = Arc::new(Share { room, size: self.room, turn, clerk: Mutex::default() });
         known.insert(tenant, Arc::downgrade(&share));
         share
     }
 }
 
 impl Share {
+    /// This clerk, or the one that reads for other sessions of the tenant if it does the same: sessions are many.
+    pub(super) fn served_by(&self, clerk: Clerk) -> Arc<Clerk> {
+        let mut known = self.clerk.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(like) = known.upgrade().filter(|known| known.is_like(&clerk)) {
+            return like;
+        }
+        let clerk = Arc::new(clerk);
+        *known = Arc::downgrade(&clerk);
+        clerk
+    }
+
     /// Waits for room for a message; one that is larger than the share has it all to itself.
     pub(super) async fn room(&self, bytes: usize) -> Room {
         let units = u32::try_from(bytes.div_ceil(UNIT).min(self.size)).unwrap_or(u32::MAX);

@@ -39,7 +39,7 @@ fn clerk() -> Arc<Clerk> {
         sequences: "s_0192f0c123457abc8def0123456789ab".to_owned(),
         channel_prefix: PREFIX.to_owned(),
     };
-    Arc::new(Clerks::new(1 << 20, LIMIT, SHARE).serve(client, [("standard_conforming_strings", "on")]))
+    Clerks::new(1 << 20, LIMIT, SHARE).serve(client, [("standard_conforming_strings", "on")])
 }
 
 async fn stage() -> Stage {

@@ -1,0 +1,121 @@
+//! A session between its statements: thousands of them rest, and what they need only while they work is not kept.
+
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+
+use bytes::Bytes;
+use tenancy::Visit;
+use tls::Stream;
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::time::{Instant, sleep_until};
+
+use super::limits::idle_for_too_long;
+use super::pump::FIRST;
+use super::signals::{Signals, Word};
+use super::{End, Left, Pooled, Relay, Servers, SessionLimits, Watch};
+use crate::fault::Fault;
+use crate::statement::{Clerk, Dialect};
+
+/// What is left of a session while it rests.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    /// What the client has sent that nobody has looked at.
+    pub(super) arrived: Bytes,
+    /// Who reads its statements, if anybody has to.
+    pub(super) clerk: Option<Arc<Clerk>>,
+    /// How the server reads them.
+    pub(super) dialect: Dialect,
+    /// `None` for one that has the same server connection from beginning to end.
+    pub(super) pooled: Option<Box<Pooled>>,
+    /// Where the session's work is noted, and an operator's wishes come from.
+    pub(super) visit: Arc<Visit>,
+    pub(super) limits: SessionLimits,
+}
+
+impl Conversation {
+    /// `pipelined` is what the client has sent already.
+    pub(crate) fn new(
+        pipelined: &[u8],
+        clerk: Option<Arc<Clerk>>,
+        pooled: Option<Pooled>,
+        visit: &Arc<Visit>,
+        limits: SessionLimits,
+    ) -> Self {
+        let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
+        let (arrived, pooled) = (Bytes::copy_from_slice(pipelined), pooled.map(Box::new));
+        Self { arrived, clerk, dialect, pooled, visit: Arc::clone(visit), limits }
+    }
+
+    /// Relays until the session ends, and tells the client why unless it was the client that ended it. Says in what state
+    /// it left the server connection that it had at the end, if any.
+    pub(crate) async fn serve<R: Future<Output = Fault>>(
+        mut self,
+        client: &mut Stream,
+        servers: &mut impl Servers,
+        watch: Watch<'_, R>,
+    ) -> Left {
+        let visit = Arc::clone(&self.visit);
+        let mut signals = Signals::new(watch, &visit);
+        loop {
+            let mut end = None;
+            if self.arrived.is_empty() && servers.stream().is_none() {
+                end = self.rest(client, &mut signals).await;
+            }
+            // Apart from here on, since those that rest need not keep room for it.
+            let mut relay = Box::new(Relay::new(self));
+            if end.is_none() {
+                end = Box::pin(relay.run(client, servers, &mut signals)).await;
+            }
+            if let Some(end) = end {
+                return Box::pin(relay.finish(end, client, servers)).await;
+            }
+            self = relay.rests_from_now_on();
+        }
+    }
+
+    /// Waits for a client that has no server connection to say something. Says how the session ends, if it does.
+    async fn rest<R: Future<Output = Fault>>(
+        &mut self,
+        client: &mut Stream,
+        signals: &mut Signals<'_, R>,
+    ) -> Option<End> {
+        let too_long = self.limits.idle.map(|limit| Box::pin(sleep_until(Instant::now() + limit)));
+        tokio::select! {
+            arrived = read(client) => {
+                self.arrived = arrived;
+                self.arrived.is_empty().then_some(End::ClientGone)
+            }
+            end = async {
+                loop {
+                    match signals.next().await {
+                        Word::Revoked(fault) => return End::Told(fault),
+                        Word::Shutdown => return End::Told(Fault::shutdown()),
+                        // Its next server connection is one where the tenant is then.
+                        Word::Yield => {}
+                    }
+                }
+            } => Some(end),
+            () = async {
+                match too_long {
+                    Some(timer) => timer.await,
+                    None => std::future::pending().await,
+                }
+            } => Some(End::Told(idle_for_too_long())),
+        }
+    }
+}
+
+/// Waits for a client's next words, in no buffer of its own; empty when there are none to come.
+async fn read(client: &mut Stream) -> Bytes {
+    poll_fn(|cx| {
+        let mut room = [MaybeUninit::uninit(); FIRST];
+        let mut room = ReadBuf::uninit(&mut room);
+        // Whatever is wrong with the connection, the client is gone.
+        let _gone = ready!(Pin::new(&mut *client).poll_read(cx, &mut room));
+        Poll::Ready(Bytes::copy_from_slice(room.filled()))
+    })
+    .await
+}
