@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pool::{Residue, Settings};
-use tenancy::{Refusal, Visit};
+use tenancy::{Lapse, Refusal, Visit};
 use tls::Stream;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -70,6 +70,8 @@ pub(crate) enum Left {
 pub(crate) struct Watch<'w, R> {
     /// Resolves when the tenant or its key may no longer be served.
     pub(crate) revoked: Pin<&'w mut R>,
+    /// When the client's right to be served ends by itself, if it does.
+    pub(crate) lapse: Option<Lapse>,
     /// This process is to end.
     pub(crate) shutdown: &'w CancellationToken,
     /// How long sessions that are in the middle of something may go on then.
@@ -176,14 +178,45 @@ pub(crate) struct Relay {
     /// The client has lost a transaction, and is still to be told.
     mourning: Option<Mourning>,
     clock: Clock,
-    /// The process is shutting down, so the session ends as soon as it is at rest.
-    draining: bool,
+    leaving: Leaving,
     /// What the client is told once it is at rest, if it keeps its server connection even then.
     parting: Option<Fault>,
 }
 
+/// Why a session ends as soon as it is at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    /// It does not.
+    No,
+    /// The client's right to be served has ended.
+    Lapsed,
+    /// The process is shutting down.
+    Stopping,
+}
+
 /// When to give up waiting, and what that means.
 type Deadline = Option<(Instant, End)>;
+
+/// What stops a session from outside, apart from its tenant.
+#[derive(Debug, Clone, Copy)]
+struct Stop<'w> {
+    lapse: Option<Lapse>,
+    shutdown: &'w CancellationToken,
+    grace: Duration,
+}
+
+impl Stop<'_> {
+    /// When something is to be done by the clock.
+    fn due(&self, deadline: &Deadline) -> Option<Instant> {
+        let lapses = self.lapse.map(|lapse| Instant::from_std(lapse.at));
+        deadline.as_ref().map(|(due, _)| *due).into_iter().chain(lapses).min()
+    }
+}
+
+/// Whether a right has ended.
+fn has_come(lapse: &mut Lapse) -> bool {
+    Instant::from_std(lapse.at) <= Instant::now()
+}
 
 impl Relay {
     /// `pipelined` is what the client has sent already, `clerk` who reads its statements, if anybody has to. The session's
@@ -205,7 +238,7 @@ impl Relay {
             pooled,
             mourning: None,
             clock: Clock::new(limits),
-            draining: false,
+            leaving: Leaving::No,
             parting: None,
         }
     }
@@ -250,12 +283,13 @@ impl Relay {
         servers: &mut impl Servers,
         watch: Watch<'_, R>,
     ) -> End {
-        let Watch { mut revoked, shutdown, grace } = watch;
+        let Watch { mut revoked, mut lapse, shutdown, grace } = watch;
         let visit = Arc::clone(self.meter.visit());
         let mut yielding = pin!(visit.yielding());
         let mut deadline: Deadline = None;
         loop {
-            match self.attend(servers, grace, shutdown, revoked.as_mut(), &mut deadline).await {
+            let bounds = Stop { lapse, shutdown, grace };
+            match self.attend(servers, bounds, revoked.as_mut(), &mut deadline).await {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(end) => return end,
@@ -265,7 +299,7 @@ impl Relay {
                 earlier(&mut deadline, LINGER, End::ClientGone);
             }
             self.clock.note(&self.ledger);
-            let due = deadline.as_ref().map(|(due, _)| *due);
+            let due = bounds.due(&deadline);
             // Whoever does not take its answers is not read either.
             let heeded = servers.stream().is_some() || !self.down.pump.has_passed();
             let (mut client_reads, mut client_writes) = client.split();
@@ -304,13 +338,13 @@ impl Relay {
                         self.parting = Some(Fault::revoked(&Refusal::Yielded(visit.slug().clone())));
                     }
                 }
-                () = shutdown.cancelled(), if !self.draining => {
-                    self.draining = true;
-                    earlier(&mut deadline, grace, End::Told(Fault::shutdown()));
+                () = shutdown.cancelled(), if self.leaving != Leaving::Stopping => {
+                    self.leaves(Leaving::Stopping, grace, &mut deadline);
                 }
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    return deadline.map_or(End::ClientGone, |(_, end)| end);
-                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => match lapse.take_if(has_come) {
+                    Some(lapse) => self.leaves(Leaving::Lapsed, lapse.grace, &mut deadline),
+                    None => return deadline.map_or(End::ClientGone, |(_, end)| end),
+                },
             }
         }
     }
@@ -320,8 +354,7 @@ impl Relay {
     async fn attend<R: Future<Output = Fault>>(
         &mut self,
         servers: &mut impl Servers,
-        grace: Duration,
-        shutdown: &CancellationToken,
+        stop: Stop<'_>,
         revoked: Pin<&mut R>,
         deadline: &mut Deadline,
     ) -> Result<bool, End> {
@@ -340,8 +373,8 @@ impl Relay {
                 Ok(judged)
             };
         }
-        if self.draining && !self.down.pump.has_passed() {
-            return Err(End::Told(Fault::shutdown()));
+        if self.leaving != Leaving::No && !self.down.pump.has_passed() {
+            return Err(End::Told(self.farewell()));
         }
         if self.up.has_left() {
             return if self.down.pump.has_passed() { Ok(true) } else { Err(End::ClientGone) };
@@ -369,7 +402,7 @@ impl Relay {
         if servers.attach_now(&need) {
             return Ok(false);
         }
-        let due = deadline.as_ref().map(|(due, _)| *due);
+        let due = stop.due(deadline);
         let waiting = self.meter.waits();
         // Apart, since most transactions do without, and resting sessions need not keep room for it.
         let attaching = Box::pin(servers.attach(&need));
@@ -386,21 +419,39 @@ impl Relay {
                 Ok(false)
             }
             fault = revoked => Err(End::Told(fault)),
-            () = shutdown.cancelled(), if !self.draining => {
-                self.draining = true;
-                earlier(deadline, grace, End::Told(Fault::shutdown()));
+            () = stop.shutdown.cancelled(), if self.leaving != Leaving::Stopping => {
+                self.leaves(Leaving::Stopping, stop.grace, deadline);
                 Ok(false)
             }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                if stop.lapse.is_some_and(|mut lapse| has_come(&mut lapse)) {
+                    // What waits has not begun.
+                    self.leaving = Leaving::Lapsed;
+                    return Err(End::Told(self.farewell()));
+                }
                 Err(deadline.take().map_or(End::ClientGone, |(_, end)| end))
             }
+        }
+    }
+
+    /// Has the session end as soon as it is at rest, or after a while.
+    fn leaves(&mut self, why: Leaving, grace: Duration, deadline: &mut Deadline) {
+        self.leaving = why;
+        earlier(deadline, grace, End::Told(self.farewell()));
+    }
+
+    /// What the client of a session that ends so is told.
+    fn farewell(&self) -> Fault {
+        match self.leaving {
+            Leaving::Lapsed => Fault::revoked(&Refusal::TokenExpired(self.meter.visit().slug().clone())),
+            Leaving::Stopping | Leaving::No => Fault::shutdown(),
         }
     }
 
     /// Whether the session can go on without the server that it has.
     fn outlives_server(&self) -> bool {
         let whole = self.up.may_start_over() && self.down.may_start_over();
-        whole && !self.draining && self.pooled.as_ref().is_some_and(Pooled::outlives_server)
+        whole && self.leaving == Leaving::No && self.pooled.as_ref().is_some_and(Pooled::outlives_server)
     }
 
     /// Goes on without the server.
@@ -477,7 +528,7 @@ impl Relay {
         if up.has_left() && !awaits_answer && !up.pump.has_passed() && !down.pump.has_passed() {
             return Err(End::ClientGone);
         }
-        if self.draining && self.is_at_rest() { Err(End::Told(Fault::shutdown())) } else { Ok(()) }
+        if self.leaving != Leaving::No && self.is_at_rest() { Err(End::Told(self.farewell())) } else { Ok(()) }
     }
 
     /// Whether both sides have everything that the other sent, and neither waits for more. An error that no statement asked
