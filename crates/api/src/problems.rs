@@ -110,7 +110,9 @@ impl From<Refusal> for Problem {
             Refusal::Disagreement { .. } => {
                 Self::new(StatusCode::FORBIDDEN, "TENANT_MISMATCH", "Two tenants are named", detail)
             }
-            Refusal::WrongKey(_) | Refusal::KeyRevoked(_) => Self::unauthorized(&detail),
+            Refusal::WrongKey(_) | Refusal::KeyRevoked(_) | Refusal::BadToken { .. } | Refusal::TokenExpired(_) => {
+                Self::unauthorized(&detail)
+            }
             Refusal::Suspended(_) | Refusal::WrongApp { .. } => {
                 Self::new(StatusCode::FORBIDDEN, "TENANT_CLOSED", "Tenant is closed", detail)
             }

@@ -18,6 +18,9 @@ use crate::fault::Fault;
 /// Bytes in the longest answer to an authentication request. SCRAM's stay below 300.
 const MAX_PASSWORD_LEN: usize = 4096;
 
+/// How many times as long as it may be an answer is read to its end, to be refused.
+const LISTENED_TO: usize = 16;
+
 /// Silence after which the kernel asks whether the client is still there.
 const KEEPALIVE: Duration = Duration::from_mins(1);
 
@@ -127,6 +130,38 @@ impl Client {
                 }
                 let mut message = self.held.split_to(HEADER_LEN + header.body_len);
                 return Ok(message.split_off(HEADER_LEN));
+            }
+            self.read().await?;
+        }
+    }
+
+    /// The same where the answer may be longer; `None` if it is longer than `limit` all the same, read to its end so that
+    /// the client listens to what it is told.
+    pub(crate) async fn long_password(&mut self, limit: usize) -> Result<Option<BytesMut>, Loss> {
+        let mut left: Option<usize> = None;
+        loop {
+            if let Some(missing) = left {
+                let here = missing.min(self.held.len());
+                self.held.advance(here);
+                if missing == here {
+                    return Ok(None);
+                }
+                left = Some(missing - here);
+            } else if let Some(header) = Scanner::new(Direction::ToServer, &[]).upcoming(&self.held)? {
+                if header.tag != b'p' {
+                    return Err(Fault::protocol("the client did not answer the authentication request").into());
+                }
+                let len = HEADER_LEN + header.body_len;
+                if header.body_len > limit.saturating_mul(LISTENED_TO) {
+                    return Ok(None);
+                }
+                if header.body_len > limit {
+                    left = Some(len);
+                    continue;
+                }
+                if self.held.len() >= len {
+                    return Ok(Some(self.held.split_to(len).split_off(HEADER_LEN)));
+                }
             }
             self.read().await?;
         }

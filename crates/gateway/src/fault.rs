@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 use pool::PoolError;
-use tenancy::{Refusal, ScopeError};
+use tenancy::{Refusal, ScopeError, Visit};
 use wire::frame::FrameError;
 use wire::report::{Report, ServerError, Severity};
 use wire::scram::ScramError;
@@ -51,6 +51,11 @@ impl Fault {
             "the database server broke the protocol",
             "Reconnect; if it happens again, the operator finds the details in the log.",
         )
+    }
+
+    /// The token has expired in the middle of the session.
+    pub(crate) fn token_expired(visit: &Visit) -> Self {
+        Self::revoked(&Refusal::TokenExpired(visit.slug().clone()))
     }
 
     /// The tenant or its key was closed in the middle of the session.

@@ -1,17 +1,18 @@
-//! A client proves that it holds one of its tenant's keys (PostgreSQL manual, 55.3.1).
+//! A client proves that it holds one of its tenant's keys (PostgreSQL manual, 55.3.1), or shows a token.
 
 use std::time::Instant;
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use tenancy::{Claim, Identity, Refusal};
+use tenancy::{Claim, Identity, Refusal, TokenFault, Tokens};
 use wire::backend;
 use wire::frontend::SaslInitialResponse;
 use wire::scram::{Channel, Exchange, MECHANISM, MECHANISM_PLUS, ScramError, Verifier};
 
 use crate::client::{Client, Encryption, Loss};
 use crate::fault::Fault;
+use crate::parameters::Auth;
 use crate::throttle::Attempt;
 
 /// Bytes of randomness in the server's nonce, as PostgreSQL has it.
@@ -23,6 +24,51 @@ pub(crate) async fn log_in(client: &mut Client, claim: Claim, attempt: Attempt) 
     // A key that is wrong, revoked or expired gets the same answer in the same time: none of them is a candidate.
     let proven = prove(client, claim.salt(), claim.iterations(), &claim.verifiers(), attempt).await?;
     Ok(proven.and_then(|index| claim.proven(index)).ok_or(Refusal::WrongKey(slug))?)
+}
+
+/// Has the client show a token, which counts as often as it is shown: only by a way on which nobody else can read it. What is
+/// wrong with one is told and logged, the token never.
+pub(crate) async fn show_token(
+    client: &mut Client,
+    claim: Claim,
+    attempt: Attempt,
+    tokens: Option<&Tokens>,
+) -> Result<Identity, Loss> {
+    if client.encryption.is_none() {
+        return Err(Fault::new(
+            "28000",
+            "tokens are taken over TLS only",
+            "Connect with sslmode=verify-full, so that the token goes to nobody else; the gateway was sent none.",
+        )
+        .into());
+    }
+    let tokens = tokens.ok_or_else(|| {
+        Fault::new(
+            "28000",
+            format!("{} \"jwt\" is not offered here", Auth::NAME),
+            "Leave it out and use one of the tenant's keys; the operator can offer it with [gateway.jwt].",
+        )
+    })?;
+    backend::authentication_cleartext_password(&mut client.out);
+    client.flush().await?;
+    // With the zero at its end.
+    let body = client.long_password(Tokens::MAX_LEN + 1).await?;
+    let refused = |fault| Refusal::BadToken { slug: claim.slug().clone(), fault };
+    let identity = match body.as_deref().map(<[u8]>::split_last) {
+        Some(Some((0, token))) => claim.with_token(tokens, token),
+        Some(_) => Err(refused(TokenFault::Malformed)),
+        None => Err(refused(TokenFault::TooLong)),
+    };
+    match identity {
+        Ok(identity) => {
+            attempt.succeeded(Instant::now());
+            Ok(identity)
+        }
+        Err(refusal) => {
+            attempt.failed(Instant::now());
+            Err(refusal.into())
+        }
+    }
 }
 
 /// The same for whoever holds one of several secrets, and which; `None` if it is none of them.

@@ -103,6 +103,33 @@ impl FromStr for Pooling {
     }
 }
 
+/// What a client proves itself by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Auth {
+    /// One of the tenant's keys, which SCRAM does not show.
+    #[default]
+    Key,
+    /// A token, which is shown.
+    Token,
+}
+
+impl Auth {
+    /// What the setting is called at startup.
+    pub(crate) const NAME: &str = "sindico.auth";
+}
+
+impl FromStr for Auth {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word {
+            "scram" => Ok(Self::Key),
+            "jwt" => Ok(Self::Token),
+            _ => Err(()),
+        }
+    }
+}
+
 /// What names the tenant where the user name does not.
 const TENANT: &str = "sindico.tenant";
 
@@ -121,6 +148,8 @@ pub(crate) struct Request {
     pub(crate) pool_mode: Option<PoolMode>,
     /// On which connections, if it says.
     pub(crate) pooling: Option<Pooling>,
+    /// What it proves itself by.
+    pub(crate) auth: Auth,
 }
 
 /// Understands a startup message or says which part of it not.
@@ -148,8 +177,8 @@ pub(crate) fn understand(startup: &Startup) -> Result<Request, Fault> {
         }
     }
     let params = params.into_iter().collect();
-    let Own { pool_mode, pooling, tenant } = own;
-    Ok(Request { user: user.clone(), database: database.clone(), tenant, params, pool_mode, pooling })
+    let Own { pool_mode, pooling, tenant, auth } = own;
+    Ok(Request { user: user.clone(), database: database.clone(), tenant, params, pool_mode, pooling, auth })
 }
 
 /// What a client may say to síndico itself.
@@ -158,6 +187,7 @@ struct Own {
     pool_mode: Option<PoolMode>,
     pooling: Option<Pooling>,
     tenant: Option<String>,
+    auth: Auth,
 }
 
 impl Own {
@@ -167,6 +197,8 @@ impl Own {
             self.pool_mode = Some(word(PoolMode::NAME, value, "\"transaction\" or \"session\"")?);
         } else if name.eq_ignore_ascii_case(Pooling::NAME) {
             self.pooling = Some(word(Pooling::NAME, value, "\"own\" or \"dense\"")?);
+        } else if name.eq_ignore_ascii_case(Auth::NAME) {
+            self.auth = word(Auth::NAME, value, "\"scram\" or \"jwt\"")?;
         } else if name.eq_ignore_ascii_case(TENANT) {
             if self.tenant.replace(value.to_owned()).is_some_and(|earlier| earlier != value) {
                 return Err(Fault::new(
@@ -335,6 +367,18 @@ mod tests {
         let twice = |other| [("user", "a"), ("options", "--sindico.tenant=paws"), ("sindico.tenant", other)];
         assert_eq!(named(&twice("paws")).as_deref(), Some("paws"));
         assert_eq!(refusal(&twice("claws")).0, "28000");
+    }
+
+    #[test]
+    fn a_client_says_what_it_proves_itself_by() {
+        let auth = |parameters: &[(&str, &str)]| ask(parameters).expect("a request").auth;
+        assert_eq!(auth(&[("user", "a")]), Auth::Key);
+        assert_eq!(auth(&[("user", "a"), ("sindico.auth", "scram")]), Auth::Key);
+        assert_eq!(auth(&[("user", "a"), ("Sindico.Auth", "jwt")]), Auth::Token);
+        assert_eq!(auth(&[("user", "a"), ("options", "-c sindico.auth=jwt")]), Auth::Token);
+        for other in ["", "JWT", "none", "trust"] {
+            assert_eq!(refusal(&[("user", "a"), ("sindico.auth", other)]).0, "22023", "{other}");
+        }
     }
 
     #[test]

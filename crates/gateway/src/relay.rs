@@ -170,10 +170,20 @@ struct Relay {
     /// The client has lost a transaction, and is still to be told.
     mourning: Option<Box<Mourning>>,
     clock: Clock,
-    /// The process is shutting down, so the session ends as soon as it is at rest.
-    draining: bool,
+    leaving: Leaving,
     /// What the client is told once it is at rest, if it keeps its server connection even then.
     parting: Option<Box<Fault>>,
+}
+
+/// Why a session ends as soon as it is at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    /// It does not.
+    No,
+    /// The client's right to be served has ended.
+    Lapsed,
+    /// The process is shutting down.
+    Stopping,
 }
 
 /// When to give up waiting, and what that means.
@@ -192,7 +202,7 @@ impl Relay {
             pooled,
             mourning: None,
             clock: Clock::new(limits),
-            draining: false,
+            leaving: Leaving::No,
             parting: None,
         }
     }
@@ -204,7 +214,7 @@ impl Relay {
             && self.down.is_drained()
             && self.mourning.is_none()
             && !self.up.has_left()
-            && !self.draining
+            && self.leaving == Leaving::No
     }
 
     /// What is left of a session that rests.
@@ -328,8 +338,8 @@ impl Relay {
                 Ok(judged)
             };
         }
-        if self.draining && !self.down.pump.has_passed() {
-            return Err(End::Told(Fault::shutdown()));
+        if self.leaving != Leaving::No && !self.down.pump.has_passed() {
+            return Err(End::Told(self.farewell()));
         }
         if self.up.has_left() {
             return if self.down.pump.has_passed() { Ok(true) } else { Err(End::ClientGone) };
@@ -373,7 +383,14 @@ impl Relay {
                 }
                 Ok(false)
             }
-            word = signals.next() => self.heed(word, false, signals.grace, deadline).map_or(Ok(false), Err),
+            word = signals.next() => {
+                let end = self.heed(word, false, signals.grace, deadline);
+                match self.leaving {
+                    // What waits has not begun.
+                    Leaving::Lapsed => Err(End::Told(self.farewell())),
+                    Leaving::Stopping | Leaving::No => end.map_or(Ok(false), Err),
+                }
+            }
             () = past(due) => {
                 Err(deadline.take().map_or(End::ClientGone, |(_, end)| end))
             }
@@ -390,18 +407,30 @@ impl Relay {
                 self.parting = Some(Box::new(Fault::revoked(&Refusal::Yielded(slug))));
             }
             Word::Yield => {}
-            Word::Shutdown => {
-                self.draining = true;
-                earlier(deadline, grace, End::Told(Fault::shutdown()));
-            }
+            Word::Lapsed(grace) => self.leaves(Leaving::Lapsed, grace, deadline),
+            Word::Shutdown => self.leaves(Leaving::Stopping, grace, deadline),
         }
         None
+    }
+
+    /// Has the session end as soon as it is at rest, or after a while.
+    fn leaves(&mut self, why: Leaving, grace: Duration, deadline: &mut Deadline) {
+        self.leaving = why;
+        earlier(deadline, grace, End::Told(self.farewell()));
+    }
+
+    /// What the client of a session that ends so is told.
+    fn farewell(&self) -> Fault {
+        match self.leaving {
+            Leaving::Lapsed => Fault::token_expired(self.meter.visit()),
+            Leaving::Stopping | Leaving::No => Fault::shutdown(),
+        }
     }
 
     /// Whether the session can go on without the server that it has.
     fn outlives_server(&self) -> bool {
         let whole = self.up.may_start_over() && self.down.may_start_over();
-        whole && !self.draining && self.pooled.as_deref().is_some_and(Pooled::outlives_server)
+        whole && self.leaving == Leaving::No && self.pooled.as_deref().is_some_and(Pooled::outlives_server)
     }
 
     /// Goes on without the server.
@@ -478,7 +507,7 @@ impl Relay {
         if up.has_left() && !awaits_answer && !up.pump.has_passed() && !down.pump.has_passed() {
             return Err(End::ClientGone);
         }
-        if self.draining && self.is_at_rest() { Err(End::Told(Fault::shutdown())) } else { Ok(()) }
+        if self.leaving != Leaving::No && self.is_at_rest() { Err(End::Told(self.farewell())) } else { Ok(()) }
     }
 
     /// Whether both sides have everything that the other sent, and neither waits for more. An error that no statement asked

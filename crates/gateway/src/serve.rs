@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use tenancy::Threshold;
+use tenancy::{Threshold, Tokens};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -50,6 +50,8 @@ pub struct GatewaySettings {
     pub statement_share: usize,
     /// With what the gateway proves itself; without, it speaks no TLS.
     pub certificates: Option<Certificates>,
+    /// What judges the tokens of clients that show one in place of a key; without, none may.
+    pub tokens: Option<Tokens>,
     /// Who may do without TLS.
     pub plaintext: Plaintext,
     /// Where host names say which tenant is meant, if they do anywhere.
@@ -75,6 +77,7 @@ impl Default for GatewaySettings {
             statement_share: 64 << 20,
             pool_mode: PoolMode::Transaction,
             certificates: None,
+            tokens: None,
             plaintext: Plaintext::Loopback,
             console: None,
             pause_patience: Duration::from_mins(1),
@@ -123,6 +126,9 @@ pub async fn serve(
     let sessions = TaskTracker::new();
     if let Some(certificates) = gateway.settings.certificates.clone() {
         sessions.spawn(certificates.keep_current(gateway.shutdown.clone()));
+    }
+    if let Some(tokens) = gateway.settings.tokens.clone() {
+        sessions.spawn(tokens.keep_current(gateway.shutdown.clone()));
     }
     loop {
         let accepted = tokio::select! {

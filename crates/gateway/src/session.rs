@@ -21,9 +21,9 @@ use crate::client::{Client, Loss};
 use crate::console::{Console, converse};
 use crate::fault::Fault;
 use crate::lent::{Lent, Ways};
-use crate::login::log_in;
+use crate::login::{log_in, show_token};
 use crate::opening::{Errand, open};
-use crate::parameters::{PoolMode, Pooling, Request, understand};
+use crate::parameters::{Auth, PoolMode, Pooling, Request, understand};
 use crate::places::Place;
 use crate::relay::{Conversation, Left, Need, Pooled, Servers as _, Watch};
 use crate::serve::{Gateway, GatewaySettings};
@@ -178,6 +178,9 @@ async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Res
         backend::negotiate_protocol_version(&mut client.out, startup.spoken(), startup.protocol_options());
     }
     if let Some(console) = gateway.settings.console.as_ref().filter(|_| Console::is_meant(&request.database)) {
+        if request.auth == Auth::Token {
+            return Err(Fault::new("28000", "the console takes no tokens", "Its password is the admin token.").into());
+        }
         console.log_in(&gateway.throttle, client, peer, &request.user).await?;
         return Ok(Some(Visitor::Operator));
     }
@@ -218,7 +221,10 @@ async fn identify(
 ) -> Result<TenantHandle, Loss> {
     let claim = claim(gateway, client, request)?;
     let attempt = gateway.throttle.attempt(peer.ip(), claim.tenant(), Instant::now())?;
-    let identity = log_in(client, claim, attempt).await?;
+    let identity = match request.auth {
+        Auth::Key => log_in(client, claim, attempt).await?,
+        Auth::Token => show_token(client, claim, attempt, gateway.settings.tokens.as_ref()).await?,
+    };
     Ok(gateway.threshold.admit(identity)?)
 }
 
@@ -251,7 +257,8 @@ async fn work(shutdown: CancellationToken, grace: Duration, mut session: Box<Ses
     let Session { stream, handle, servers, .. } = &mut *session;
     let left = {
         let revoked = pin!(async { Fault::revoked(&handle.revoked().await) });
-        conversation.serve(stream, servers, Watch { revoked, shutdown: &shutdown, grace }).await
+        let watch = Watch { revoked, lapse: handle.lapse(), shutdown: &shutdown, grace };
+        conversation.serve(stream, servers, watch).await
     };
     Box::pin(leave(session, left)).await;
 }

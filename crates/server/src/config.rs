@@ -9,6 +9,7 @@ use catalog::MasterKey;
 use gateway::{Certificates, ConfigEntry, Plaintext, PoolMode, Pooling, SessionLimits, Zone};
 use pool::PoolSettings;
 use serde::Deserialize;
+use tenancy::{TokenSettings, Tokens};
 
 use crate::logging::LogFormat;
 
@@ -34,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) api_listen: SocketAddr,
     pub(crate) gateway_listen: SocketAddr,
     pub(crate) certificates: Option<Certificates>,
+    pub(crate) tokens: Option<Tokens>,
     pub(crate) plaintext: Plaintext,
     pub(crate) zone: Option<Zone>,
     pub(crate) failed_logins: u32,
@@ -119,6 +121,7 @@ struct Gateway {
     zone: Option<String>,
     failed_logins: u32,
     tls: Option<Tls>,
+    jwt: Option<Jwt>,
     pooling: String,
 }
 
@@ -127,6 +130,38 @@ struct Gateway {
 struct Tls {
     certificate_file: PathBuf,
     key_file: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Jwt {
+    issuer: String,
+    audience: String,
+    keys_file: PathBuf,
+    #[serde(default = "tenant_claim")]
+    tenant_claim: String,
+    #[serde(default = "access_claim")]
+    access_claim: String,
+    #[serde(default = "leeway_seconds")]
+    leeway_seconds: u64,
+    #[serde(default = "grace_seconds")]
+    grace_seconds: u64,
+}
+
+fn tenant_claim() -> String {
+    "tenant".to_owned()
+}
+
+fn access_claim() -> String {
+    "access".to_owned()
+}
+
+const fn leeway_seconds() -> u64 {
+    5
+}
+
+const fn grace_seconds() -> u64 {
+    60
 }
 
 impl Default for Gateway {
@@ -146,6 +181,7 @@ impl Default for Gateway {
             zone: None,
             failed_logins: 10,
             tls: None,
+            jwt: None,
             pooling: "own".to_owned(),
         }
     }
@@ -292,6 +328,7 @@ impl Config {
         }
         is_url(&raw.control.dsn)?;
         let certificates = raw.gateway.tls.as_ref().map(|tls| certificates(base, tls)).transpose()?;
+        let tokens = tokens(base, &raw.gateway)?;
         let plaintext = plaintext(&raw.gateway.plaintext, certificates.is_some())?;
         let zone = zone(&raw.gateway)?;
         let session_limits = raw.gateway.session_limits()?;
@@ -314,6 +351,7 @@ impl Config {
             api_listen: loopback("api.listen", &raw.api.listen)?,
             gateway_listen,
             certificates,
+            tokens,
             plaintext,
             zone,
             failed_logins: raw.gateway.failed_logins,
@@ -436,6 +474,44 @@ fn certificates(base: &Path, tls: &Tls) -> Result<Certificates, ConfigError> {
         .map_err(|error| ConfigError(format!("gateway.tls.{error}")))
 }
 
+/// More would keep tokens good long after their issuer has meant it.
+const MOST_LEEWAY: u64 = 300;
+
+/// What judges clients' tokens. They come by TLS alone.
+fn tokens(base: &Path, gateway: &Gateway) -> Result<Option<Tokens>, ConfigError> {
+    let Some(jwt) = &gateway.jwt else { return Ok(None) };
+    if gateway.tls.is_none() {
+        return Err(ConfigError(
+            "gateway.jwt: tokens are taken over TLS only; name a certificate in [gateway.tls]".to_owned(),
+        ));
+    }
+    let texts = [
+        ("issuer", &jwt.issuer),
+        ("audience", &jwt.audience),
+        ("tenant_claim", &jwt.tenant_claim),
+        ("access_claim", &jwt.access_claim),
+    ];
+    if let Some((key, _)) = texts.into_iter().find(|(_, text)| text.is_empty()) {
+        return Err(ConfigError(format!("gateway.jwt.{key}: it is empty; give what the issuer's tokens have there")));
+    }
+    if jwt.leeway_seconds > MOST_LEEWAY {
+        return Err(ConfigError(format!(
+            "gateway.jwt.leeway_seconds: {} is more than clocks differ; give {MOST_LEEWAY} or less",
+            jwt.leeway_seconds
+        )));
+    }
+    let settings = TokenSettings {
+        issuer: jwt.issuer.clone(),
+        audience: jwt.audience.clone(),
+        tenant_claim: jwt.tenant_claim.clone(),
+        access_claim: jwt.access_claim.clone(),
+        leeway: Duration::from_secs(jwt.leeway_seconds),
+        grace: seconds("gateway.jwt.grace_seconds", jwt.grace_seconds)?,
+    };
+    let tokens = Tokens::read(settings, base.join(&jwt.keys_file));
+    tokens.map(Some).map_err(|error| ConfigError(format!("gateway.jwt.keys_file: {error}")))
+}
+
 fn plaintext(word: &str, tls: bool) -> Result<Plaintext, ConfigError> {
     let plaintext = word.parse().map_err(|()| {
         ConfigError(format!("gateway.plaintext: {word:?} is unknown; give \"loopback\", \"nowhere\" or \"anywhere\""))
@@ -511,6 +587,22 @@ mod tests {
         read(&format!("plaintext = \"nowhere\"\n{tls}")).expect("encrypted on loopback as well");
         read("listen = \"0.0.0.0:6432\"").expect_err("with neither");
         assert!(read(&format!("zone = \"db.example\"\n{tls}")).expect("a zone").zone.is_some());
+        let jwt = "[gateway.jwt]\nissuer = \"i\"\naudience = \"a\"\nkeys_file = \"keys.json\"\n";
+        let ed25519 = "{\"keys\": [{\"kty\": \"OKP\", \"crv\": \"Ed25519\", \"x\": \"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}";
+        for (keys, more, named) in [
+            (ed25519, "leeway_seconds = 600", "gateway.jwt.leeway_seconds"),
+            (ed25519, "tenant_claim = \"\"", "gateway.jwt.tenant_claim"),
+            (ed25519, "algorithm = \"HS256\"", "algorithm"),
+            ("{\"keys\": []}", "", "gateway.jwt.keys_file"),
+        ] {
+            fs::write(dir.path().join("keys.json"), keys).expect("written");
+            let error = read(&format!("{tls}{jwt}{more}")).expect_err(named).to_string();
+            assert!(error.contains(named), "{named}: {error}");
+        }
+        fs::write(dir.path().join("keys.json"), ed25519).expect("written");
+        assert!(read(&format!("{tls}{jwt}")).expect("with an issuer").tokens.is_some());
+        let error = read(jwt).expect_err("tokens in the clear").to_string();
+        assert!(error.starts_with("gateway.jwt:"), "{error}");
         let error = read(&format!("zone = \".example\"\n{tls}")).expect_err("no domain").to_string();
         assert!(error.starts_with("gateway.zone"), "{error}");
     }

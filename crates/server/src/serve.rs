@@ -54,6 +54,7 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
             pool_mode: config.pool_mode,
             session_limits: config.session_limits,
             certificates: config.certificates,
+            tokens: config.tokens,
             plaintext: config.plaintext,
             pooling: config.pooling,
             zone: config.zone,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use catalog::{Catalog, TenantRoute};
-use domain::{KeyId, Status};
+use domain::Status;
 use pool::Pool;
 use tokio::sync::Mutex;
 
+use crate::proof::Proof;
 use crate::rules::Shelf;
 use crate::seats::Seats;
 use crate::tally::Tally;
@@ -62,16 +63,16 @@ impl Threshold {
     /// Lets a proven identity in, or says why not. Decided on the newest route, not on the one that the claim saw: the
     /// proof may have taken its time.
     pub fn admit(&self, identity: Identity) -> Result<TenantHandle, Refusal> {
-        let Identity { route, app, label, key, access } = identity;
-        let route = current(&self.catalog, &route, key).ok_or_else(|| Refusal::WrongKey(route.slug.clone()))?;
+        let Identity { route, app, label, proof, access } = identity;
+        let route = current(&self.catalog, &route, proof)?;
         if let Some(asked) = app.filter(|asked| asked != route.app.as_str()) {
             return Err(Refusal::WrongApp { slug: route.slug.clone(), asked, app: route.app.clone() });
         }
-        standing(&route, key)?;
+        standing(&route, proof)?;
         let limit = self.connections_per_tenant.load(Ordering::Relaxed);
         let seat = self.seats.take(route.id, &route.slug, limit);
         let seat = seat.ok_or_else(|| Refusal::TooManyConnections { slug: route.slug.clone(), limit })?;
-        Ok(TenantHandle::new(self.clone(), route, label, key, access, seat))
+        Ok(TenantHandle::new(self.clone(), route, label, proof, access, seat))
     }
 
     /// Closes the idle server connections of a tenant, and those in use as soon as they are given back.
@@ -87,24 +88,38 @@ impl Threshold {
     }
 }
 
-/// The newest route of a tenant, if it still has this key.
-fn current(catalog: &Catalog, seen: &TenantRoute, key: KeyId) -> Option<Arc<TenantRoute>> {
-    catalog.routes().by_id(seen.id).filter(|route| route.keys.iter().any(|known| known.id == key))
+/// The newest route of a tenant, if what it was proven by still counts.
+fn current(catalog: &Catalog, seen: &TenantRoute, proof: Proof) -> Result<Arc<TenantRoute>, Refusal> {
+    let route = catalog.routes().by_id(seen.id);
+    match proof {
+        Proof::Key(_) => {
+            route.filter(|route| is_known(route, proof)).ok_or_else(|| Refusal::WrongKey(seen.slug.clone()))
+        }
+        Proof::Token(_) => route.ok_or_else(|| Refusal::UnknownTenant(seen.slug.to_string())),
+    }
 }
 
-/// Whether a tenant is to be served through this key, by what its route says.
-pub(crate) fn standing(route: &TenantRoute, key: KeyId) -> Result<(), Refusal> {
+/// Whether a tenant is to be served on the strength of this proof, by what its route says.
+pub(crate) fn standing(route: &TenantRoute, proof: Proof) -> Result<(), Refusal> {
     match route.status {
         Status::Active => {}
         Status::Suspended => return Err(Refusal::Suspended(route.slug.clone())),
         Status::Provisioning => return Err(Refusal::Provisioning(route.slug.clone())),
         Status::Deleting => return Err(Refusal::UnknownTenant(route.slug.to_string())),
     }
-    if !route.keys.iter().any(|known| known.id == key) {
+    if !is_known(route, proof) {
         return Err(Refusal::KeyRevoked(route.slug.clone()));
     }
     if !route.present {
         return Err(Refusal::NoSchema(route.slug.clone()));
     }
     Ok(())
+}
+
+/// Whether a key is still the tenant's. Of tokens there is no list; they end by themselves.
+fn is_known(route: &TenantRoute, proof: Proof) -> bool {
+    match proof {
+        Proof::Key(key) => route.keys.iter().any(|known| known.id == key),
+        Proof::Token(_) => true,
+    }
 }

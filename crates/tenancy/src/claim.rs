@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use catalog::{RouteKey, Routes, TenantRoute};
-use domain::{Access, KeyId, Slug, TenantId};
+use domain::{Access, Slug, TenantId};
 use time::OffsetDateTime;
 use wire::scram::Verifier;
 
-use crate::Refusal;
+use crate::proof::Proof;
+use crate::{Refusal, Tokens};
 
 /// All that a client on the PostgreSQL wire says of who it is.
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +31,14 @@ pub struct Claim {
     keys: Vec<RouteKey>,
 }
 
-/// A tenant whose key a client has proven to hold. There is no other way to make one than [`Claim::proven`].
+/// A tenant that a client has proven to belong to: there are no other ways to make one than [`Claim::proven`],
+/// [`Claim::with_key`] and [`Claim::with_token`].
 #[derive(Debug)]
 pub struct Identity {
     pub(crate) route: Arc<TenantRoute>,
     pub(crate) app: Option<String>,
     pub(crate) label: Option<String>,
-    pub(crate) key: KeyId,
+    pub(crate) proof: Proof,
     pub(crate) access: Access,
 }
 
@@ -122,7 +124,13 @@ impl Claim {
     #[must_use]
     pub fn proven(self, index: usize) -> Option<Identity> {
         let key = self.keys.get(index)?;
-        Some(Identity { key: key.id, access: key.access, route: self.route, app: self.app, label: self.label })
+        Some(Identity {
+            proof: Proof::Key(key.id),
+            access: key.access,
+            route: self.route,
+            app: self.app,
+            label: self.label,
+        })
     }
 
     /// The identity of whoever sent a key in the clear, as HTTP clients do. Costs one PBKDF2.
@@ -132,6 +140,13 @@ impl Claim {
         let derived = Verifier::derive(secret, self.salt(), self.iterations());
         let index = self.keys.iter().position(|key| key.verifier == derived);
         index.and_then(|index| self.proven(index)).ok_or(Refusal::WrongKey(slug))
+    }
+
+    /// The identity of whoever sent a token of an issuer that is believed here, by a way on which nobody else could read it.
+    pub fn with_token(self, tokens: &Tokens, token: &[u8]) -> Result<Identity, Refusal> {
+        let vouched = tokens.check(token, &self.route.slug, self.route.id, OffsetDateTime::now_utc());
+        let (access, lapse) = vouched.map_err(|fault| Refusal::BadToken { slug: self.route.slug.clone(), fault })?;
+        Ok(Identity { proof: Proof::Token(lapse), access, route: self.route, app: self.app, label: self.label })
     }
 }
 

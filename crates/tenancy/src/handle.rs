@@ -3,22 +3,23 @@
 use std::sync::Arc;
 
 use catalog::TenantRoute;
-use domain::{Access, Isolation, KeyId, Role, Slug, TenantId};
+use domain::{Access, Isolation, Role, Slug, TenantId};
 use pool::{Lease, PoolError, SessionParams};
 
 use crate::admit::standing;
 use crate::login::Login;
+use crate::proof::{Lapse, Proof};
 use crate::seats::{Presence, Seat};
 use crate::visit::Visit;
 use crate::{Refusal, ScopeError, Threshold};
 
-/// The right to reach one tenant's data through one key. A guard: dropping it gives back the tenant's seat.
+/// The right to reach one tenant's data on the strength of one proof. A guard: dropping it gives back the tenant's seat.
 #[derive(Debug)]
 pub struct TenantHandle {
     threshold: Threshold,
     route: Arc<TenantRoute>,
     label: Option<String>,
-    key: KeyId,
+    proof: Proof,
     access: Access,
     seat: Seat,
 }
@@ -28,11 +29,11 @@ impl TenantHandle {
         threshold: Threshold,
         route: Arc<TenantRoute>,
         label: Option<String>,
-        key: KeyId,
+        proof: Proof,
         access: Access,
         seat: Seat,
     ) -> Self {
-        Self { threshold, route, label, key, access, seat }
+        Self { threshold, route, label, proof, access, seat }
     }
 
     pub(crate) fn threshold(&self) -> &Threshold {
@@ -121,6 +122,15 @@ impl TenantHandle {
         Ok(key.issue(self.route.id, lease.pid(), lease.server_time())?)
     }
 
+    /// When the client's right to be here ends by itself; `None` if it lasts until somebody takes it back.
+    #[must_use]
+    pub fn lapse(&self) -> Option<Lapse> {
+        match self.proof {
+            Proof::Key(_) => None,
+            Proof::Token(lapse) => Some(lapse),
+        }
+    }
+
     /// Resolves when the tenant, its key or this very client may no longer be served, with the reason. Wakes only when
     /// something about this tenant changes.
     pub async fn revoked(&self) -> Refusal {
@@ -137,7 +147,7 @@ impl TenantHandle {
             let Some(newest) = self.threshold.catalog.routes().by_id(self.route.id) else {
                 return Refusal::UnknownTenant(self.route.slug.to_string());
             };
-            if let Err(refusal) = standing(&newest, self.key) {
+            if let Err(refusal) = standing(&newest, self.proof) {
                 return refusal;
             }
             seen = newest;

@@ -2,7 +2,7 @@
 //! only way to a tenant's data: a door holds no pool, no role and no placement.
 //!
 //! ```text
-//! words of a client ──claim──▶ Claim ──proof of a key──▶ Identity ──admit──▶ TenantHandle ──connect──▶ Lease
+//! words of a client ──claim──▶ Claim ──key or token──▶ Identity ──admit──▶ TenantHandle ──connect──▶ Lease
 //! ```
 //!
 //! Nobody is let in by a query: tenants come from the routing snapshot in memory. Only the repair of a role that its
@@ -18,12 +18,15 @@ mod handle;
 mod hold;
 mod login;
 mod passage;
+mod proof;
 mod refusal;
 mod repair;
 mod rules;
 mod scope;
 mod seats;
 mod tally;
+mod token;
+mod token_keys;
 mod totals;
 mod visit;
 
@@ -34,9 +37,12 @@ pub use counter::Counter;
 pub use handle::TenantHandle;
 pub use hold::{Held, HoldError};
 pub use passage::Passage;
+pub use proof::Lapse;
 pub use refusal::Refusal;
 pub use repair::RepairError;
 pub use rules::ClientRules;
 pub use scope::{Parameter, ScopeError, TenantScope, TenantTransaction};
+pub use token::{TokenFault, TokenSettings, Tokens};
+pub use token_keys::TokenKeysError;
 pub use totals::{BUCKETS, DurationCounts, TotalCounts};
 pub use visit::{Guest, Stance, Visit, VisitReport};

@@ -2,6 +2,8 @@
 
 use domain::{AppName, Slug};
 
+use crate::TokenFault;
+
 /// The threshold's answer to those it does not let in. The text is for the client; it tells nothing of other tenants.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -23,6 +25,17 @@ pub enum Refusal {
     /// The proof fits none of the tenant's valid keys. Wrong, revoked and expired are not told apart.
     #[error("password authentication failed for tenant \"{0}\"")]
     WrongKey(Slug),
+    /// What was sent is no token that counts for this tenant.
+    #[error("token authentication failed for tenant \"{slug}\": {fault}")]
+    BadToken {
+        /// Who was meant.
+        slug: Slug,
+        /// What is wrong with it.
+        fault: TokenFault,
+    },
+    /// The token was good when the connection began.
+    #[error("the token of this connection to tenant \"{0}\" has expired")]
+    TokenExpired(Slug),
     /// The tenant uses another app.
     #[error("database \"{asked}\" does not exist for tenant \"{slug}\"")]
     WrongApp {
@@ -75,11 +88,14 @@ impl Refusal {
     #[must_use]
     pub const fn sqlstate(&self) -> &'static str {
         match self {
-            Self::UnknownTenant(_) | Self::Disagreement { .. } | Self::Suspended(_) => "28000",
-            Self::WrongKey(_) | Self::KeyRevoked(_) => "28P01",
+            Self::UnknownTenant(_)
+            | Self::Disagreement { .. }
+            | Self::Suspended(_)
+            | Self::BadToken { fault: TokenFault::OtherTenant, .. } => "28000",
+            Self::WrongKey(_) | Self::KeyRevoked(_) | Self::BadToken { .. } => "28P01",
             Self::WrongApp { .. } => "3D000",
             Self::Provisioning(_) | Self::NoCluster(_) | Self::NoRules(_) | Self::Held(_) => "57P03",
-            Self::Ended(_) | Self::Yielded(_) => "57P01",
+            Self::Ended(_) | Self::Yielded(_) | Self::TokenExpired(_) => "57P01",
             Self::NoSchema(_) => "3F000",
             Self::TooManyConnections { .. } => "53300",
         }
@@ -99,6 +115,11 @@ impl Refusal {
                 "The password is one of the tenant's keys, neither revoked nor expired; an operator can make a new one."
                     .to_owned()
             }
+            Self::BadToken { .. } => {
+                "Send a token for this tenant that is fresh from the issuer; what it has to say is set in [gateway.jwt]."
+                    .to_owned()
+            }
+            Self::TokenExpired(_) => "Reconnect with a new token.".to_owned(),
             Self::WrongApp { app, .. } => format!("The database is the tenant's app: connect with dbname={app}."),
             Self::Suspended(slug) => {
                 format!("Its data is untouched; an operator can reopen it with `sindico tenant resume {slug}`.")

@@ -75,6 +75,11 @@ pub fn authentication_sasl_final(out: &mut BytesMut, server_final: &[u8]) {
     });
 }
 
+/// `AuthenticationCleartextPassword`.
+pub fn authentication_cleartext_password(out: &mut BytesMut) {
+    message(out, b'R', |out| out.put_u32(3));
+}
+
 /// `AuthenticationOk`.
 pub fn authentication_ok(out: &mut BytesMut) {
     message(out, b'R', |out| out.put_u32(0));

@@ -92,6 +92,7 @@ impl Conversation {
                 loop {
                     match signals.next().await {
                         Word::Revoked(fault) => return End::Told(fault),
+                        Word::Lapsed(_) => return End::Told(Fault::token_expired(&self.visit)),
                         Word::Shutdown => return End::Told(Fault::shutdown()),
                         // Its next server connection is one where the tenant is then.
                         Word::Yield => {}

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tenancy::Visit;
+use tenancy::{Lapse, Visit};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::fault::Fault;
@@ -19,6 +20,8 @@ use crate::fault::Fault;
 pub(crate) struct Watch<'w, R> {
     /// Resolves when the tenant or its key may no longer be served.
     pub(crate) revoked: Pin<&'w mut R>,
+    /// When the client's right to be served ends by itself, if it does.
+    pub(crate) lapse: Option<Lapse>,
     /// This process is to end.
     pub(crate) shutdown: &'w CancellationToken,
     /// How long sessions that are in the middle of something may go on then.
@@ -30,6 +33,8 @@ pub(crate) struct Watch<'w, R> {
 pub(super) enum Word {
     /// The session ends at once.
     Revoked(Fault),
+    /// The client's right to be served has ended; what it is in the middle of may take so long. Said once.
+    Lapsed(Duration),
     /// An operator wants the client to leave, if it keeps a server connection.
     Yield,
     /// This process is to end. Said once.
@@ -39,6 +44,8 @@ pub(super) enum Word {
 /// Waits for all of it.
 pub(super) struct Signals<'s, R> {
     revoked: Pin<&'s mut R>,
+    /// When the client's right ends, and how long it may go on then.
+    lapse: Option<(Pin<Box<Sleep>>, Duration)>,
     yielding: Pin<Box<dyn Future<Output = ()> + Send + 's>>,
     shutdown: Option<Pin<Box<WaitForCancellationFuture<'s>>>>,
     visit: &'s Visit,
@@ -72,11 +79,12 @@ impl Wake for Bell {
 
 impl<'s, R: Future<Output = Fault>> Signals<'s, R> {
     pub(super) fn new(watch: Watch<'s, R>, visit: &'s Visit) -> Self {
-        let Watch { revoked, shutdown, grace } = watch;
+        let Watch { revoked, lapse, shutdown, grace } = watch;
         // It has not been looked at yet.
         let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: Mutex::new(None) });
         Self {
             revoked,
+            lapse: lapse.map(|lapse| (Box::pin(sleep_until(Instant::from_std(lapse.at))), lapse.grace)),
             yielding: Box::pin(visit.yielding()),
             shutdown: Some(Box::pin(shutdown.cancelled())),
             visit,
@@ -113,6 +121,13 @@ impl<'s, R: Future<Output = Fault>> Signals<'s, R> {
         let mut cx = Context::from_waker(&self.ringer);
         if let Poll::Ready(fault) = self.revoked.as_mut().poll(&mut cx) {
             return Poll::Ready(Word::Revoked(fault));
+        }
+        if let Some((lapses, grace)) = &mut self.lapse
+            && lapses.as_mut().poll(&mut cx).is_ready()
+        {
+            let grace = *grace;
+            self.lapse = None;
+            return Poll::Ready(Word::Lapsed(grace));
         }
         if let Some(shutdown) = &mut self.shutdown
             && shutdown.as_mut().poll(&mut cx).is_ready()

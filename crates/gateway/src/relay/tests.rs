@@ -107,7 +107,7 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
         };
         let visit = Arc::new(Visit::unlisted("paws".parse().expect("a slug")));
         let conversation = Conversation::new(pipelined, clerk, None, &visit, SessionLimits::default());
-        let watch = Watch { revoked: pin!(revoked), shutdown: &watched, grace };
+        let watch = Watch { revoked: pin!(revoked), lapse: None, shutdown: &watched, grace };
         conversation.serve(&mut Stream::Plain(client_far), &mut Only(Stream::Plain(server_far)), watch).await
     });
     Stage { client, server, revoke, shutdown, left }

@@ -15,3 +15,4 @@ mod session;
 mod startup;
 mod statements;
 mod tls;
+mod token;

@@ -32,6 +32,7 @@ pub(crate) struct Socket {
 }
 
 /// A tenant's credentials, taken from the connection string that it was given.
+#[derive(Clone)]
 pub(crate) struct Login {
     pub(crate) user: String,
     pub(crate) key: String,

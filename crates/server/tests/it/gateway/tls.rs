@@ -9,7 +9,6 @@ use gateway::{Certificates, GatewaySettings, Plaintext};
 use postgres_protocol::authentication::sasl::ChannelBinding;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -24,13 +23,13 @@ const PLUS: &str = "SCRAM-SHA-256-PLUS";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A certificate for `localhost` in files, signed by itself.
-struct Proof {
+pub(super) struct Proof {
     folder: TempDir,
     der: CertificateDer<'static>,
 }
 
 impl Proof {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = TempDir::new().expect("a folder");
         let der = Self::write(&folder);
         Self { folder, der }
@@ -48,13 +47,17 @@ impl Proof {
         made.cert.der().clone()
     }
 
-    fn file(&self) -> PathBuf {
+    pub(super) fn file(&self) -> PathBuf {
         self.folder.path().join("cert.pem")
     }
 
-    fn settings(&self, plaintext: Plaintext) -> GatewaySettings {
+    pub(super) fn settings(&self, plaintext: Plaintext) -> GatewaySettings {
         let certificates = Certificates::read(self.file(), self.folder.path().join("key.pem")).expect("a pair");
         GatewaySettings { certificates: Some(certificates), plaintext, ..GatewaySettings::default() }
+    }
+
+    pub(super) fn settings_with(&self, plaintext: Plaintext, failed_logins: u32) -> GatewaySettings {
+        GatewaySettings { failed_logins, ..self.settings(plaintext) }
     }
 
     /// Does the client's half of a handshake, trusting nobody else.
@@ -73,10 +76,15 @@ impl Proof {
     }
 
     /// A connection that was asked to be encrypted, and is.
-    async fn secured(&self, bed: &Bed) -> Socket {
+    pub(super) async fn secured(&self, bed: &Bed) -> Socket {
+        Socket::over(self.connected(bed).await)
+    }
+
+    /// The same for a driver.
+    pub(super) async fn connected(&self, bed: &Bed) -> TlsStream<TcpStream> {
         let mut socket = dial(bed).await;
         ask(&mut socket).await;
-        Socket::over(self.shake(socket, &[]).await.expect("a handshake"))
+        self.shake(socket, &[]).await.expect("a handshake")
     }
 }
 
@@ -98,9 +106,7 @@ async fn ask(socket: &mut TcpStream) {
 }
 
 /// What psql makes of further parameters, by the name that the certificate has.
-fn psql_with(made: &Value, host: &str, further: &str, sql: &str) -> Said {
-    let (login, config) = (Login::of(made), crate::bed::dsn(made));
-    let port = config.rsplit_once(':').and_then(|(_, rest)| rest.split('/').next()).expect("a port");
+pub(super) fn psql_with(login: &Login, port: u16, host: &str, further: &str, sql: &str) -> Said {
     let Login { user, key, app } = login;
     psql(
         &format!(
@@ -116,7 +122,7 @@ async fn psql_works_at_every_level_of_trust() {
     let bed = bed_with(&proof, Plaintext::Loopback).await;
     for isolation in ["shared", "database"] {
         let made = bed.tenant(&format!("paws-{isolation}"), isolation).await;
-        let say = |host: &str, further: &str| psql_with(&made, host, further, "SELECT 1");
+        let say = |host: &str, further: &str| psql_with(&Login::of(&made), bed.gateway_port, host, further, "SELECT 1");
         let root = format!("sslmode=verify-full sslrootcert={}", proof.file().display());
         for further in [
             "sslmode=disable",
@@ -138,14 +144,24 @@ async fn psql_works_at_every_level_of_trust() {
 
         // More than any buffer holds, both ways.
         let long = "SELECT sum(length(x)) FROM (SELECT repeat('x', 1000) || i AS x FROM generate_series(1, 20000) i) s";
-        let rows = psql_with(&made, "localhost", "sslmode=require", &long.replace("sum(length(x))", "x")).ok();
+        let rows = psql_with(
+            &Login::of(&made),
+            bed.gateway_port,
+            "localhost",
+            "sslmode=require",
+            &long.replace("sum(length(x))", "x"),
+        )
+        .ok();
         assert_eq!(rows.len().to_string(), {
-            let sum = psql_with(&made, "localhost", "sslmode=require", long).ok();
+            let sum = psql_with(&Login::of(&made), bed.gateway_port, "localhost", "sslmode=require", long).ok();
             (sum.trim().parse::<usize>().expect("a number") + 20_000).to_string()
         });
         let text = "y".repeat(100_000);
         let sql = format!("SELECT length('{text}')");
-        assert_eq!(psql_with(&made, "localhost", "sslmode=require", &sql).ok(), "100000\n");
+        assert_eq!(
+            psql_with(&Login::of(&made), bed.gateway_port, "localhost", "sslmode=require", &sql).ok(),
+            "100000\n"
+        );
     }
     bed.close().await;
 }
@@ -155,8 +171,9 @@ async fn who_has_to_be_encrypted_is_told_so_before_anything_is_asked() {
     let proof = Proof::new();
     let bed = bed_with(&proof, Plaintext::Nowhere).await;
     let made = bed.tenant("paws", "shared").await;
-    psql_with(&made, "localhost", "sslmode=disable", "SELECT 1").fails(2, &["without TLS", "sslmode=verify-full"]);
-    assert_eq!(psql_with(&made, "localhost", "sslmode=prefer", "SELECT 1").ok(), "1\n");
+    psql_with(&Login::of(&made), bed.gateway_port, "localhost", "sslmode=disable", "SELECT 1")
+        .fails(2, &["without TLS", "sslmode=verify-full"]);
+    assert_eq!(psql_with(&Login::of(&made), bed.gateway_port, "localhost", "sslmode=prefer", "SELECT 1").ok(), "1\n");
     let mut socket = Socket::open(&bed).await;
     socket.send(&Login::of(&made).startup(&[])).await;
     let heard = socket.until_closed().await;
