@@ -117,7 +117,6 @@ class House:
             try:
                 wait_for(self.api, process, log.name)
                 yield self.furnish(way)
-                self.command("tenant", "delete", NAME, "--yes")
             finally:
                 process.terminate()
                 process.wait()
