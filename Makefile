@@ -6,7 +6,7 @@ TARGET ?= plan
 SECONDS ?= 600
 export SQLX_OFFLINE = true
 
-.PHONY: up build test test-18 frameworks fuzz bench-gateway bench-gateway-idle bench-gateway-fairness bench-gateway-scale \
+.PHONY: up build test test-18 frameworks check-drivers fuzz bench-gateway bench-gateway-idle bench-gateway-fairness bench-gateway-scale \
 	bench-gateway-tenants bench-gateway-tools check prepare tools drivers-tools
 
 up: build
@@ -27,6 +27,12 @@ test-18:
 frameworks: tools
 	cargo build --locked --package devdb --package server
 	target/debug/devdb run --clusters 1 -- scripts/check-frameworks $(ARGS)
+
+# Drivers' own test suites, on a bare PostgreSQL and through the gateway (needs python3, cargo, the registries and Debian's
+# sources; too long for CI). ARGS picks suites: asyncpg, tokio-postgres …
+check-drivers: tools
+	cargo build --locked --package devdb --package server
+	target/debug/devdb run --clusters 1 -- scripts/check-drivers $(ARGS)
 
 # Throws made-up migrations (TARGET=plan) or client statements (TARGET=client) at tenantize (needs nightly Rust, cargo-fuzz).
 # The parser measures its stack by the address of a local, which the sanitizer's fake stack would put on the heap.

@@ -1,5 +1,6 @@
 //! Sessions between a client and a server that are both played by the test.
 
+mod ahead;
 mod statements;
 
 use std::future::pending;

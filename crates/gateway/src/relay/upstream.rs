@@ -36,6 +36,9 @@ const USUAL: &[Demand] = &wanted(LONGEST);
 /// Bytes of a message that has not come whole, from which on it is worth a server connection.
 const WORTH: usize = 8 * 1024;
 
+/// Bytes that are read ahead of a message that waits.
+const ENOUGH: usize = 16 * 1024;
+
 /// Messages of a client that are looked at to tell what its transaction needs.
 const LOOKED_AT: usize = 64;
 
@@ -51,6 +54,8 @@ pub(super) enum Wish {
 pub(super) struct Upstream {
     pub(super) pump: Pump,
     left: bool,
+    /// The next message waits for answers to those before it.
+    held_up: bool,
     clerk: Option<Arc<Clerk>>,
     /// Nothing more is looked at before this has ended.
     wait: Option<Wait>,
@@ -93,7 +98,17 @@ impl Upstream {
     pub(super) fn new(pipelined: &[u8], clerk: Option<Arc<Clerk>>, pooled: bool) -> Self {
         let limit = clerk.as_ref().map(|clerk| clerk.limit()).or(pooled.then_some(LONGEST));
         let pump = Pump::new(Direction::ToServer, demands(limit, pooled), pipelined);
-        Self { pump, left: false, clerk, wait: None, read: None, room: None, taken: Vec::new(), declined: false }
+        Self {
+            pump,
+            left: false,
+            held_up: false,
+            clerk,
+            wait: None,
+            read: None,
+            room: None,
+            taken: Vec::new(),
+            declined: false,
+        }
     }
 
     /// Judges what has arrived.
@@ -109,11 +124,14 @@ impl Upstream {
                 None => message,
             });
         }
-        while !self.left
-            && self.wait.is_none()
-            && !pooled.as_mut().is_some_and(|(pooled, residue)| self.is_held_up(pooled, residue, ledger.is_asked()))
-            && let Some(piece) = self.pump.peek()?
-        {
+        self.held_up = false;
+        while !self.left && self.wait.is_none() {
+            let asked = ledger.is_asked();
+            self.held_up = pooled.as_mut().is_some_and(|(pooled, residue)| self.is_held_up(pooled, residue, asked));
+            if self.held_up {
+                break;
+            }
+            let Some(piece) = self.pump.peek()? else { break };
             self.taken.extend(self.room.take());
             let (len, ends, begun) = (piece.bytes.len(), piece.ends, piece.begins);
             let (mut fate, mut settled) = (Fate::Pass, false);
@@ -170,9 +188,11 @@ impl Upstream {
         source: &mut (impl AsyncRead + Unpin),
         sink: Option<&mut (impl AsyncWrite + Unpin)>,
     ) -> Result<Step, Fault> {
-        let Self { pump, wait, room, taken, read, .. } = self;
+        let Self { pump, wait, room, taken, read, held_up, .. } = self;
+        // What has come is not looked at until answers have: a client that takes none could fill the memory meanwhile.
+        let source = Some(source).filter(|_| !*held_up || pump.arrived().len() < ENOUGH);
         tokio::select! {
-            step = pump.step(Some(source), sink) => {
+            step = pump.step(source, sink) => {
                 // Waiting for more room while keeping what is not needed would have a tenant's sessions wait for each other.
                 if !pump.has_passed() && !matches!(wait, Some(Wait::Reading(_))) {
                     taken.clear();
