@@ -298,6 +298,7 @@ impl Pooled {
     fn query(&mut self, body: &[u8], residue: &mut Residue) -> Instead {
         // Whatever it says, it ends the unnamed statement.
         self.statements.set(b"", None);
+        self.replies.ends(b"");
         residue.unnamed = None;
         let mut instead = None;
         if let Some(text) = Text::parse(b'Q', body) {
@@ -464,6 +465,7 @@ impl Pooled {
                 self.replies.expect(Due::Made(b'3', Change { name: name.into(), before, number: None }));
                 return Some(BytesMut::new());
             }
+            self.replies.ends(name);
             residue.unnamed = None;
         }
         self.replies.passed(b'C');
@@ -564,7 +566,7 @@ impl Pooled {
         match tag {
             b'S' => self.reported = true,
             b'C' if matches!(body, b"DEALLOCATE ALL\0" | b"DISCARD ALL\0") => {
-                self.statements.clear();
+                self.statements.clear_named();
                 residue.prepared.clear();
                 // Locks and what was drawn from sequences have gone.
                 self.stay &= body.starts_with(b"DEALLOCATE");
