@@ -28,6 +28,7 @@ struct Copying {
 
 /// One server's side of a connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and together they are no state")]
 pub(super) struct Backend {
     /// What has come and is not read yet.
     inbox: Vec<u8>,
@@ -42,7 +43,7 @@ pub(super) struct Backend {
     pub(super) settings: BTreeMap<String, String>,
     /// Settings from before the transaction, and before a `SET LOCAL`.
     before: Option<BTreeMap<String, String>>,
-    local: Option<Option<String>>,
+    local: Option<BTreeMap<String, String>>,
     /// The session keeps something that settings do not tell.
     pub(super) keeps: bool,
     /// It has nothing more to say, and closes.
@@ -181,7 +182,10 @@ impl Backend {
         match tag {
             b'd' if !bad => return,
             b'H' | b'S' => return,
-            b'd' => self.fail("22P04"),
+            b'd' => {
+                self.peculiar |= !self.is_told_the_end();
+                self.fail("22P04");
+            }
             b'c' => put(&mut self.out, b'C', b"COPY 1\0"),
             b'f' => self.fail("57014"),
             // It is in the middle of reading a message, and out of step.
@@ -195,11 +199,20 @@ impl Backend {
         }
     }
 
+    /// Whether the client says that its data ends before it says anything else. Whoever does not has either seen the COPY
+    /// fail, or goes on in a way that would be wrong had it not.
+    fn is_told_the_end(&self) -> bool {
+        frames::all(self.inbox.clone(), TO_SERVER).is_ok_and(|(messages, _)| {
+            let next = messages.iter().map(|(tag, _)| *tag).find(|tag| !b"dH".contains(tag));
+            next.is_none_or(|tag| b"cf".contains(&tag))
+        })
+    }
+
     fn query(&mut self, body: &[u8]) {
         self.statements.remove(&b""[..]);
         self.portals.remove(&b""[..]);
         let ran = match text(body) {
-            Some((sql, b"")) => self.run_all(&sql.to_vec()),
+            Some((sql, b"")) => self.run_all(sql),
             _ => Err("08P01"),
         };
         if let Err(sqlstate) = ran {
@@ -350,11 +363,8 @@ impl Backend {
     /// A transaction has ended.
     fn over(&mut self, kept: bool) {
         let (before, local) = (self.before.take(), self.local.take());
-        match (before, local) {
-            (Some(before), _) if !kept => self.settings = before,
-            (_, Some(Some(value))) => drop(self.settings.insert("TimeZone".to_owned(), value)),
-            (_, Some(None)) => drop(self.settings.remove("TimeZone")),
-            _ => {}
+        if let Some(settings) = if kept { local } else { before } {
+            self.settings = settings;
         }
         self.status = b'I';
         self.portals.clear();

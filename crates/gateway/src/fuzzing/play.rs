@@ -270,8 +270,8 @@ impl Play {
         }
         // Whatever happens to its servers, a session that goes on answers each question.
         let (questions, plain) = questions(&self.sent);
-        let sane = !script.acts.iter().any(|act| matches!(act, Act::Rave(..) | Act::Gibber(_) | Act::Leave));
-        if sound && plain && sane && !self.session.is_finished() {
+        let sensible = !script.acts.iter().any(|act| matches!(act, Act::Rave(..) | Act::Gibber(_) | Act::Leave));
+        if sound && plain && sensible && !self.session.is_finished() {
             let told = frames::all(self.heard.clone(), TO_CLIENT).map(|(messages, _)| messages).unwrap_or_default();
             let ready = told.iter().filter(|(tag, _)| *tag == b'Z').count();
             if ready != questions {

@@ -47,7 +47,8 @@ pub(super) const TEXTS: [&str; 32] = [
 const NAMES: [&str; 4] = ["", "a", "b", "long enough to be no name that anybody else would think of"];
 
 /// A session.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and together they are no state")]
 pub struct Script {
     /// By transaction, and not by session.
     pub pooled: bool,
@@ -209,10 +210,10 @@ impl<'a> Arbitrary<'a> for Script {
         }
         Ok(Self {
             pooled: way & 3 != 0,
-            clerk: way & 12 == 12,
+            clerk: way & 0b1100 == 0b1100,
             narrow: way & 16 != 0,
             others: way & 32 != 0,
-            limits: way & 192 == 192 && last > 23,
+            limits: way >> 6 == 3 && last > 23,
             acts,
         })
     }

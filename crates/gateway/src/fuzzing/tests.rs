@@ -1,13 +1,15 @@
-//! As many made-up sessions as fit into a few seconds, the same ones each time.
+//! Made-up sessions, the same ones each time, and those that have broken something before.
 
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::mem::discriminant;
+use std::ops::Range;
 
 use arbitrary::{Arbitrary as _, Unstructured};
 
-use super::{Act, Script, Theatre};
+use super::{Act, Ask, Script, Theatre};
 
-/// How long to try.
-const LONG: Duration = Duration::from_secs(3);
+/// What is played unless `SINDICO_SCRIPTS=<first>..<end>` says otherwise: a few seconds.
+const SCRIPTS: Range<u64> = 0..1500;
 
 /// Bytes that nobody would choose: splitmix64.
 fn bytes(seed: u64, len: usize) -> Vec<u8> {
@@ -23,7 +25,7 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
 
 fn script(seed: u64) -> Script {
     let len = 20 + usize::try_from(seed % 7).expect("small") * 40;
-    Script::arbitrary(&mut Unstructured::new(&bytes(seed, len))).expect("more bytes than it takes")
+    Script::arbitrary(&mut Unstructured::new(&bytes(seed, len))).expect("a script in any bytes")
 }
 
 /// Leaves out what is not needed for something to break.
@@ -40,59 +42,99 @@ fn shrink(theatre: &Theatre, mut script: Script) -> Script {
             }
         }
     }
-    for plain in [
-        |script: &mut Script| script.clerk = false,
-        |script: &mut Script| script.narrow = false,
-        |script: &mut Script| script.others = false,
-        |script: &mut Script| script.limits = false,
-    ] {
-        let mut less = script.clone();
-        plain(&mut less);
-        if breaks(&less) {
-            script = less;
-        }
-    }
     script
 }
 
-/// `SINDICO_SCRIPT=<seed>` plays one of them, `SINDICO_SCRIPTS=<count>` so many.
+fn scripts() -> Range<u64> {
+    let Ok(wanted) = std::env::var("SINDICO_SCRIPTS") else { return SCRIPTS };
+    let (first, end) = wanted.split_once("..").expect("first..end");
+    first.parse().expect("a number")..end.parse().expect("a number")
+}
+
 #[test]
 fn whatever_is_said_nobody_hears_what_is_not_for_them() {
     let theatre = Theatre::open().expect("a theatre");
-    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
-    let one = number("SINDICO_SCRIPT");
-    let many = number("SINDICO_SCRIPTS");
-    let seeds = one.map_or(0..many.unwrap_or(u64::MAX), |seed| seed..seed + 1);
-    let (begun, mut played, mut compared, mut released, mut heard) = (Instant::now(), 0_u32, 0_u32, 0_u32, 0);
-    for seed in seeds {
-        if one.or(many).is_none() && begun.elapsed() > LONG {
-            break;
-        }
+    let (mut compared, mut released, mut heard) = (0, 0, 0);
+    for seed in scripts() {
         let script = script(seed);
         let outcome = theatre.relay(&script).expect("sockets");
         if !outcome.broken.is_empty() {
             let script = shrink(&theatre, script);
             let broken = theatre.relay(&script).expect("sockets").broken;
-            panic!("seed {seed}: {broken:#?} instead of {:#?} after {script:?}", outcome.broken);
+            panic!("script {seed}: {broken:#?} after {script:?}, or {:#?} after all of it", outcome.broken);
         }
-        played += 1;
-        compared += u32::from(outcome.compared);
+        compared += usize::from(outcome.compared);
         released += outcome.released;
         heard += outcome.heard;
     }
-    println!("{played} sessions, {compared} compared, {released} connections given back, {heard} messages heard");
-    if one.is_none() {
-        assert!(
-            played >= 50 && compared > played / 5 && released > played / 5,
-            "too little was tried to tell anything"
-        );
-        assert!(heard > usize::try_from(played).expect("few"));
+    println!("{compared} sessions compared, {released} connections given back, {heard} messages heard");
+    if scripts() == SCRIPTS {
+        assert!(compared > 100 && released > 1000 && heard > 20_000, "too little was tried to tell anything");
     }
 }
 
 #[test]
 fn acts_are_of_every_kind() {
     let acts: Vec<Act> = (0..500).flat_map(|seed| script(seed).acts).collect();
-    let kinds: std::collections::HashSet<_> = acts.iter().map(std::mem::discriminant).collect();
+    let kinds: HashSet<_> = acts.iter().map(discriminant).collect();
     assert_eq!(kinds.len(), 15, "{kinds:?}");
+}
+
+/// What the client says has to come out as without a gateway, sent at once or message by message.
+fn plays(asks: &[Ask]) {
+    let theatre = Theatre::open().expect("a theatre");
+    let at_once = asks.iter().map(|ask| Act::Ask(*ask)).collect();
+    let flow = |ask: &Ask| [Act::Ask(*ask), Act::Send(u16::MAX), Act::Work(u8::MAX), Act::Answer(u16::MAX)];
+    for acts in [at_once, asks.iter().flat_map(flow).collect::<Vec<_>>()] {
+        for others in [true, false] {
+            let outcome = theatre.relay(&Script { pooled: true, others, acts: acts.clone(), ..Script::default() });
+            let outcome = outcome.expect("sockets");
+            assert!(outcome.compared && outcome.broken.is_empty(), "{:#?} after {acts:?}", outcome.broken);
+        }
+    }
+}
+
+#[test]
+fn what_is_sent_behind_the_data_of_a_copy_is_answered_behind_it() {
+    let (copy, data) = (Ask::Query(16), Ask::CopyData(1));
+    plays(&[
+        Ask::Parse(1, 0),
+        Ask::Sync,
+        copy,
+        data,
+        Ask::CopyDone,
+        Ask::CloseStatement(1),
+        Ask::Parse(1, 1),
+        Ask::Sync,
+    ]);
+}
+
+#[test]
+fn an_unnamed_statement_is_what_the_last_message_made_it() {
+    // The first of them is refused, since there is one already.
+    let named = [Ask::Parse(1, 0), Ask::Sync, Ask::Parse(1, 1), Ask::Sync];
+    let unnamed = [Ask::Parse(0, 6), Ask::Sync, Ask::Bind(0, 0), Ask::Execute(0, 0), Ask::Sync];
+    plays(&[&named[..], &unnamed, &unnamed[2..]].concat());
+    // `SYNTAX` ends the one before it, whatever comes behind.
+    let wrong = [Ask::Parse(0, 8), Ask::Sync];
+    plays(&[&unnamed[..], &wrong, &unnamed[2..]].concat());
+    plays(&[&wrong[..], &unnamed, &wrong, &unnamed].concat());
+    plays(&[&wrong[..], &[Ask::Query(0)], &unnamed[2..]].concat());
+}
+
+#[test]
+fn discard_all_leaves_the_unnamed_statement() {
+    let discard = [Ask::Parse(0, 21), Ask::Bind(0, 0), Ask::Execute(0, 0), Ask::Sync];
+    plays(&[&discard[..], &discard[1..]].concat());
+}
+
+#[test]
+fn closing_an_unnamed_statement_closes_it_whosever_it_is() {
+    plays(&[Ask::CloseStatement(0), Ask::Sync, Ask::Query(0), Ask::CloseStatement(0), Ask::Sync]);
+}
+
+#[test]
+fn a_name_is_given_up_as_soon_as_it_is_known_to_be_one() {
+    // The `Parse` is skipped, so there is no such statement.
+    plays(&[Ask::Execute(0, 0), Ask::Parse(1, 11), Ask::Sync, Ask::Query(19)]);
 }

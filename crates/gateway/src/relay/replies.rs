@@ -8,6 +8,7 @@
 //! What was believed prepared by messages that it skipped is taken back: [`Undo`].
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -36,9 +37,11 @@ pub(super) enum Due {
     Sync,
     /// To a Query or `FunctionCall`, which end as a Sync does.
     Query,
-    /// None: the client said here that its COPY data ends, before it was asked for any. If a COPY is what stands ahead, that
-    /// ends it.
-    DataEnd,
+    /// None: the client has sent COPY data here, or that it ends, before it was asked for any. If a COPY is what stands ahead,
+    /// it is for that.
+    Data {
+        ends: bool,
+    },
 }
 
 /// What a client's message changes: which statement a name means.
@@ -136,7 +139,12 @@ impl Replies {
             b'E' => self.due.push_back(Due::Execute),
             b'C' => self.due.push_back(Due::Close),
             b'c' | b'f' if self.copying => self.copying = false,
-            b'c' | b'f' if !matches!(self.due.back(), None | Some(Due::DataEnd)) => self.due.push_back(Due::DataEnd),
+            b'd' | b'c' | b'f' if !self.copying => {
+                let ends = tag != b'd';
+                if self.due.back().is_some_and(|due| !matches!(due, Due::Data { ends: before } if *before == ends)) {
+                    self.due.push_back(Due::Data { ends });
+                }
+            }
             _ => {}
         }
     }
@@ -166,13 +174,13 @@ impl Replies {
 
     /// What is answered last.
     fn last(&self) -> Option<&Due> {
-        self.due.iter().rev().find(|due| !matches!(due, Due::DataEnd))
+        self.due.iter().rev().find(|due| !matches!(due, Due::Data { .. }))
     }
 
     /// Takes the answer that has come.
     fn pop(&mut self) -> Option<Due> {
         let due = self.due.pop_front();
-        while let Some(Due::DataEnd) = self.due.front() {
+        while let Some(Due::Data { .. }) = self.due.front() {
             self.due.pop_front();
         }
         due
@@ -257,17 +265,26 @@ impl Replies {
     /// The server takes data. A Sync that the client has sent along is read, and skipped, before the data.
     fn take_data(&mut self) {
         let head = self.due.pop_front();
-        let end = self.due.iter().position(|due| matches!(due, Due::DataEnd));
+        let end = self.due.iter().position(|due| matches!(due, Due::Data { ends: true }));
         // What comes behind that end is for later.
         let behind = end.map(|end| self.due.split_off(end));
         self.copying = behind.is_none();
-        let sent = self.due.len();
-        self.due.retain(|due| !matches!(due, Due::Sync));
-        let skipped = sent - self.due.len();
-        self.sent -= u64::try_from(skipped).unwrap_or_default();
-        self.doubtful |= !self.due.is_empty();
-        // A COPY that fails before it has come to such a Sync has it answered, which of two is not to be told.
-        self.doubtful |= skipped > 0 && behind.is_some();
+        let mut data = false;
+        for due in mem::take(&mut self.due) {
+            match due {
+                Due::Data { .. } => data = true,
+                Due::Sync => {
+                    self.sent -= 1;
+                    // If the COPY fails at data ahead of it, it is answered.
+                    self.doubtful |= data;
+                }
+                // That is an error, or is skipped after one.
+                other => {
+                    self.doubtful = true;
+                    self.due.push_back(other);
+                }
+            }
+        }
         self.due.extend(behind.into_iter().flatten().skip(1));
         if let Some(head) = head {
             self.due.push_front(head);
@@ -333,7 +350,7 @@ fn take_back(due: impl DoubleEndedIterator<Item = Due>, undo: &mut Vec<Undo>) {
             Due::OwnUnnamed => undo.push(Undo::Unnamed),
             Due::OwnParse(number) => undo.push(Undo::Absent(number)),
             Due::OwnClose(number) => undo.push(Undo::Present(number)),
-            Due::Close | Due::Bind | Due::Describe | Due::Execute | Due::Sync | Due::Query | Due::DataEnd => {}
+            Due::Close | Due::Bind | Due::Describe | Due::Execute | Due::Sync | Due::Query | Due::Data { .. } => {}
         }
     }
 }
@@ -457,8 +474,18 @@ mod tests {
             let (client, undo) = heard(&mut replies, answers);
             assert_eq!(client, if copy == b"Q" { "GCZ31Z" } else { "2GCZ31Z" });
             assert!(undo.is_empty());
-            assert_eq!(replies.are_in(), copy == b"Q", "a Sync ahead of the data leaves a doubt");
+            assert!(replies.are_in());
         }
+    }
+
+    #[test]
+    fn a_sync_between_data_leaves_a_doubt() {
+        let mut replies = Replies::default();
+        for tag in *b"BEdSdcS" {
+            replies.passed(tag);
+        }
+        assert_eq!(heard(&mut replies, b"2GCZ").0, "2GCZ");
+        assert!(!replies.are_in() && replies.are_doubtful(), "had it failed, there would be another answer");
     }
 
     #[test]

@@ -81,8 +81,8 @@ impl Backend {
         let name = "TimeZone".to_owned();
         if sql.starts_with("SET LOCAL") {
             if let (b'T', Some(zone)) = (self.status, zone(sql)) {
-                let before = self.settings.insert(name, zone);
-                self.local.get_or_insert(before);
+                self.local.get_or_insert_with(|| self.settings.clone());
+                self.settings.insert(name, zone);
             }
         } else if sql.starts_with("SET") {
             if let Some(zone) = zone(sql) {
