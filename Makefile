@@ -34,7 +34,8 @@ check-drivers: tools
 	cargo build --locked --package devdb --package server
 	target/debug/devdb run --clusters 1 -- scripts/check-drivers $(ARGS)
 
-# Throws made-up migrations (TARGET=plan) or client statements (TARGET=client) at tenantize (needs nightly Rust, cargo-fuzz).
+# Throws made-up migrations (TARGET=plan) or client statements (TARGET=client) at tenantize, or sessions at the gateway
+# (TARGET=relay); needs nightly Rust and cargo-fuzz.
 # The parser measures its stack by the address of a local, which the sanitizer's fake stack would put on the heap.
 # What it learns stays in target.
 fuzz:

@@ -9,6 +9,8 @@ mod certificates;
 mod client;
 mod console;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod lent;
 mod login;
 mod opening;

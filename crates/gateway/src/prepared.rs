@@ -171,8 +171,10 @@ impl Statements {
         self.get(b"").is_some_and(|unnamed| unnamed.rest.len() > UNNAMED)
     }
 
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// All that have names end. The unnamed one is none of those that `DEALLOCATE ALL` and `DISCARD ALL` mean.
+    pub(crate) fn clear_named(&mut self) {
+        self.by_name.retain(|name, _| name.is_empty());
+        self.bytes = 0;
     }
 }
 

@@ -171,8 +171,10 @@ impl Pooled {
             self.prepared_in.clear();
             return false;
         }
+        let given_up = Text::parse(tag, body).and_then(|text| deallocated(text.text));
         let name = match tag {
-            b'P' => split_name(body).map(|(name, _)| name),
+            b'Q' => given_up.as_deref(),
+            b'P' => split_name(body).map(|(name, _)| given_up.as_deref().filter(|_| name.is_empty()).unwrap_or(name)),
             b'B' => names_of_bind(body).map(|(_, name)| name),
             b'D' | b'C' => body.strip_prefix(b"S").and_then(|name| name.strip_suffix(b"\0")),
             _ => None,
@@ -298,6 +300,7 @@ impl Pooled {
     fn query(&mut self, body: &[u8], residue: &mut Residue) -> Instead {
         // Whatever it says, it ends the unnamed statement.
         self.statements.set(b"", None);
+        self.replies.ends(b"");
         residue.unnamed = None;
         let mut instead = None;
         if let Some(text) = Text::parse(b'Q', body) {
@@ -464,6 +467,10 @@ impl Pooled {
                 self.replies.expect(Due::Made(b'3', Change { name: name.into(), before, number: None }));
                 return Some(BytesMut::new());
             }
+        }
+        if name.is_some_and(<[u8]>::is_empty) {
+            // Whosever it was.
+            self.replies.ends(b"");
             residue.unnamed = None;
         }
         self.replies.passed(b'C');
@@ -564,7 +571,7 @@ impl Pooled {
         match tag {
             b'S' => self.reported = true,
             b'C' if matches!(body, b"DEALLOCATE ALL\0" | b"DISCARD ALL\0") => {
-                self.statements.clear();
+                self.statements.clear_named();
                 residue.prepared.clear();
                 // Locks and what was drawn from sequences have gone.
                 self.stay &= body.starts_with(b"DEALLOCATE");

@@ -8,6 +8,7 @@
 //! What was believed prepared by messages that it skipped is taken back: [`Undo`].
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -36,6 +37,11 @@ pub(super) enum Due {
     Sync,
     /// To a Query or `FunctionCall`, which end as a Sync does.
     Query,
+    /// None: the client has sent COPY data here, or that it ends, before it was asked for any. If a COPY is what stands ahead,
+    /// it is for that.
+    Data {
+        ends: bool,
+    },
 }
 
 /// What a client's message changes: which statement a name means.
@@ -132,8 +138,22 @@ impl Replies {
             b'D' => self.due.push_back(Due::Describe),
             b'E' => self.due.push_back(Due::Execute),
             b'C' => self.due.push_back(Due::Close),
-            b'c' | b'f' => self.copying = false,
+            b'c' | b'f' if self.copying => self.copying = false,
+            b'd' | b'c' | b'f' if !self.copying => {
+                let ends = tag != b'd';
+                if self.due.back().is_some_and(|due| !matches!(due, Due::Data { ends: before } if *before == ends)) {
+                    self.due.push_back(Due::Data { ends });
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// A message that has no answer of its own ends what a name means: whatever fails that was sent before does not bring
+    /// it back.
+    pub(super) fn ends(&mut self, name: &[u8]) {
+        for change in self.due.iter_mut().filter_map(change_in).filter(|change| *change.name == *name) {
+            change.before = None;
         }
     }
 
@@ -149,7 +169,21 @@ impl Replies {
 
     /// Whether something is due, and nothing more is sent before the server has been told to answer.
     pub(super) fn are_awaited(&self) -> bool {
-        !self.copying && matches!(self.due.back(), Some(Due::Sync | Due::Query))
+        !self.copying && self.last().is_some_and(is_end)
+    }
+
+    /// What is answered last.
+    fn last(&self) -> Option<&Due> {
+        self.due.iter().rev().find(|due| !matches!(due, Due::Data { .. }))
+    }
+
+    /// Takes the answer that has come.
+    fn pop(&mut self) -> Option<Due> {
+        let due = self.due.pop_front();
+        while let Some(Due::Data { .. }) = self.due.front() {
+            self.due.pop_front();
+        }
+        due
     }
 
     /// How many answers are due.
@@ -169,10 +203,9 @@ impl Replies {
 
     /// Nothing more will come. Takes back what was believed prepared, and says what somebody else has to answer.
     pub(super) fn lost(&mut self, undo: &mut Vec<Undo>) -> Unanswered {
-        let is_end = |due: &Due| matches!(due, Due::Sync | Due::Query);
         let unanswered = Unanswered {
             ends: self.due.iter().filter(|due| is_end(due)).count(),
-            unsynced: self.due.back().map_or(self.skipping, |due| !is_end(due)),
+            unsynced: self.last().map_or(self.skipping, |due| !is_end(due)),
             told: self.told,
         };
         take_back(self.due.drain(..), undo);
@@ -197,20 +230,14 @@ impl Replies {
                 self.copying = false;
                 self.skipping = false;
                 self.told = false;
-                let popped = self.due.pop_front();
-                self.doubtful |= !matches!(popped, Some(Due::Sync | Due::Query));
+                let popped = self.pop();
+                self.doubtful |= !popped.as_ref().is_some_and(is_end);
                 self.answered += 1;
                 return Fate::Pass;
             }
-            // CopyInResponse, CopyBothResponse. A Sync that the client has sent along is read, and skipped, before the data.
+            // CopyInResponse, CopyBothResponse.
             b'G' | b'W' => {
-                self.copying = true;
-                let head = self.due.pop_front();
-                let before = self.due.len();
-                self.due.retain(|due| !matches!(due, Due::Sync));
-                self.sent -= u64::try_from(before - self.due.len()).unwrap_or_default();
-                self.doubtful |= !self.due.is_empty();
-                self.due.extend(head);
+                self.take_data();
                 return Fate::Pass;
             }
             _ => {}
@@ -231,15 +258,63 @@ impl Replies {
             }
         };
         self.copying = false;
-        self.due.pop_front();
+        self.pop();
         if own { Fate::Keep } else { Fate::Pass }
+    }
+
+    /// The server takes data. A Sync that the client has sent along is read, and skipped, before the data.
+    fn take_data(&mut self) {
+        let head = self.due.pop_front();
+        let end = self.due.iter().position(|due| matches!(due, Due::Data { ends: true }));
+        // What comes behind that end is for later.
+        let behind = end.map(|end| self.due.split_off(end));
+        self.copying = behind.is_none();
+        let mut data = false;
+        for due in mem::take(&mut self.due) {
+            match due {
+                Due::Data { .. } => data = true,
+                Due::Sync => {
+                    self.sent -= 1;
+                    // If the COPY fails at data ahead of it, it is answered.
+                    self.doubtful |= data;
+                }
+                // That is an error, or is skipped after one.
+                other => {
+                    self.doubtful = true;
+                    self.due.push_back(other);
+                }
+            }
+        }
+        self.due.extend(behind.into_iter().flatten().skip(1));
+        if let Some(head) = head {
+            self.due.push_front(head);
+        }
     }
 
     /// The server skips everything up to the next Sync.
     fn fail(&mut self, undo: &mut Vec<Undo>) {
+        // A `Parse` that fails has ended the unnamed statement all the same; one that is skipped has not.
+        if let Some(Due::Parse(Change { name, before, number: Some(_) })) = self.due.front_mut()
+            && name.is_empty()
+        {
+            *before = None;
+        }
         let until = self.due.iter().position(|due| matches!(due, Due::Sync));
         self.skipping = until.is_none();
-        take_back(self.due.drain(..until.unwrap_or(self.due.len())), undo);
+        let mut undone = Vec::new();
+        take_back(self.due.drain(..until.unwrap_or(self.due.len())), &mut undone);
+        for back in undone {
+            match back {
+                // A later message gives the name another meaning; should that fail as well, this is what is left.
+                Undo::Name(name, before)
+                    if let Some(later) =
+                        self.due.iter_mut().filter_map(change_in).find(|change| change.name == name) =>
+                {
+                    later.before = before;
+                }
+                back => undo.push(back),
+            }
+        }
     }
 
     /// Síndico's own answers whose turn has come.
@@ -247,9 +322,20 @@ impl Replies {
         let mut out = BytesMut::new();
         while let Some(Due::Made(tag, _)) = self.due.front() {
             frame::append(&mut out, *tag, &[]);
-            self.due.pop_front();
+            self.pop();
         }
         (!out.is_empty()).then_some(out)
+    }
+}
+
+const fn is_end(due: &Due) -> bool {
+    matches!(due, Due::Sync | Due::Query)
+}
+
+fn change_in(due: &mut Due) -> Option<&mut Change> {
+    match due {
+        Due::Parse(change) | Due::Made(_, change) => Some(change),
+        _ => None,
     }
 }
 
@@ -264,7 +350,7 @@ fn take_back(due: impl DoubleEndedIterator<Item = Due>, undo: &mut Vec<Undo>) {
             Due::OwnUnnamed => undo.push(Undo::Unnamed),
             Due::OwnParse(number) => undo.push(Undo::Absent(number)),
             Due::OwnClose(number) => undo.push(Undo::Present(number)),
-            Due::Close | Due::Bind | Due::Describe | Due::Execute | Due::Sync | Due::Query => {}
+            Due::Close | Due::Bind | Due::Describe | Due::Execute | Due::Sync | Due::Query | Due::Data { .. } => {}
         }
     }
 }
@@ -368,6 +454,62 @@ mod tests {
         replies.passed(b'S');
         heard(&mut replies, b"Z");
         assert!(replies.are_in());
+    }
+
+    #[test]
+    fn what_is_sent_behind_the_data_of_a_copy_keeps_its_place() {
+        for copy in [&b"Q"[..], b"BES"] {
+            let mut replies = Replies::default();
+            for tag in copy.iter().chain(b"ddc") {
+                replies.passed(*tag);
+            }
+            if copy != b"Q" {
+                replies.passed(b'S');
+            }
+            replies.expect(Due::Made(b'3', change(b"a", None)));
+            replies.expect(Due::Parse(change(b"a", Some(1))));
+            replies.passed(b'S');
+            assert!(replies.are_awaited());
+            let answers = if copy == b"Q" { &b"GCZ1Z"[..] } else { b"2GCZ1Z" };
+            let (client, undo) = heard(&mut replies, answers);
+            assert_eq!(client, if copy == b"Q" { "GCZ31Z" } else { "2GCZ31Z" });
+            assert!(undo.is_empty());
+            assert!(replies.are_in());
+        }
+    }
+
+    #[test]
+    fn a_sync_between_data_leaves_a_doubt() {
+        let mut replies = Replies::default();
+        for tag in *b"BEdSdcS" {
+            replies.passed(tag);
+        }
+        assert_eq!(heard(&mut replies, b"2GCZ").0, "2GCZ");
+        assert!(!replies.are_in() && replies.are_doubtful(), "had it failed, there would be another answer");
+    }
+
+    #[test]
+    fn data_that_nobody_takes_is_nothing() {
+        let mut replies = Replies::default();
+        for tag in *b"QdcBES" {
+            replies.passed(tag);
+        }
+        assert_eq!(heard(&mut replies, b"CZ2CZ").0, "CZ2CZ");
+        replies.passed(b'c');
+        assert!(replies.are_in());
+    }
+
+    #[test]
+    fn what_is_taken_back_does_not_undo_what_came_later() {
+        let mut replies = Replies::default();
+        replies.expect(Due::Parse(change(b"", Some(1))));
+        replies.passed(b'S');
+        replies.expect(Due::Parse(change(b"", Some(2))));
+        replies.passed(b'S');
+        let (_, undo) = heard(&mut replies, b"E");
+        assert!(matches!(undo.as_slice(), [Undo::Unnamed]), "{undo:?}");
+        let (_, undo) = heard(&mut replies, b"ZE");
+        assert!(matches!(undo.as_slice(), [Undo::Unnamed, Undo::Name(name, None)] if name.is_empty()), "{undo:?}");
     }
 
     #[test]
