@@ -8,6 +8,7 @@ mod cancel;
 mod certificates;
 mod client;
 mod console;
+mod dials;
 mod fault;
 mod lent;
 mod login;
@@ -26,6 +27,7 @@ mod zone;
 
 pub use certificates::{Certificates, CertificatesError};
 pub use console::{ConfigEntry, Console, Reload, ReloadChange, Settings as ConsoleSettings};
+pub use dials::{DialSettings, Dials, SlowQueries};
 pub use parameters::{PoolMode, Pooling};
 pub use places::Places;
 pub use plaintext::Plaintext;

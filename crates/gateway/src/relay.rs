@@ -17,6 +17,7 @@ mod meter;
 mod pooled;
 mod pump;
 mod replies;
+mod slow;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use domain::Slug;
 use pool::{Residue, Settings};
 use tenancy::{Lapse, Refusal, Visit};
 use tls::Stream;
@@ -45,7 +47,9 @@ use self::lost::Mourning;
 use self::meter::Meter;
 pub(crate) use self::pooled::Pooled;
 use self::pump::Step;
+use self::slow::Slow;
 use self::upstream::{Upstream, Wish};
+use crate::dials::Dials;
 use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect};
 
@@ -172,6 +176,7 @@ pub(crate) struct Relay {
     down: Downstream,
     ledger: Ledger,
     meter: Meter,
+    slow: Slow,
     /// How the server reads statements, kept up to date for the clerk.
     dialect: Dialect,
     pooled: Option<Pooled>,
@@ -226,18 +231,20 @@ impl Relay {
         clerk: Option<Arc<Clerk>>,
         pooled: Option<Pooled>,
         visit: &Arc<Visit>,
-        limits: SessionLimits,
+        dials: Dials,
     ) -> Self {
+        let slow = Slow::new(dials.clone());
         let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
         Self {
-            up: Upstream::new(pipelined, clerk.clone(), pooled.is_some()),
+            up: Upstream::new(pipelined, clerk.clone(), pooled.is_some(), slow.is_on()),
             down: Downstream::new(clerk, pooled.is_some(), Arc::clone(visit)),
             ledger: Ledger::new(),
             meter: Meter::new(Arc::clone(visit)),
+            slow,
             dialect,
             pooled,
             mourning: None,
-            clock: Clock::new(limits),
+            clock: Clock::new(dials),
             leaving: Leaving::No,
             parting: None,
         }
@@ -261,8 +268,8 @@ impl Relay {
         };
         let words = match end {
             End::Told(fault) | End::ServerGone(Some(fault)) => {
-                let (tenant, session) = (self.meter.visit().slug(), self.meter.visit().number());
-                tracing::info!(%tenant, session, sqlstate = %fault.sqlstate, %fault, "session is ended");
+                let (tenant, session, statement) = self.under_way();
+                tracing::info!(%tenant, session, statement, sqlstate = %fault.sqlstate, %fault, "session is ended");
                 let mut words = BytesMut::new();
                 fault.write(&mut words);
                 words
@@ -294,7 +301,10 @@ impl Relay {
                 Ok(false) => continue,
                 Err(end) => return end,
             }
-            self.meter.note(servers.stream().is_some(), &self.ledger, &mut self.up.pump, &mut self.down.pump);
+            let attached = servers.stream().is_some();
+            if let Some(time) = self.meter.note(attached, &self.ledger, &mut self.up.pump, &mut self.down.pump) {
+                self.slow.answered(time, &visit);
+            }
             if self.up.has_left() {
                 earlier(&mut deadline, LINGER, End::ClientGone);
             }
@@ -434,6 +444,12 @@ impl Relay {
         }
     }
 
+    /// What log lines about a statement begin with: tenant, session and the statement's number in it.
+    fn under_way(&self) -> (&Slug, u64, u64) {
+        let visit = self.meter.visit();
+        (visit.slug(), visit.number(), self.meter.statement())
+    }
+
     /// Has the session end as soon as it is at rest, or after a while.
     fn leaves(&mut self, why: Leaving, grace: Duration, deadline: &mut Deadline) {
         self.leaving = why;
@@ -458,10 +474,15 @@ impl Relay {
     async fn lose(&mut self, servers: &mut impl Servers) {
         let Some(pooled) = &mut self.pooled else { return };
         servers.lose().await;
+        let visit = self.meter.visit();
         let said = self.down.take_goodbye();
         let fault = said.as_deref().and_then(|said| ServerError::parse(said.get(HEADER_LEN..)?));
         let fault = fault.map_or_else(Fault::transaction_lost, Fault::server_ended);
-        tracing::info!(sqlstate = %fault.sqlstate, %fault, "a server was lost, and its session goes on");
+        let (tenant, session, statement) = (visit.slug(), visit.number(), self.meter.statement());
+        tracing::info!(
+            %tenant, session, statement, sqlstate = %fault.sqlstate, %fault, "a server was lost, and its session goes on"
+        );
+        self.slow.forget();
         let loss = pooled.lose_server(fault, self.ledger.status());
         self.up.start_over();
         self.down.start_over(&loss.answers);
@@ -517,10 +538,10 @@ impl Relay {
 
     /// Lets what has arrived pass, unless that is the end.
     fn judge(&mut self, servers: &mut impl Servers) -> Result<(), End> {
-        let Self { up, down, ledger, dialect, pooled, .. } = self;
+        let Self { up, down, ledger, dialect, pooled, slow, .. } = self;
         let mut residue = servers.residue();
         let inspected = up
-            .inspect(ledger, *dialect, pooled.as_mut().zip(residue.as_deref_mut()))
+            .inspect(ledger, *dialect, pooled.as_mut().zip(residue.as_deref_mut()), slow)
             .and_then(|()| down.inspect(ledger, dialect, pooled.as_mut().zip(residue)));
         inspected.map_err(End::Told)?;
         // An answer is worth waiting for unless its question was cut off in the middle.

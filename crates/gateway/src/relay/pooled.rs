@@ -224,6 +224,11 @@ impl Pooled {
     }
 
     /// What a message's statement may leave behind.
+    /// The text that a client has prepared under a name, as it goes to servers.
+    pub(super) fn text_of(&self, name: &[u8]) -> Option<&[u8]> {
+        self.statements.get(name).map(|statement| statement.text())
+    }
+
     fn with_traces(&self, tag: u8, body: &[u8], look: impl FnOnce(&Traces)) {
         match tag {
             b'Q' | b'P' => {
@@ -615,7 +620,7 @@ fn deallocated(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The portal and the statement that a `Bind` names.
-fn names_of_bind(body: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn names_of_bind(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let (portal, rest) = split_name(body)?;
     Some((portal, split_name(rest)?.0))
 }
@@ -625,7 +630,7 @@ fn contains(text: &[u8], sought: &[u8]) -> bool {
     !sought.is_empty() && text.windows(sought.len()).any(|window| window == sought)
 }
 
-fn split_name(body: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_name(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = body.iter().position(|&byte| byte == 0)?;
     Some((body.get(..end)?, body.get(end + 1..)?))
 }

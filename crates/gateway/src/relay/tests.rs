@@ -19,7 +19,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::report::ServerError;
 
-use super::{LINGER, Left, Moved, Need, Question, Relay, Servers, SessionLimits, Settled, Watch};
+use super::{LINGER, Left, Moved, Need, Question, Relay, Servers, Settled, Watch};
+use crate::dials::Dials;
 use crate::fault::Fault;
 use crate::statement::Clerk;
 
@@ -106,7 +107,7 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
             Fault::new("57P01", "closed", "")
         };
         let visit = Arc::new(Visit::unlisted("paws".parse().expect("a slug")));
-        let mut relay = Relay::new(pipelined, clerk, None, &visit, SessionLimits::default());
+        let mut relay = Relay::new(pipelined, clerk, None, &visit, Dials::default());
         let watch = Watch { revoked: pin!(revoked), lapse: None, shutdown: &watched, grace };
         relay.serve(&mut Stream::Plain(client_far), &mut Only(Stream::Plain(server_far)), watch).await
     });

@@ -12,6 +12,7 @@ use wire::frame::{Beyond, Demand, Direction, HEADER_LEN, Header, Piece};
 use super::ledger::Ledger;
 use super::pooled::Pooled;
 use super::pump::{Pump, Step};
+use super::slow::{self, Slow};
 use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect, LONG, Pending, Room};
 
@@ -82,11 +83,14 @@ enum Had {
 }
 
 impl Upstream {
-    pub(super) fn new(pipelined: &[u8], clerk: Option<Arc<Clerk>>, pooled: bool) -> Self {
+    pub(super) fn new(pipelined: &[u8], clerk: Option<Arc<Clerk>>, pooled: bool, watched: bool) -> Self {
         let limit = clerk.as_ref().map(|clerk| clerk.limit()).or(pooled.then_some(LONGEST));
         let whole = |tag| limit.map(|limit| Demand { tag, limit, beyond: Beyond::Stream });
         let mut demands: Vec<Demand> = [whole(b'Q'), whole(b'P')].into_iter().flatten().collect();
-        if pooled {
+        if watched && demands.is_empty() {
+            demands.extend(slow::DEMANDS);
+        }
+        if pooled || watched {
             demands.extend(NAMED);
         }
         let pump = Pump::new(Direction::ToServer, demands, pipelined);
@@ -99,6 +103,7 @@ impl Upstream {
         ledger: &mut Ledger,
         dialect: Dialect,
         mut pooled: Option<(&mut Pooled, &mut Residue)>,
+        slow: &mut Slow,
     ) -> Result<(), Fault> {
         if let Some(message) = self.read.take() {
             self.pump.put(match &mut pooled {
@@ -126,6 +131,7 @@ impl Upstream {
                 (Some(header), clerk) => {
                     settled = !ledger.may_be_working();
                     ledger.sent(header.tag);
+                    slow.hears(header, piece.body(), clerk.as_deref(), pooled.as_ref().map(|(pooled, _)| &**pooled));
                     if let Some(clerk) = clerk {
                         fate = judge(clerk, header, piece, dialect, settled);
                     }
