@@ -69,7 +69,7 @@ pub type Reload = Arc<dyn Fn() -> Result<Vec<ReloadChange>, String> + Send + Syn
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReloadChange {
     /// Its name, as in the configuration file.
-    pub key: &'static str,
+    pub key: String,
     /// Its new value.
     pub value: String,
     /// Whether it is in force already, or will be after a restart.

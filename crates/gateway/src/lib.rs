@@ -8,6 +8,7 @@ mod cancel;
 mod certificates;
 mod client;
 mod console;
+mod dials;
 mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -28,6 +29,7 @@ mod zone;
 
 pub use certificates::{Certificates, CertificatesError};
 pub use console::{ConfigEntry, Console, Reload, ReloadChange, Settings as ConsoleSettings};
+pub use dials::{DialSettings, Dials, SlowQueries};
 pub use parameters::{PoolMode, Pooling};
 pub use places::Places;
 pub use plaintext::Plaintext;

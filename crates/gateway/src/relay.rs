@@ -19,6 +19,7 @@ mod pooled;
 mod pump;
 mod replies;
 mod signals;
+mod slow;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use domain::Slug;
 use pool::{Residue, Settings};
 use tenancy::Refusal;
 use tls::Stream;
@@ -49,6 +51,7 @@ pub(crate) use self::pooled::Pooled;
 use self::pump::Step;
 pub(crate) use self::signals::Watch;
 use self::signals::{Signals, Word};
+use self::slow::Slow;
 use self::upstream::{Upstream, Wish};
 use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect};
@@ -164,6 +167,7 @@ struct Relay {
     down: Downstream,
     ledger: Ledger,
     meter: Meter,
+    slow: Slow,
     /// How the server reads statements, kept up to date for the clerk.
     dialect: Dialect,
     pooled: Option<Box<Pooled>>,
@@ -192,16 +196,18 @@ type Deadline = Option<(Instant, End)>;
 impl Relay {
     /// Of a session that works again.
     fn new(conversation: Conversation) -> Self {
-        let Conversation { arrived, clerk, dialect, pooled, visit, limits } = conversation;
+        let Conversation { arrived, clerk, dialect, pooled, visit, dials } = conversation;
+        let slow = Slow::new(dials.clone());
         Self {
-            up: Upstream::new(&arrived, clerk.clone(), pooled.is_some()),
+            up: Upstream::new(&arrived, clerk.clone(), pooled.is_some(), slow.is_on()),
             down: Downstream::new(clerk, pooled.is_some(), Arc::clone(&visit)),
             ledger: Ledger::new(),
             meter: Meter::new(visit),
+            slow,
             dialect,
             pooled,
             mourning: None,
-            clock: Clock::new(limits),
+            clock: Clock::new(dials),
             leaving: Leaving::No,
             parting: None,
         }
@@ -220,8 +226,8 @@ impl Relay {
     /// What is left of a session that rests.
     fn rests_from_now_on(self) -> Conversation {
         let Self { up, dialect, pooled, meter, clock, .. } = self;
-        let (clerk, visit, limits) = (up.into_clerk(), meter.into_visit(), clock.limits());
-        Conversation { arrived: Bytes::new(), clerk, dialect, pooled, visit, limits }
+        let (clerk, visit, dials) = (up.into_clerk(), meter.into_visit(), clock.into_dials());
+        Conversation { arrived: Bytes::new(), clerk, dialect, pooled, visit, dials }
     }
 
     /// What is left to do when a session has come to its end.
@@ -235,8 +241,8 @@ impl Relay {
         };
         let words = match end {
             End::Told(fault) | End::ServerGone(Some(fault)) => {
-                let (tenant, session) = (self.meter.visit().slug(), self.meter.visit().number());
-                tracing::info!(%tenant, session, sqlstate = %fault.sqlstate, %fault, "session is ended");
+                let (tenant, session, statement) = self.under_way();
+                tracing::info!(%tenant, session, statement, sqlstate = %fault.sqlstate, %fault, "session is ended");
                 let mut words = BytesMut::new();
                 fault.write(&mut words);
                 words
@@ -265,7 +271,10 @@ impl Relay {
                 Ok(false) => continue,
                 Err(end) => return Some(end),
             }
-            self.meter.note(servers.stream().is_some(), &self.ledger, &mut self.up.pump, &mut self.down.pump);
+            let attached = servers.stream().is_some();
+            if let Some(time) = self.meter.note(attached, &self.ledger, &mut self.up.pump, &mut self.down.pump) {
+                self.slow.answered(time, self.meter.visit());
+            }
             if self.up.has_left() {
                 earlier(&mut deadline, LINGER, End::ClientGone);
             }
@@ -413,6 +422,12 @@ impl Relay {
         None
     }
 
+    /// What log lines about a statement begin with: tenant, session and the statement's number in it.
+    fn under_way(&self) -> (&Slug, u64, u64) {
+        let visit = self.meter.visit();
+        (visit.slug(), visit.number(), self.meter.statement())
+    }
+
     /// Has the session end as soon as it is at rest, or after a while.
     fn leaves(&mut self, why: Leaving, grace: Duration, deadline: &mut Deadline) {
         self.leaving = why;
@@ -437,10 +452,15 @@ impl Relay {
     async fn lose(&mut self, servers: &mut impl Servers) {
         let Some(pooled) = &mut self.pooled else { return };
         servers.lose().await;
+        let visit = self.meter.visit();
         let said = self.down.take_goodbye();
         let fault = said.as_deref().and_then(|said| ServerError::parse(said.get(HEADER_LEN..)?));
         let fault = fault.map_or_else(Fault::transaction_lost, Fault::server_ended);
-        tracing::info!(sqlstate = %fault.sqlstate, %fault, "a server was lost, and its session goes on");
+        let (tenant, session, statement) = (visit.slug(), visit.number(), self.meter.statement());
+        tracing::info!(
+            %tenant, session, statement, sqlstate = %fault.sqlstate, %fault, "a server was lost, and its session goes on"
+        );
+        self.slow.forget();
         let loss = pooled.lose_server(fault, self.ledger.status());
         self.up.start_over();
         self.down.start_over(&loss.answers);
@@ -496,10 +516,10 @@ impl Relay {
 
     /// Lets what has arrived pass, unless that is the end.
     fn judge(&mut self, servers: &mut impl Servers) -> Result<(), End> {
-        let Self { up, down, ledger, dialect, pooled, .. } = self;
+        let Self { up, down, ledger, dialect, pooled, slow, .. } = self;
         let mut residue = servers.residue();
         let inspected = up
-            .inspect(ledger, *dialect, pooled.as_deref_mut().zip(residue.as_deref_mut()))
+            .inspect(ledger, *dialect, pooled.as_deref_mut().zip(residue.as_deref_mut()), slow)
             .and_then(|()| down.inspect(ledger, dialect, pooled.as_deref_mut().zip(residue)));
         inspected.map_err(End::Told)?;
         // An answer is worth waiting for unless its question was cut off in the middle.

@@ -14,11 +14,10 @@ use tokio_util::task::TaskTracker;
 use crate::cancel::Cancels;
 use crate::certificates::Certificates;
 use crate::console::{Console, Paused};
+use crate::dials::Dials;
 use crate::parameters::{PoolMode, Pooling};
 use crate::places::Places;
-use crate::plaintext::Plaintext;
 use crate::prepared::Library;
-use crate::relay::SessionLimits;
 use crate::session::attend;
 use crate::statement::Clerks;
 use crate::throttle::Throttle;
@@ -36,8 +35,8 @@ pub struct GatewaySettings {
     pub login_timeout: Duration,
     /// How long sessions that are in the middle of something may go on after shutdown has begun.
     pub shutdown_grace: Duration,
-    /// How long sessions may take over what they are at.
-    pub session_limits: SessionLimits,
+    /// What may be changed meanwhile.
+    pub dials: Dials,
     /// Bytes of the longest statement that is taken where statements are read; longer ones fail with SQLSTATE 54000.
     pub statement_limit: usize,
     /// Bytes of what is remembered about statements' texts, for each app and isolation.
@@ -52,16 +51,10 @@ pub struct GatewaySettings {
     pub certificates: Option<Certificates>,
     /// What judges the tokens of clients that show one in place of a key; without, none may.
     pub tokens: Option<Tokens>,
-    /// Who may do without TLS.
-    pub plaintext: Plaintext,
     /// Where host names say which tenant is meant, if they do anywhere.
     pub zone: Option<Zone>,
-    /// Failed logins for one tenant from one address that have no consequences; 0 for any number.
-    pub failed_logins: u32,
     /// Where operators look in, if anywhere.
     pub console: Option<Console>,
-    /// How long a transaction waits whose tenant an operator has paused.
-    pub pause_patience: Duration,
 }
 
 impl Default for GatewaySettings {
@@ -71,19 +64,16 @@ impl Default for GatewaySettings {
             max_logins: 500,
             login_timeout: Duration::from_secs(15),
             shutdown_grace: Duration::from_secs(10),
-            session_limits: SessionLimits::default(),
+            dials: Dials::default(),
             statement_limit: 16 << 20,
             statement_cache: 16 << 20,
             statement_share: 64 << 20,
             pool_mode: PoolMode::Transaction,
             certificates: None,
             tokens: None,
-            plaintext: Plaintext::Loopback,
             console: None,
-            pause_patience: Duration::from_mins(1),
             pooling: Pooling::Own,
             zone: None,
-            failed_logins: 10,
         }
     }
 }
@@ -117,7 +107,7 @@ pub async fn serve(
         cancels: Cancels::default(),
         clerks: Clerks::new(settings.statement_cache, settings.statement_limit, settings.statement_share),
         library: Library::default(),
-        throttle: Throttle::new(settings.failed_logins, Instant::now()),
+        throttle: Throttle::new(settings.dials.clone(), Instant::now()),
         next_client: Arc::new(AtomicU64::new(1)),
         paused: Paused::default(),
         settings: Arc::new(settings),

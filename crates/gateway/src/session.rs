@@ -96,7 +96,7 @@ pub(crate) async fn attend(
     let handle = servers.handle();
     let (visit, label) = (handle.visit(), handle.label());
     tracing::debug!(%peer, tenant = %visit.slug(), session = visit.number(), label, "session began");
-    let conversation = Conversation::new(&held, clerk, pooled, visit, gateway.settings.session_limits);
+    let conversation = Conversation::new(&held, clerk, pooled, visit, gateway.settings.dials.clone());
     let session = Box::new(Session { stream, peer, handle, servers, place });
     sessions.spawn(work(gateway.shutdown.clone(), gateway.settings.shutdown_grace, session, conversation));
 }
@@ -171,7 +171,7 @@ async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Res
         }
     };
     if client.encryption.is_none() {
-        gateway.settings.plaintext.admit(peer.ip(), client.address.ip())?;
+        gateway.settings.dials.read().plaintext.admit(peer.ip(), client.address.ip())?;
     }
     let request = understand(&startup)?;
     if startup.is_to_be_told() {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use domain::TenantId;
 
+use crate::dials::Dials;
 use crate::fault::Fault;
 
 /// The first pause; each further failure doubles it.
@@ -30,8 +31,8 @@ const MOST: usize = 65_536;
 /// What is known of failed logins. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Throttle {
-    /// Failures without consequences; 0 for any number.
-    allowed: u32,
+    /// Where it is said how many failures have no consequences.
+    dials: Dials,
     book: Arc<Mutex<Book>>,
 }
 
@@ -65,19 +66,20 @@ pub(crate) struct Attempt {
 }
 
 impl Throttle {
-    pub(crate) fn new(allowed: u32, now: Instant) -> Self {
-        Self { allowed, book: Arc::new(Mutex::new(Book::new(MOST, now))) }
+    pub(crate) fn new(dials: Dials, now: Instant) -> Self {
+        Self { dials, book: Arc::new(Mutex::new(Book::new(MOST, now))) }
     }
 
     /// Lets somebody try to log in as a tenant, or says when to come back.
     pub(crate) fn attempt(&self, from: IpAddr, tenant: TenantId, now: Instant) -> Result<Attempt, Fault> {
         let who = Who { network: network(from), tenant };
         let attempt = Attempt { throttle: self.clone(), who };
-        if self.allowed == 0 {
+        let allowed = self.allowed();
+        if allowed == 0 {
             return Ok(attempt);
         }
         let mut book = self.book(now);
-        let Some(record) = book.find(who).filter(|record| record.failures >= self.allowed) else { return Ok(attempt) };
+        let Some(record) = book.find(who).filter(|record| record.failures >= allowed) else { return Ok(attempt) };
         if now < record.paused {
             let seconds = (record.paused - now).as_secs() + 1;
             return Err(Fault::new(
@@ -92,8 +94,13 @@ impl Throttle {
         Ok(attempt)
     }
 
+    /// Failures without consequences; 0 for any number.
+    fn allowed(&self) -> u32 {
+        self.dials.read().failed_logins
+    }
+
     fn pause(&self, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(self.allowed).min(16);
+        let doublings = failures.saturating_sub(self.allowed()).min(16);
         (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE)
     }
 
@@ -107,7 +114,7 @@ impl Throttle {
 impl Attempt {
     /// What was offered as a proof proves nothing.
     pub(crate) fn failed(self, now: Instant) {
-        if self.throttle.allowed == 0 {
+        if self.throttle.allowed() == 0 {
             return;
         }
         let mut book = self.throttle.book(now);
@@ -117,7 +124,7 @@ impl Attempt {
 
     /// Whoever it is belongs here.
     pub(crate) fn succeeded(self, now: Instant) {
-        if self.throttle.allowed > 0 {
+        if self.throttle.allowed() > 0 {
             self.throttle.book(now).forget(self.who);
         }
     }
@@ -161,8 +168,17 @@ fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dials::DialSettings;
 
     const ALLOWED: u32 = 3;
+
+    fn dials(failed_logins: u32) -> Dials {
+        Dials::new(DialSettings { failed_logins, ..DialSettings::default() })
+    }
+
+    fn over(failed_logins: u32, now: Instant) -> Throttle {
+        Throttle::new(dials(failed_logins), now)
+    }
 
     fn address(text: &str) -> IpAddr {
         text.parse().expect("an address")
@@ -185,7 +201,7 @@ mod tests {
     #[test]
     fn a_guesser_locks_out_itself_alone() {
         let now = Instant::now();
-        let throttle = Throttle::new(ALLOWED, now);
+        let throttle = over(ALLOWED, now);
         let (here, there) = ("192.0.2.1", "192.0.2.2");
         fail(&throttle, here, tenant('a'), ALLOWED, now);
         let refused = throttle.attempt(address(here), tenant('a'), now).expect_err("a pause");
@@ -197,7 +213,7 @@ mod tests {
     #[test]
     fn pauses_double_up_to_a_minute_and_a_right_key_ends_them() {
         let mut now = Instant::now();
-        let throttle = Throttle::new(ALLOWED, now);
+        let throttle = over(ALLOWED, now);
         let here = "2001:db8::1";
         fail(&throttle, here, tenant('a'), ALLOWED, now);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
@@ -216,7 +232,7 @@ mod tests {
     #[test]
     fn memory_has_an_end_in_time_and_in_room() {
         let mut now = Instant::now();
-        let throttle = Throttle::new(ALLOWED, now);
+        let throttle = over(ALLOWED, now);
         fail(&throttle, "192.0.2.1", tenant('a'), ALLOWED, now);
         for _ in 0..2 {
             now += MEMORY;
@@ -224,7 +240,7 @@ mod tests {
         }
         fail(&throttle, "192.0.2.1", tenant('a'), ALLOWED, now);
 
-        let throttle = Throttle { allowed: ALLOWED, book: Arc::new(Mutex::new(Book::new(100, now))) };
+        let throttle = Throttle { dials: dials(ALLOWED), book: Arc::new(Mutex::new(Book::new(100, now))) };
         for last in 0..=255 {
             fail(&throttle, &format!("198.51.100.{last}"), tenant('a'), 1, now);
         }
@@ -235,7 +251,11 @@ mod tests {
     #[test]
     fn it_can_be_turned_off() {
         let now = Instant::now();
-        let throttle = Throttle::new(0, now);
+        let throttle = over(ALLOWED, now);
+        fail(&throttle, "192.0.2.1", tenant('a'), ALLOWED, now);
+        throttle.dials.set(DialSettings { failed_logins: 0, ..throttle.dials.read() });
+        assert!(is_heard(&throttle, "192.0.2.1", tenant('a'), now), "from now on");
+        let throttle = over(0, now);
         fail(&throttle, "192.0.2.1", tenant('a'), 1000, now);
         assert!(throttle.book.lock().expect("not poisoned").young.is_empty());
     }

@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use catalog::MasterKey;
-use gateway::{Certificates, ConfigEntry, Plaintext, PoolMode, Pooling, SessionLimits, Zone};
+use gateway::{
+    Certificates, ConfigEntry, DialSettings, Plaintext, PoolMode, Pooling, SessionLimits, SlowQueries, Zone,
+};
 use pool::PoolSettings;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tenancy::{TokenSettings, Tokens};
 
 use crate::logging::LogFormat;
@@ -36,25 +39,23 @@ pub(crate) struct Config {
     pub(crate) gateway_listen: SocketAddr,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) tokens: Option<Tokens>,
-    pub(crate) plaintext: Plaintext,
+    pub(crate) dials: DialSettings,
     pub(crate) zone: Option<Zone>,
-    pub(crate) failed_logins: u32,
     /// What connection strings name: where clients reach the gateway.
     pub(crate) gateway_public: (String, Option<u16>),
     pub(crate) max_clients: usize,
     pub(crate) pool_mode: PoolMode,
-    pub(crate) session_limits: SessionLimits,
     pub(crate) pooling: Pooling,
     pub(crate) connections_per_tenant: usize,
-    pub(crate) pause_patience: Duration,
     pub(crate) metric_tenants: usize,
     pub(crate) changes_at_once: usize,
     pub(crate) pool: PoolSettings,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
+    entries: Vec<ConfigEntry>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
     control: Control,
@@ -73,7 +74,7 @@ struct Raw {
     log: Log,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Control {
     dsn: String,
@@ -85,14 +86,14 @@ const fn control_connections() -> u32 {
     32
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Secrets {
     master_key_file: PathBuf,
     admin_token_file: PathBuf,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Api {
     listen: String,
@@ -104,7 +105,7 @@ impl Default for Api {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Gateway {
     listen: String,
@@ -117,6 +118,8 @@ struct Gateway {
     statement_seconds: u64,
     idle_in_transaction_seconds: u64,
     idle_session_seconds: u64,
+    slow_query_milliseconds: u64,
+    slow_query_text: String,
     plaintext: String,
     zone: Option<String>,
     failed_logins: u32,
@@ -125,14 +128,14 @@ struct Gateway {
     pooling: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Tls {
     certificate_file: PathBuf,
     key_file: PathBuf,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Jwt {
     issuer: String,
@@ -177,6 +180,8 @@ impl Default for Gateway {
             statement_seconds: 0,
             idle_in_transaction_seconds: 0,
             idle_session_seconds: 0,
+            slow_query_milliseconds: 0,
+            slow_query_text: "full".to_owned(),
             plaintext: "loopback".to_owned(),
             zone: None,
             failed_logins: 10,
@@ -187,7 +192,7 @@ impl Default for Gateway {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawPool {
     connections_per_cluster: usize,
@@ -255,6 +260,30 @@ fn seconds(key: &str, value: u64) -> Result<Duration, ConfigError> {
 }
 
 impl Gateway {
+    fn dials(&self, plaintext: Plaintext) -> Result<DialSettings, ConfigError> {
+        Ok(DialSettings {
+            session_limits: self.session_limits()?,
+            slow_queries: self.slow_queries()?,
+            plaintext,
+            failed_logins: self.failed_logins,
+            pause_patience: seconds("gateway.pause_wait_seconds", self.pause_wait_seconds)?,
+        })
+    }
+
+    fn slow_queries(&self) -> Result<SlowQueries, ConfigError> {
+        let text = match self.slow_query_text.as_str() {
+            "full" => true,
+            "none" => false,
+            other => {
+                return Err(ConfigError(format!(
+                    "gateway.slow_query_text: {other:?} is unknown; give \"full\" or \"none\""
+                )));
+            }
+        };
+        let over = Duration::from_millis(self.slow_query_milliseconds);
+        Ok(SlowQueries { over: Some(over).filter(|over| !over.is_zero()), text })
+    }
+
     fn session_limits(&self) -> Result<SessionLimits, ConfigError> {
         Ok(SessionLimits {
             statement: limit("gateway.statement_seconds", self.statement_seconds)?,
@@ -269,7 +298,7 @@ fn limit(key: &str, value: u64) -> Result<Option<Duration>, ConfigError> {
     seconds(key, value).map(|limit| Some(limit).filter(|limit| !limit.is_zero()))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawLifecycle {
     changes_at_once: usize,
@@ -281,7 +310,7 @@ impl Default for RawLifecycle {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Metrics {
     tenants: usize,
@@ -293,7 +322,7 @@ impl Default for Metrics {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Log {
     format: String,
@@ -331,7 +360,8 @@ impl Config {
         let tokens = tokens(base, &raw.gateway)?;
         let plaintext = plaintext(&raw.gateway.plaintext, certificates.is_some())?;
         let zone = zone(&raw.gateway)?;
-        let session_limits = raw.gateway.session_limits()?;
+        let dials = raw.gateway.dials(plaintext)?;
+        let entries = entries(&raw)?;
         let gateway_listen = gateway_listen(&raw.gateway.listen, plaintext, certificates.is_some())?;
         // Each change holds one connection and needs another; one more listens for announcements.
         let needed =
@@ -352,12 +382,10 @@ impl Config {
             gateway_listen,
             certificates,
             tokens,
-            plaintext,
+            dials,
             zone,
-            failed_logins: raw.gateway.failed_logins,
             gateway_public: (raw.gateway.public_host, raw.gateway.public_port),
             max_clients: positive("gateway.max_clients", raw.gateway.max_clients)?,
-            session_limits,
             pool_mode: raw.gateway.pool_mode.parse().map_err(|()| {
                 let mode = &raw.gateway.pool_mode;
                 ConfigError(format!("gateway.pool_mode: {mode:?} is unknown; give \"transaction\" or \"session\""))
@@ -367,7 +395,6 @@ impl Config {
                 ConfigError(format!("gateway.pooling: {pooling:?} is unknown; give \"own\" or \"dense\""))
             })?,
             connections_per_tenant: positive("gateway.connections_per_tenant", raw.gateway.connections_per_tenant)?,
-            pause_patience: Duration::from_secs(raw.gateway.pause_wait_seconds),
             metric_tenants: raw.metrics.tenants,
             changes_at_once: positive("lifecycle.changes_at_once", raw.lifecycle.changes_at_once)?,
             pool: raw.pool.lower()?,
@@ -379,40 +406,76 @@ impl Config {
                 }
             },
             log_filter: log_filter(raw.log.filter)?,
+            entries,
         })
     }
 }
 
-/// What is said of settings by name: none of them is a secret. Those that [`crate::reload`] changes are marked.
 impl Config {
+    /// Every setting by its name, as it was read or is without being said. Those that [`crate::reload`] changes are marked.
     pub(crate) fn entries(&self) -> Vec<ConfigEntry> {
-        let seconds = |duration: Duration| duration.as_secs().to_string();
-        let entry = |key, value: String| ConfigEntry { key, value, changeable: CHANGEABLE.contains(&key) };
-        vec![
-            entry("api.listen", self.api_listen.to_string()),
-            entry("control.max_connections", self.control_connections.to_string()),
-            entry("gateway.connections_per_tenant", self.connections_per_tenant.to_string()),
-            entry("gateway.failed_logins", self.failed_logins.to_string()),
-            entry("gateway.listen", self.gateway_listen.to_string()),
-            entry("gateway.max_clients", self.max_clients.to_string()),
-            entry("gateway.pause_wait_seconds", seconds(self.pause_patience)),
-            entry("gateway.pool_mode", format!("{:?}", self.pool_mode).to_lowercase()),
-            entry("gateway.pooling", format!("{:?}", self.pooling).to_lowercase()),
-            entry("gateway.plaintext", format!("{:?}", self.plaintext).to_lowercase()),
-            entry("gateway.public_host", self.gateway_public.0.clone()),
-            entry("lifecycle.changes_at_once", self.changes_at_once.to_string()),
-            entry("log.filter", self.log_filter.clone()),
-            entry("log.format", format!("{:?}", self.log_format).to_lowercase()),
-            entry("metrics.tenants", self.metric_tenants.to_string()),
-            entry("pool.connections_per_cluster", self.pool.max_per_cluster.to_string()),
-            entry("pool.idle_seconds", seconds(self.pool.idle_timeout)),
-            entry("pool.wait_seconds", seconds(self.pool.wait_timeout)),
-        ]
+        self.entries.clone()
     }
 }
 
+/// The sections as they were read, so that no key is forgotten. Secrets are in files, of which the names are told, and in the
+/// control database's DSN, of which the password is not.
+fn entries(raw: &Raw) -> Result<Vec<ConfigEntry>, ConfigError> {
+    let sections =
+        serde_json::to_value(raw).map_err(|error| ConfigError(format!("the settings cannot be shown: {error}")))?;
+    let mut entries = Vec::new();
+    list(String::new(), &sections, &mut entries);
+    for entry in &mut entries {
+        entry.changeable = CHANGEABLE.contains(&entry.key.as_str());
+        if entry.key == DSN {
+            entry.value = without_password(&entry.value);
+        }
+    }
+    entries.sort_by(|one, other| one.key.cmp(&other.key));
+    Ok(entries)
+}
+
+/// The settings in a section, under their full names. One that is not there has nothing for a value.
+fn list(key: String, value: &Value, entries: &mut Vec<ConfigEntry>) {
+    let value = match value {
+        Value::Object(section) => {
+            for (name, value) in section {
+                let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                list(key, value, entries);
+            }
+            return;
+        }
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    entries.push(ConfigEntry { key, value, changeable: false });
+}
+
+const DSN: &str = "control.dsn";
+
+fn without_password(dsn: &str) -> String {
+    let Ok(mut url) = reqwest::Url::parse(dsn) else { return String::new() };
+    let taken = url.set_password(None);
+    // libpq's parameters may have one, too.
+    url.set_query(None);
+    if taken.is_ok() { url.to_string() } else { String::new() }
+}
+
 /// Settings that can be changed while síndico runs.
-const CHANGEABLE: [&str; 3] = ["gateway.connections_per_tenant", "gateway.max_clients", "log.filter"];
+const CHANGEABLE: [&str; 11] = [
+    "gateway.connections_per_tenant",
+    "gateway.failed_logins",
+    "gateway.idle_in_transaction_seconds",
+    "gateway.idle_session_seconds",
+    "gateway.max_clients",
+    "gateway.pause_wait_seconds",
+    "gateway.plaintext",
+    "gateway.slow_query_milliseconds",
+    "gateway.slow_query_text",
+    "gateway.statement_seconds",
+    "log.filter",
+];
 
 fn log_filter(filter: String) -> Result<String, ConfigError> {
     crate::logging::parse(&filter).map_err(ConfigError)?;
@@ -574,6 +637,36 @@ mod tests {
     }
 
     #[test]
+    fn every_key_is_told_and_no_secret() {
+        let dir = folder();
+        let text = MINIMAL.replace("db/sindico", "db/sindico?password=c");
+        let config = Config::parse(&format!("{text}[gateway]\nslow_query_milliseconds = 250\n"), dir.path());
+        let config = config.expect("a configuration");
+        let over = config.dials.slow_queries.over;
+        assert_eq!(over, Some(Duration::from_millis(250)));
+        let entries = config.entries();
+        let value = |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
+        for (key, expected) in [
+            ("control.dsn", "postgresql://a@db/sindico"),
+            ("secrets.master_key_file", "master"),
+            ("gateway.slow_query_milliseconds", "250"),
+            ("gateway.slow_query_text", "full"),
+            ("gateway.idle_session_seconds", "0"),
+            ("gateway.jwt", ""),
+            ("pool.lifetime_seconds", "3600"),
+            ("log.filter", "info"),
+        ] {
+            assert_eq!(value(key), Some(expected), "{key}");
+        }
+        for key in CHANGEABLE {
+            let entry = entries.iter().find(|entry| entry.key == key);
+            assert!(entry.is_some_and(|entry| entry.changeable), "{key}");
+        }
+        let secrets = ["ab".repeat(32), "t".repeat(32), "password".to_owned()];
+        assert!(!entries.iter().any(|entry| secrets.iter().any(|secret| entry.value.contains(secret))));
+    }
+
+    #[test]
     fn off_loopback_the_gateway_needs_a_certificate_or_an_explicit_word() {
         let dir = folder();
         let made = rcgen::generate_simple_self_signed(["db.example".to_owned()]).expect("a certificate");
@@ -582,7 +675,7 @@ mod tests {
         let tls = "[gateway.tls]\ncertificate_file = \"cert.pem\"\nkey_file = \"key.pem\"\n";
         let read = |more: &str| Config::parse(&format!("{MINIMAL}[gateway]\n{more}"), dir.path());
         let config = read(&format!("listen = \"0.0.0.0:6432\"\n{tls}")).expect("with a certificate");
-        assert!(config.certificates.is_some() && config.plaintext == Plaintext::Loopback);
+        assert!(config.certificates.is_some() && config.dials.plaintext == Plaintext::Loopback);
         read("listen = \"0.0.0.0:6432\"\nplaintext = \"anywhere\"").expect("with an explicit word");
         read(&format!("plaintext = \"nowhere\"\n{tls}")).expect("encrypted on loopback as well");
         read("listen = \"0.0.0.0:6432\"").expect_err("with neither");
@@ -631,6 +724,8 @@ mod tests {
             ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),
             ("[pool]\nlifetime_seconds = 1_000_000_000_000", "pool.lifetime_seconds"),
             ("[gateway]\nstatement_seconds = 1_000_000_000_000", "gateway.statement_seconds"),
+            ("[gateway]\nslow_query_text = \"some\"", "gateway.slow_query_text"),
+            ("[gateway]\nslow_query_milliseconds = \"1s\"", "slow_query_milliseconds"),
             ("[pool]\nconnect_seconds = 0", "pool.connect_seconds"),
             ("[pool]\nconnections_per_tenant = 0", "pool.connections_per_tenant"),
             ("[pool]\nconnections_per_tenant = 2\nminimum_per_tenant = 3", "pool.minimum_per_tenant"),

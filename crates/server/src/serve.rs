@@ -1,11 +1,11 @@
 //! `sindico serve`: production, over PostgreSQL servers that are there already.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use api::{AdminToken, GatewayAddress};
-use gateway::{Console, GatewaySettings, Places};
+use gateway::{Console, Dials, GatewaySettings, Places};
 use lifecycle::Probe;
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
@@ -40,25 +40,29 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
     })
     .await?;
     let (gateway_at, api_at) = (address(&gateway)?, address(&api)?);
-    let places = Places::new(config.max_clients);
-    let reloader = Reloader::new(path.to_path_buf(), in_force, house.threshold.clone(), places.clone(), filter);
-    let reloader = Arc::new(reloader);
+    let (places, dials) = (Places::new(config.max_clients), Dials::new(config.dials));
     let (host, port) = config.gateway_public;
     let tls = config.certificates.is_some();
+    let reloader = Arc::new(Reloader {
+        path: path.to_path_buf(),
+        in_force: Mutex::new(in_force),
+        threshold: house.threshold.clone(),
+        places: places.clone(),
+        dials: dials.clone(),
+        filter,
+        tls,
+    });
     house.open_doors(
         gateway,
         GatewaySettings {
             places,
+            dials,
             console: Some(console(&config.admin_token, &reloader)?),
-            pause_patience: config.pause_patience,
             pool_mode: config.pool_mode,
-            session_limits: config.session_limits,
             certificates: config.certificates,
             tokens: config.tokens,
-            plaintext: config.plaintext,
             pooling: config.pooling,
             zone: config.zone,
-            failed_logins: config.failed_logins,
             ..GatewaySettings::default()
         },
         api,

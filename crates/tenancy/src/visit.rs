@@ -155,6 +155,12 @@ impl Visit {
         self.totals.queries.add(time);
     }
 
+    /// How many statements have been answered; several at once count as one.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.queries.load(Ordering::Relaxed)
+    }
+
     /// Notes the end of a transaction.
     pub fn completed(&self, time: Duration) {
         grow(&self.transactions, 1);

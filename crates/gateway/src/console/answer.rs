@@ -49,7 +49,7 @@ pub(super) async fn answer(
                 done.map_err(|why| Refused::new("F0000", why, "The settings are as they were; mend the file first."))?;
             for ReloadChange { key, value, in_force } in &changed {
                 let in_force = if *in_force { "yes" } else { "after a restart" };
-                results::data_row(out, [*key, value, in_force].into_iter().map(Some));
+                results::data_row(out, [key.as_str(), value, in_force].into_iter().map(Some));
             }
             backend::command_complete(out, "RELOAD");
         }

@@ -28,7 +28,7 @@ impl Paused {
         let held = if let Some(held) = known {
             held
         } else {
-            let held = gateway.threshold.hold(id, gateway.settings.pause_patience);
+            let held = gateway.threshold.hold(id, gateway.settings.dials.read().pause_patience);
             let hint = "Wait until its move has ended, then try again.";
             let held = Arc::new(held.map_err(|error| Refused::new("55006", error.to_string(), hint))?);
             self.held().insert(id, Arc::clone(&held));

@@ -108,7 +108,7 @@ pub(super) type Row = Vec<Option<String>>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigEntry {
     /// Its name, as in the configuration file.
-    pub key: &'static str,
+    pub key: String,
     /// Its value, which is no secret.
     pub value: String,
     /// Whether reading the configuration again changes it.

@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep_until};
 use super::limits::idle_for_too_long;
 use super::pump::FIRST;
 use super::signals::{Signals, Word};
-use super::{End, Left, Pooled, Relay, Servers, SessionLimits, Watch};
+use super::{End, Left, Pooled, Relay, Servers, Watch};
+use crate::dials::Dials;
 use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect};
 
@@ -32,7 +33,8 @@ pub(crate) struct Conversation {
     pub(super) pooled: Option<Box<Pooled>>,
     /// Where the session's work is noted, and an operator's wishes come from.
     pub(super) visit: Arc<Visit>,
-    pub(super) limits: SessionLimits,
+    /// How long it may take.
+    pub(super) dials: Dials,
 }
 
 impl Conversation {
@@ -42,11 +44,11 @@ impl Conversation {
         clerk: Option<Arc<Clerk>>,
         pooled: Option<Pooled>,
         visit: &Arc<Visit>,
-        limits: SessionLimits,
+        dials: Dials,
     ) -> Self {
         let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
         let (arrived, pooled) = (Bytes::copy_from_slice(pipelined), pooled.map(Box::new));
-        Self { arrived, clerk, dialect, pooled, visit: Arc::clone(visit), limits }
+        Self { arrived, clerk, dialect, pooled, visit: Arc::clone(visit), dials }
     }
 
     /// Relays until the session ends, and tells the client why unless it was the client that ended it. Says in what state
@@ -82,7 +84,7 @@ impl Conversation {
         client: &mut Stream,
         signals: &mut Signals<'_, R>,
     ) -> Option<End> {
-        let too_long = self.limits.idle.map(|limit| Box::pin(sleep_until(Instant::now() + limit)));
+        let too_long = self.dials.read().session_limits.idle.map(|limit| Box::pin(sleep_until(Instant::now() + limit)));
         tokio::select! {
             arrived = read(client) => {
                 self.arrived = arrived;

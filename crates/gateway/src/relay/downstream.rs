@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use domain::Slug;
 use pool::Residue;
 use tenancy::Visit;
 use wire::backend::{self, Notification, TransactionStatus};
@@ -88,7 +89,8 @@ impl Downstream {
                 Ok(Some(piece)) => piece,
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    tracing::warn!(%error, "a server broke the protocol");
+                    let (tenant, session, statement) = under_way(visit);
+                    tracing::warn!(%tenant, session, statement, %error, "a server broke the protocol");
                     return Err(Fault::server_astray());
                 }
             };
@@ -98,7 +100,11 @@ impl Downstream {
                 fate = account(header, piece.body(), ledger);
                 *last_tag = header.tag;
                 if header.tag == b'E' {
-                    visit.failed(report::sqlstate(piece.body()));
+                    let sqlstate = report::sqlstate(piece.body());
+                    visit.failed(sqlstate);
+                    let sqlstate = sqlstate.and_then(|code| std::str::from_utf8(code).ok());
+                    let (tenant, session, statement) = under_way(visit);
+                    tracing::debug!(%tenant, session, statement, sqlstate, "a statement failed");
                 }
                 if let (Fate::Pass, Some(clerk), true) = (&fate, clerk, piece.ends) {
                     fate = translate(header.tag, piece.body(), clerk, truncated, dialect);
@@ -119,7 +125,9 @@ impl Downstream {
                 Fate::Pass => pump.pass(len),
                 Fate::Replace(message) => pump.replace(len, &message),
                 Fate::OutOfPlace => {
-                    tracing::warn!(tag = %char::from(*last_tag), "a server sent a message out of place");
+                    let (tenant, session, statement) = under_way(visit);
+                    let tag = char::from(*last_tag);
+                    tracing::warn!(%tenant, session, statement, %tag, "a server sent a message out of place");
                     return Err(Fault::server_astray());
                 }
             }
@@ -163,6 +171,11 @@ impl Downstream {
     pub(super) fn is_drained(&self) -> bool {
         self.pump.is_drained()
     }
+}
+
+/// Whose statement is being answered, in the log's words.
+fn under_way(visit: &Visit) -> (&Slug, u64, u64) {
+    (visit.slug(), visit.number(), visit.statements() + 1)
 }
 
 /// Notes a message in the ledger.

@@ -1,7 +1,8 @@
 //! How long a session may take over what it is at, by the gateway's own clock.
 //!
 //! A session notes what it is at whenever it goes to wait, which reads the clock only if that has changed. The timer is
-//! left alone while it would ring early, and set anew when it has.
+//! left alone while it would ring early, and set anew when it has. Limits that an operator changes count for what is begun
+//! from then on.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -11,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use wire::backend::TransactionStatus;
 
 use super::ledger::Ledger;
+use crate::dials::Dials;
 use crate::fault::Fault;
 
 /// How long sessions may take; `None` for as long as they like.
@@ -49,7 +51,7 @@ pub(super) enum Overdue {
 /// A session's clock.
 #[derive(Debug)]
 pub(super) struct Clock {
-    limits: SessionLimits,
+    dials: Dials,
     phase: Phase,
     /// How much had been answered when the phase began: the next statement has its own time.
     answered: u64,
@@ -59,21 +61,18 @@ pub(super) struct Clock {
 
 impl Clock {
     /// Of a session that begins to wait for its client.
-    pub(super) fn new(limits: SessionLimits) -> Self {
-        let due = limits.idle.map(|limit| Instant::now() + limit);
-        Self { limits, phase: Phase::Idle, answered: 0, due, timer: None }
+    pub(super) fn new(dials: Dials) -> Self {
+        let due = dials.read().session_limits.idle.map(|limit| Instant::now() + limit);
+        Self { dials, phase: Phase::Idle, answered: 0, due, timer: None }
     }
 
-    /// How long the session may take.
-    pub(super) const fn limits(&self) -> SessionLimits {
-        self.limits
+    /// How long sessions may take, for when this is over.
+    pub(super) fn into_dials(self) -> Dials {
+        self.dials
     }
 
     /// Notes what the session is at.
     pub(super) fn note(&mut self, ledger: &Ledger) {
-        if self.limits == SessionLimits::default() {
-            return;
-        }
         let phase = if ledger.may_be_working() {
             Phase::Working
         } else if ledger.status() == TransactionStatus::Idle {
@@ -90,10 +89,11 @@ impl Clock {
 
     fn begin(&mut self, phase: Phase) {
         self.phase = phase;
+        let limits = self.dials.read().session_limits;
         let limit = match phase {
-            Phase::Idle => self.limits.idle,
-            Phase::InTransaction => self.limits.idle_in_transaction,
-            Phase::Working => self.limits.statement,
+            Phase::Idle => limits.idle,
+            Phase::InTransaction => limits.idle_in_transaction,
+            Phase::Working => limits.statement,
             Phase::Cancelled => Some(HEED),
         };
         self.due = limit.map(|limit| Instant::now() + limit);
@@ -152,9 +152,14 @@ pub(super) fn idle_for_too_long() -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dials::DialSettings;
 
     const SHORT: Option<Duration> = Some(Duration::from_millis(1));
     const LONG: Option<Duration> = Some(Duration::from_hours(1));
+
+    fn with(session_limits: SessionLimits) -> Clock {
+        Clock::new(Dials::new(DialSettings { session_limits, ..DialSettings::default() }))
+    }
 
     fn working() -> Ledger {
         let mut ledger = Ledger::new();
@@ -164,16 +169,16 @@ mod tests {
 
     #[tokio::test]
     async fn each_phase_has_its_own_end() {
-        let mut clock = Clock::new(SessionLimits { statement: LONG, idle_in_transaction: LONG, idle: SHORT });
+        let mut clock = with(SessionLimits { statement: LONG, idle_in_transaction: LONG, idle: SHORT });
         assert!(matches!(clock.rings().await, Overdue::End(fault) if fault.sqlstate == "57P05"));
 
-        let mut clock = Clock::new(SessionLimits { statement: LONG, idle_in_transaction: SHORT, idle: LONG });
+        let mut clock = with(SessionLimits { statement: LONG, idle_in_transaction: SHORT, idle: LONG });
         let mut ledger = working();
         assert!(ledger.ready(TransactionStatus::Open));
         clock.note(&ledger);
         assert!(matches!(clock.rings().await, Overdue::End(fault) if fault.sqlstate == "25P03"));
 
-        let mut clock = Clock::new(SessionLimits { statement: SHORT, idle_in_transaction: LONG, idle: LONG });
+        let mut clock = with(SessionLimits { statement: SHORT, idle_in_transaction: LONG, idle: LONG });
         clock.note(&working());
         assert_eq!(clock.rings().await, Overdue::Cancel);
         clock.note(&working());
@@ -182,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_statement_has_its_own_time() {
-        let mut clock = Clock::new(SessionLimits { statement: LONG, ..SessionLimits::default() });
+        let mut clock = with(SessionLimits { statement: LONG, ..SessionLimits::default() });
         let mut ledger = working();
         ledger.sent(b'Q');
         clock.note(&ledger);
@@ -199,7 +204,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_timer_that_would_ring_too_late_is_set_anew() {
-        let mut clock = Clock::new(SessionLimits { statement: SHORT, idle: LONG, ..SessionLimits::default() });
+        let mut clock = with(SessionLimits { statement: SHORT, idle: LONG, ..SessionLimits::default() });
         tokio::select! {
             biased;
             _ = clock.rings() => panic!("an hour has passed"),

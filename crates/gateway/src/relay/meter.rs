@@ -1,7 +1,7 @@
 //! How much a session works, and how long that takes: noted once the server has answered everything, not for each message.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tenancy::{Stance, Visit};
 
@@ -50,8 +50,13 @@ impl Meter {
         self.visit.waited(since.elapsed());
     }
 
-    /// Looks at the session between two steps.
-    pub(super) fn note(&mut self, attached: bool, ledger: &Ledger, up: &mut Pump, down: &mut Pump) {
+    /// The number of the statement that is being answered, or else of the one that was answered last.
+    pub(super) fn statement(&self) -> u64 {
+        self.visit.statements() + u64::from(self.asked.is_some())
+    }
+
+    /// Looks at the session between two steps. Gives the time of a statement that has been answered.
+    pub(super) fn note(&mut self, attached: bool, ledger: &Ledger, up: &mut Pump, down: &mut Pump) -> Option<Duration> {
         let asks = attached && ledger.is_asked();
         let works = asks || attached && !ledger.is_quiet();
         let stance = match (works, attached) {
@@ -63,13 +68,15 @@ impl Meter {
             if up.read() + down.read() >= MANY {
                 self.weigh(up, down);
             }
-            return;
+            return None;
         }
-        let now = Instant::now();
+        let (now, mut answered) = (Instant::now(), None);
         if asks {
             self.asked = self.asked.or(Some(now));
         } else if let Some(asked) = self.asked.take() {
-            self.visit.answered(now.saturating_duration_since(asked));
+            let time = now.saturating_duration_since(asked);
+            self.visit.answered(time);
+            answered = Some(time);
         }
         if works {
             self.begun = self.begun.or(Some(now));
@@ -78,6 +85,7 @@ impl Meter {
             self.weigh(up, down);
         }
         self.take(stance, now);
+        answered
     }
 
     /// Notes the bytes that have come since this was done last.

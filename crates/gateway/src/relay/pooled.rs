@@ -225,6 +225,11 @@ impl Pooled {
         (self.waits, self.refuses) = (false, true);
     }
 
+    /// The text that a client has prepared under a name, as it goes to servers.
+    pub(super) fn text_of(&self, name: &[u8]) -> Option<&[u8]> {
+        self.statements.get(name).map(|statement| statement.text())
+    }
+
     /// What a message's statement may leave behind.
     fn with_traces(&self, tag: u8, body: &[u8], look: impl FnOnce(&Traces)) {
         match tag {
@@ -622,7 +627,7 @@ fn deallocated(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The portal and the statement that a `Bind` names.
-fn names_of_bind(body: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn names_of_bind(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let (portal, rest) = split_name(body)?;
     Some((portal, split_name(rest)?.0))
 }
@@ -632,7 +637,7 @@ fn contains(text: &[u8], sought: &[u8]) -> bool {
     !sought.is_empty() && text.windows(sought.len()).any(|window| window == sought)
 }
 
-fn split_name(body: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_name(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = body.iter().position(|&byte| byte == 0)?;
     Some((body.get(..end)?, body.get(end + 1..)?))
 }

@@ -20,7 +20,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::report::ServerError;
 
-use super::{Conversation, LINGER, Left, Moved, Need, Question, Servers, SessionLimits, Settled, Watch};
+use super::{Conversation, LINGER, Left, Moved, Need, Question, Servers, Settled, Watch};
+use crate::dials::Dials;
 use crate::fault::Fault;
 use crate::statement::Clerk;
 
@@ -107,7 +108,7 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
             Fault::new("57P01", "closed", "")
         };
         let visit = Arc::new(Visit::unlisted("paws".parse().expect("a slug")));
-        let conversation = Conversation::new(pipelined, clerk, None, &visit, SessionLimits::default());
+        let conversation = Conversation::new(pipelined, clerk, None, &visit, Dials::default());
         let watch = Watch { revoked: pin!(revoked), lapse: None, shutdown: &watched, grace };
         conversation.serve(&mut Stream::Plain(client_far), &mut Only(Stream::Plain(server_far)), watch).await
     });

@@ -13,6 +13,7 @@ use wire::frame::{Beyond, Demand, Direction, HEADER_LEN, Header, Piece};
 use super::ledger::Ledger;
 use super::pooled::Pooled;
 use super::pump::{Pump, Step};
+use super::slow::{self, Slow};
 use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect, LONG, Pending, Room};
 
@@ -95,9 +96,9 @@ enum Had {
 }
 
 impl Upstream {
-    pub(super) fn new(pipelined: &[u8], clerk: Option<Arc<Clerk>>, pooled: bool) -> Self {
+    pub(super) fn new(pipelined: &[u8], clerk: Option<Arc<Clerk>>, pooled: bool, watched: bool) -> Self {
         let limit = clerk.as_ref().map(|clerk| clerk.limit()).or(pooled.then_some(LONGEST));
-        let pump = Pump::new(Direction::ToServer, demands(limit, pooled), pipelined);
+        let pump = Pump::new(Direction::ToServer, demands(limit, pooled, watched), pipelined);
         Self {
             pump,
             left: false,
@@ -117,6 +118,7 @@ impl Upstream {
         ledger: &mut Ledger,
         dialect: Dialect,
         mut pooled: Option<(&mut Pooled, &mut Residue)>,
+        slow: &mut Slow,
     ) -> Result<(), Fault> {
         if let Some(message) = self.read.take() {
             self.pump.put(match &mut pooled {
@@ -147,6 +149,7 @@ impl Upstream {
                 (Some(header), clerk) => {
                     settled = !ledger.may_be_working();
                     ledger.sent(header.tag);
+                    slow.hears(header, piece.body(), clerk.as_deref(), pooled.as_ref().map(|(pooled, _)| &**pooled));
                     if let Some(clerk) = clerk {
                         fate = judge(clerk, header, piece, dialect, settled);
                     }
@@ -294,13 +297,15 @@ impl Upstream {
     }
 }
 
-/// What is wanted in one piece where statements of so many bytes are kept together, if any are.
-fn demands(limit: Option<usize>, pooled: bool) -> Cow<'static, [Demand]> {
-    let Some(limit) = limit else { return Cow::Borrowed(&[]) };
-    match (limit, pooled) {
-        (LONGEST, true) => Cow::Borrowed(USUAL),
-        (_, true) => Cow::Owned(wanted(limit).to_vec()),
-        (_, false) => Cow::Owned(wanted(limit).into_iter().take(2).collect()),
+/// What is wanted in one piece where statements of so many bytes are kept together, if any are. Where statements are
+/// `watched`, their beginnings are, and what names them.
+fn demands(limit: Option<usize>, pooled: bool, watched: bool) -> Cow<'static, [Demand]> {
+    match (limit, pooled || watched) {
+        (Some(LONGEST), true) => Cow::Borrowed(USUAL),
+        (Some(limit), true) => Cow::Owned(wanted(limit).to_vec()),
+        (Some(limit), false) => Cow::Owned(wanted(limit).into_iter().take(2).collect()),
+        (None, true) => Cow::Owned(slow::DEMANDS.into_iter().chain(wanted(LONGEST).into_iter().skip(2)).collect()),
+        (None, false) => Cow::Borrowed(&[]),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod encrypted;
 mod serve;
+mod slow;
 
 use std::fs;
 use std::net::TcpListener;

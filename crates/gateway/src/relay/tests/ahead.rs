@@ -8,7 +8,9 @@ use tokio::time::timeout;
 
 use super::super::ledger::Ledger;
 use super::super::pooled::Pooled;
+use super::super::slow::Slow;
 use super::super::upstream::Upstream;
+use crate::dials::Dials;
 use crate::prepared::Library;
 use crate::statement::Dialect;
 
@@ -20,7 +22,8 @@ async fn a_client_that_takes_no_answers_does_not_fill_the_memory() {
     let ((mut client, mut source), (mut sink, mut server)) = (duplex(1 << 20), duplex(1 << 20));
     client.write_all(&EXECUTE.repeat(COUNT)).await.expect("sent");
     let (mut ledger, mut residue) = (Ledger::new(), Residue::default());
-    let (mut pooled, mut up) = (Pooled::new(Library::default(), 1), Upstream::new(&[], None, true));
+    let (mut pooled, mut up) = (Pooled::new(Library::default(), 1), Upstream::new(&[], None, true, false));
+    let mut slow = Slow::new(Dials::default());
     let mut told = 0;
     let (mut seen, mut buffer) = (Vec::new(), vec![0; 1 << 20]);
     while seen.len() < COUNT * EXECUTE.len() {
@@ -35,7 +38,8 @@ async fn a_client_that_takes_no_answers_does_not_fill_the_memory() {
                 told += 1;
             }
         }
-        up.inspect(&mut ledger, Dialect::of([]), Some((&mut pooled, &mut residue))).expect("nothing wrong with it");
+        up.inspect(&mut ledger, Dialect::of([]), Some((&mut pooled, &mut residue)), &mut slow)
+            .expect("nothing wrong with it");
     }
     assert!(seen.chunks(EXECUTE.len()).all(|message| message == EXECUTE));
 }

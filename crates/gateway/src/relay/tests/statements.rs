@@ -14,8 +14,10 @@ use tokio::time::timeout;
 use wire::frame::HEADER_LEN;
 
 use super::super::ledger::Ledger;
+use super::super::slow::Slow;
 use super::super::upstream::Upstream;
 use super::{Left, Stage, hear, say, stage_for};
+use crate::dials::Dials;
 use crate::statement::{Clerk, Clerks, Dialect};
 
 const SCHEMA: &str = "CREATE TABLE pets (id int PRIMARY KEY, tag text UNIQUE)";
@@ -189,7 +191,9 @@ async fn goes_on(
     let mut ledger = Ledger::new();
     let all = async {
         while !until(stage) {
-            stage.inspect(&mut ledger, Dialect::of([]), None).expect("sound messages");
+            stage
+                .inspect(&mut ledger, Dialect::of([]), None, &mut Slow::new(Dials::default()))
+                .expect("sound messages");
             stage.step(source, Some(sink)).await.expect("no fault");
         }
     };
@@ -204,7 +208,7 @@ async fn long_statements_that_the_server_does_not_take_keep_their_room() {
     for _ in 0..2 {
         let ((mut client, source), (sink, server)) = (duplex(1 << 20), duplex(1024));
         client.write_all(&long).await.expect("sent");
-        stages.push((Upstream::new(&[], Some(Arc::clone(&clerk)), false), client, source, sink, server));
+        stages.push((Upstream::new(&[], Some(Arc::clone(&clerk)), false, false), client, source, sink, server));
     }
     let (first, second) = stages.split_at_mut(1);
     let (stalled, _, source, sink, server) = &mut first[0];
@@ -228,7 +232,7 @@ async fn a_session_does_not_wait_for_its_own_statements() {
     // Together they are more than the tenant's share.
     let long = query(&"x".repeat(60_000));
     client.write_all(&[&long[..], &long, &long].concat()).await.expect("sent");
-    let mut stage = Upstream::new(&[], Some(clerk()), false);
+    let mut stage = Upstream::new(&[], Some(clerk()), false, false);
     let mut all = vec![0; 3 * long.len()];
     let (heard, ()) = tokio::join!(
         timeout(Duration::from_secs(5), server.read_exact(&mut all)),

@@ -25,7 +25,7 @@ pub(super) fn folder(dsn: &str, more: &str) -> TempDir {
     folder
 }
 
-fn configure(folder: &Path, dsn: &str, more: &str) {
+pub(super) fn configure(folder: &Path, dsn: &str, more: &str) {
     let doors = |name: &str| {
         if more.contains(name) { String::new() } else { format!("{name}\nlisten = \"127.0.0.1:0\"\n") }
     };
@@ -152,6 +152,12 @@ impl Serving {
         run(command.env("SINDICO_CLUSTER_DSN", cluster_dsn))
     }
 
+    /// How an operator gets to the console.
+    pub(super) fn console(&self) -> String {
+        let token = TOKEN.replace(' ', "%20").replace('\'', "%27");
+        format!("postgresql://admin:{token}@{}/sindico", self.gateway)
+    }
+
     pub(super) fn end(mut self) {
         send(&self.child, Signal::SIGTERM);
         let status = wait(&mut self.child, PATIENCE).expect("it ends");
@@ -168,8 +174,7 @@ impl Drop for Serving {
 
 /// The configuration is read again on request and on SIGHUP, and what cannot be right changes nothing.
 fn reloads(serving: &Serving, folder: &Path, control: &str) {
-    let token = TOKEN.replace(' ', "%20").replace('\'', "%27");
-    let console = format!("postgresql://admin:{token}@{}/sindico", serving.gateway);
+    let console = serving.console();
     let shown = |key: &str| {
         let config = psql(&console, "SHOW CONFIG").ok();
         config.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("no {key} in {config}")).to_owned()

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use gateway::{Certificates, GatewaySettings};
+use gateway::{Certificates, DialSettings, Dials, GatewaySettings};
 use tempfile::TempDir;
 
 use crate::bed::{Bed, Options};
@@ -92,7 +92,8 @@ async fn a_host_name_of_the_zone_names_its_tenant() {
 
 #[tokio::test]
 async fn who_guesses_keys_has_to_wait_and_nobody_else() {
-    let gateway = GatewaySettings { failed_logins: 3, ..GatewaySettings::default() };
+    let dials = Dials::new(DialSettings { failed_logins: 3, ..DialSettings::default() });
+    let gateway = GatewaySettings { dials, ..GatewaySettings::default() };
     let bed = Bed::with(Options { gateway, ..Options::default() }).await;
     let (made, other) = (bed.tenant("paws", "shared").await, bed.tenant("claws", "shared").await);
     let (paws, claws) = (Login::of(&made), Login::of(&other));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::{GatewaySettings, SessionLimits};
+use gateway::{DialSettings, Dials, GatewaySettings, SessionLimits};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
@@ -12,7 +12,8 @@ use crate::bed::{Bed, Options, pooled, rows, sqlstate};
 const SHORT: Option<Duration> = Some(Duration::from_millis(300));
 
 async fn bed(limits: SessionLimits) -> Bed {
-    let gateway = GatewaySettings { session_limits: limits, ..GatewaySettings::default() };
+    let dials = Dials::new(DialSettings { session_limits: limits, ..DialSettings::default() });
+    let gateway = GatewaySettings { dials, ..GatewaySettings::default() };
     Bed::with(Options { gateway, ..Options::default() }).await
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Certificates, GatewaySettings, Plaintext};
+use gateway::{Certificates, DialSettings, Dials, GatewaySettings, Plaintext};
 use postgres_protocol::authentication::sasl::ChannelBinding;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -53,11 +53,13 @@ impl Proof {
 
     pub(super) fn settings(&self, plaintext: Plaintext) -> GatewaySettings {
         let certificates = Certificates::read(self.file(), self.folder.path().join("key.pem")).expect("a pair");
-        GatewaySettings { certificates: Some(certificates), plaintext, ..GatewaySettings::default() }
+        let dials = Dials::new(DialSettings { plaintext, ..DialSettings::default() });
+        GatewaySettings { certificates: Some(certificates), dials, ..GatewaySettings::default() }
     }
 
     pub(super) fn settings_with(&self, plaintext: Plaintext, failed_logins: u32) -> GatewaySettings {
-        GatewaySettings { failed_logins, ..self.settings(plaintext) }
+        let dials = Dials::new(DialSettings { plaintext, failed_logins, ..DialSettings::default() });
+        GatewaySettings { dials, ..self.settings(plaintext) }
     }
 
     /// Does the client's half of a handshake, trusting nobody else.
