@@ -109,7 +109,7 @@ impl Slow {
     pub(super) fn answered(&mut self, time: Duration, visit: &Visit) {
         let Some(asked) = self.asked.take() else { return };
         let wanted = self.dials.read().slow_queries;
-        if !wanted.over.is_some_and(|over| time > over) {
+        if wanted.over.is_none_or(|over| time <= over) {
             return;
         }
         let text = Some(asked.text.as_str()).filter(|text| !text.is_empty() && wanted.text);
