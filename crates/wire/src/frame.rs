@@ -242,6 +242,11 @@ impl Scanner {
         }
     }
 
+    /// Goes on as if the message that has begun ended here: nothing more of it will be looked at.
+    pub fn abandon_message(&mut self) {
+        self.remaining = 0;
+    }
+
     /// Whether the bytes so far end with a whole message, so that another's may follow.
     #[must_use]
     pub const fn between_messages(&self) -> bool {

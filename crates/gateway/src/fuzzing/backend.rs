@@ -55,6 +55,8 @@ pub(super) struct Backend {
     /// The client whose turn it is: a number that rows bear.
     pub(super) turn: u32,
     rows: u32,
+    /// A statement has ended all prepared ones, and no Sync has followed.
+    wiped: bool,
     /// Questions that it has taken, whatever it made of them, and `CopyInResponse` it has given.
     pub(super) questions: u32,
     pub(super) copied: bool,
@@ -81,6 +83,7 @@ impl Backend {
             peculiar: false,
             turn,
             rows: 0,
+            wiped: false,
             questions: 0,
             copied: false,
             broken: None,
@@ -145,6 +148,8 @@ impl Backend {
         if self.skipping && tag != b'S' {
             return;
         }
+        // What a gateway believes prepared until it hears of the end is not told apart in one group of messages.
+        self.peculiar |= self.wiped && b"PBDC".contains(&tag);
         let done = match tag {
             b'Q' => {
                 self.query(body);
@@ -156,7 +161,7 @@ impl Backend {
             b'E' => self.execute(body),
             b'C' => self.close(body),
             b'S' => {
-                self.skipping = false;
+                (self.skipping, self.wiped) = (false, false);
                 self.ready();
                 return;
             }
@@ -330,6 +335,7 @@ impl Backend {
             return Err("55000");
         }
         self.run(&sql, false)?;
+        self.wiped |= matches!(sql.trim_ascii(), b"DEALLOCATE ALL" | b"DISCARD ALL");
         let until = match usize::try_from(limit) {
             Ok(limit) if limit > 0 => rows.min(given + limit),
             _ => rows,

@@ -9,7 +9,7 @@ use arbitrary::{Arbitrary as _, Unstructured};
 use super::{Act, Ask, Script, Theatre};
 
 /// What is played unless `SINDICO_SCRIPTS=<first>..<end>` says otherwise: a few seconds.
-const SCRIPTS: Range<u64> = 0..1500;
+const SCRIPTS: Range<u64> = 0..1000;
 
 /// Bytes that nobody would choose: splitmix64.
 fn bytes(seed: u64, len: usize) -> Vec<u8> {
@@ -69,7 +69,7 @@ fn whatever_is_said_nobody_hears_what_is_not_for_them() {
     }
     println!("{compared} sessions compared, {released} connections given back, {heard} messages heard");
     if scripts() == SCRIPTS {
-        assert!(compared > 100 && released > 1000 && heard > 20_000, "too little was tried to tell anything");
+        assert!(compared > 70 && released > 1000 && heard > 15_000, "too little was tried to tell anything");
     }
 }
 
@@ -137,4 +137,15 @@ fn closing_an_unnamed_statement_closes_it_whosever_it_is() {
 fn a_name_is_given_up_as_soon_as_it_is_known_to_be_one() {
     // The `Parse` is skipped, so there is no such statement.
     plays(&[Ask::Execute(0, 0), Ask::Parse(1, 11), Ask::Sync, Ask::Query(19)]);
+}
+
+#[test]
+fn nothing_of_a_message_out_of_place_reaches_the_client() {
+    let theatre = Theatre::open().expect("a theatre");
+    // A request for a password, and then one of which only the beginning has come.
+    for message in [&b"R\0\0\0\x08\0\0\0\x03"[..], b"R\0\0\0\x08\0"] {
+        let acts = vec![Act::Gibber(message.to_vec()), Act::Answer(u16::MAX)];
+        let outcome = theatre.relay(&Script { acts, ..Script::default() }).expect("sockets");
+        assert!(outcome.broken.is_empty() && outcome.heard == 1, "{outcome:?}");
+    }
 }

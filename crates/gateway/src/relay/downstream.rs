@@ -125,6 +125,8 @@ impl Downstream {
                 Fate::Pass => pump.pass(len),
                 Fate::Replace(message) => pump.replace(len, &message),
                 Fate::OutOfPlace => {
+                    // The client is told why its session ends, and does not get the rest of this first.
+                    pump.refuse();
                     let (tenant, session, statement) = under_way(visit);
                     let tag = char::from(*last_tag);
                     tracing::warn!(%tenant, session, statement, %tag, "a server sent a message out of place");

@@ -217,6 +217,12 @@ impl Pump {
         self.held.truncate(self.passed);
     }
 
+    /// Forgets the message that was judged last, of which nothing has gone out, and whatever has come behind it.
+    pub(super) fn refuse(&mut self) {
+        self.held.truncate(self.passed);
+        self.scanner.abandon_message();
+    }
+
     /// Bytes that have come in since [`Pump::take_read`].
     pub(super) const fn read(&self) -> u64 {
         self.read

@@ -216,7 +216,7 @@ async fn clients_that_break_the_protocol_are_told() {
 
 #[tokio::test]
 async fn servers_that_break_the_protocol_are_left() {
-    for bad in [READY, b"Z\0\0\0\x05X", b"R\0\0\0\x08\0\0\0\x03", b"Q\0\0\0\x04", b"D\0\0\0\0"] {
+    for bad in [READY, b"Z\0\0\0\x05X", b"R\0\0\0\x08\0\0\0\x03", b"R\0\0\0\x08\0", b"Q\0\0\0\x04", b"D\0\0\0\0"] {
         let mut stage = stage(b"").await;
         say(&mut stage.server, bad).await;
         assert_eq!(last_words(&mut stage.client).await, "08006", "{bad:?}");
