@@ -92,6 +92,17 @@ const ANYWHERE: [(&str, Leaves); 12] = [
     ("lastval", Leaves::Drawn),
 ];
 
+/// The same without what they leave.
+const LEAVING: [&str; ANYWHERE.len()] = {
+    let mut names = [""; ANYWHERE.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = ANYWHERE[at].0;
+        at += 1;
+    }
+    names
+};
+
 #[derive(Clone, Copy)]
 enum Leaves {
     Told,
@@ -100,16 +111,54 @@ enum Leaves {
     Drawn,
 }
 
+/// By length, with which letters of the alphabet words begin that mean something here. Every statement is read for them,
+/// and nearly none of its words needs to be compared with any.
+struct Initials([u32; 32]);
+
+impl Initials {
+    const NONE: Self = Self([0; 32]);
+    const FIRST: Self = Self::NONE.with(&FIRST).with(&OWN).with(&ENDING);
+    const ANYWHERE: Self = Self::NONE.with(&OWN_ANYWHERE).with(&LEAVING);
+
+    const fn with(mut self, words: &[&str]) -> Self {
+        let mut rest = words;
+        while let [word, others @ ..] = rest {
+            if let Some(initial) = word.as_bytes().first() {
+                self.0[Self::row(word.len())] |= Self::bit(*initial);
+            }
+            rest = others;
+        }
+        self
+    }
+
+    const fn row(len: usize) -> usize {
+        len % 32
+    }
+
+    /// Letters have a bit in either case, and whatever shares it is told apart by being compared.
+    const fn bit(initial: u8) -> u32 {
+        1 << (initial % 32)
+    }
+
+    fn may_have(&self, word: &[u8]) -> bool {
+        word.first().is_some_and(|initial| self.0[Self::row(word.len())] & Self::bit(*initial) != 0)
+    }
+}
+
 impl Traces {
     /// Of a text as a client sent it.
     pub(crate) fn of(text: &[u8]) -> Self {
         let mut traces = Self::default();
         let mut words = Words { text, at: 0, first: true };
         while let Some(word) = words.next() {
-            if word.first {
+            if word.first && Initials::FIRST.may_have(word.text) {
                 traces.begin(word.text, &words);
             }
-            traces.own |= needs_own_login(word.text);
+            traces.own |= OWN_PREFIXES.iter().any(|prefix| begins_with(word.text, prefix));
+            if !Initials::ANYWHERE.may_have(word.text) {
+                continue;
+            }
+            traces.own |= is_among(&OWN_ANYWHERE, word.text);
             let known = ANYWHERE.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(word.text));
             match known {
                 Some((_, Leaves::Told)) => traces.ask = true,
@@ -133,11 +182,10 @@ impl Traces {
     }
 
     fn begin(&mut self, first: &[u8], words: &Words<'_>) {
-        let is_among = |known: &[&str]| known.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(first));
-        self.ends |= is_among(&ENDING);
-        self.wipes |= is_among(&["DISCARD", "DEALLOCATE"]);
-        self.own |= is_among(&OWN);
-        if !is_among(&FIRST) {
+        self.ends |= is_among(&ENDING, first);
+        self.wipes |= is_among(&["DISCARD", "DEALLOCATE"], first);
+        self.own |= is_among(&OWN, first);
+        if !is_among(&FIRST, first) {
             return;
         }
         if first.eq_ignore_ascii_case(b"RESET") {
@@ -145,9 +193,7 @@ impl Traces {
             // Any other setting is nobody's identity.
             let comment = next.rest().split(|byte| *byte == b';').next().unwrap_or_default();
             self.own |= comment.iter().any(|byte| matches!(byte, b'/' | b'-'));
-            self.own |= next.next().is_none_or(|what| {
-                ["ALL", "ROLE", "SESSION"].iter().any(|it| it.as_bytes().eq_ignore_ascii_case(what.text))
-            });
+            self.own |= next.next().is_none_or(|what| is_among(&["ALL", "ROLE", "SESSION"], what.text));
         }
         if !first.eq_ignore_ascii_case(b"SET") {
             // Most of what is created lasts; what is temporary says so.
@@ -163,15 +209,13 @@ impl Traces {
         }
         let Some(name) = next.next() else { return };
         self.local |= name.text.eq_ignore_ascii_case(b"LOCAL");
-        if [&b"LOCAL"[..], b"TRANSACTION", b"CONSTRAINTS"].iter().any(|known| known.eq_ignore_ascii_case(name.text)) {
+        if is_among(&["LOCAL", "TRANSACTION", "CONSTRAINTS"], name.text) {
             return;
         }
         self.ask = true;
         let name = if name.text.eq_ignore_ascii_case(b"SESSION") { next.next() } else { Some(name) };
         // Roles, and `SET SESSION AUTHORIZATION`.
-        let role =
-            |name: &Word<'_>| ["ROLE", "AUTHORIZATION"].iter().any(|it| it.as_bytes().eq_ignore_ascii_case(name.text));
-        self.own |= name.as_ref().is_some_and(role);
+        self.own |= name.as_ref().is_some_and(|name| is_among(&["ROLE", "AUTHORIZATION"], name.text));
         // What it sets cannot be read.
         self.stay |= name.as_ref().is_some_and(|name| name.text.eq_ignore_ascii_case(b"seed"));
         let Some(mut name) = name.map(|name| name.text.to_vec()) else { return };
@@ -213,11 +257,25 @@ impl Traces {
     }
 }
 
-fn needs_own_login(word: &[u8]) -> bool {
-    let begins =
-        |prefix: &&str| word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
-    OWN_ANYWHERE.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word)) || OWN_PREFIXES.iter().any(begins)
+fn is_among(known: &[&str], word: &[u8]) -> bool {
+    known.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
 }
+
+fn begins_with(word: &[u8], prefix: &str) -> bool {
+    // Most words are told from all prefixes by one byte.
+    let underscore = word.get(2) == Some(&b'_');
+    underscore && word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+}
+
+/// Which bytes names are made of.
+const IN_NAMES: [bool; 256] = {
+    let (mut table, mut byte) = ([true; 256], 0);
+    while byte < 0x80_u8 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_';
+        byte += 1;
+    }
+    table
+};
 
 /// The words of a text, as far as it needs telling: comments and strings are read as if they were SQL.
 struct Words<'t> {
@@ -238,7 +296,7 @@ impl<'t> Words<'t> {
     }
 
     fn next(&mut self) -> Option<Word<'t>> {
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
+        let is_name = |byte: u8| IN_NAMES[usize::from(byte)];
         while let Some(byte) = self.text.get(self.at).copied().filter(|byte| !is_name(*byte)) {
             // Behind the end of a comment a statement may begin.
             self.first |= matches!(byte, b';' | b'\n' | b'\r' | b'/');

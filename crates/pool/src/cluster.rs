@@ -1,9 +1,9 @@
 //! The connections to one cluster: how many there are, which rest, and who waits.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foldhash::HashMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -106,7 +106,7 @@ const BATCH: usize = 64;
 
 impl<C> Cluster<C> {
     pub(crate) fn new(limits: Limits) -> Self {
-        let state = State { fair: Fair::new(limits), users: HashMap::new(), next_number: 0, shaken: None };
+        let state = State { fair: Fair::new(limits), users: HashMap::default(), next_number: 0, shaken: None };
         Self { health: Health::default(), state: Mutex::new(state) }
     }
 

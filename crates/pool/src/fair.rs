@@ -13,10 +13,11 @@
 //! tenant of which very many rest or wait: then a few kilobytes are moved.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -86,7 +87,7 @@ impl<C> Fair<C> {
             limits,
             open: 0,
             rest: Rest::default(),
-            lanes: HashMap::new(),
+            lanes: HashMap::default(),
             queue: BTreeMap::new(),
             evictable: BTreeSet::new(),
             waiting: 0,

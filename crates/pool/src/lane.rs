@@ -1,9 +1,10 @@
 //! What one tenant has of a cluster's connections, and who waits for more in its name.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -58,7 +59,7 @@ impl<C> Lane<C> {
             busy: 0,
             resting: VecDeque::new(),
             waiting: BTreeMap::new(),
-            wanted: HashMap::new(),
+            wanted: HashMap::default(),
             turn,
             favours: 0,
             queued_at: None,

@@ -1,8 +1,9 @@
 //! What clients leave on a connection on purpose, between two transactions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use uuid::Uuid;
 
 /// Settings that SQL has changed for the rest of a session, by name. Cheap to clone.

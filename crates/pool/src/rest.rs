@@ -1,8 +1,9 @@
 //! Connections at rest: by what they are for and whom they serve, and in the order in which they came.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ pub(crate) struct Rest<C> {
 
 impl<C> Default for Rest<C> {
     fn default() -> Self {
-        Self { all: BTreeMap::new(), places: HashMap::new(), many: HashMap::new(), next: 0 }
+        Self { all: BTreeMap::new(), places: HashMap::default(), many: HashMap::default(), next: 0 }
     }
 }
 
@@ -98,7 +99,9 @@ impl<C> Rest<C> {
                 self.places.remove(&key);
             }
         }
-        if let Some(places) = self.many.get_mut(&resting.purpose) {
+        if resting.purpose.route.serves == Serves::Many
+            && let Some(places) = self.many.get_mut(&resting.purpose)
+        {
             strike(places, place);
             if places.is_empty() {
                 self.many.remove(&resting.purpose);

@@ -27,7 +27,7 @@ impl<'b> Statement<'b> {
     /// Reads the body of a message; `None` if it is no such message, or one that a server refuses for its form.
     #[must_use]
     pub fn parse(tag: u8, body: &'b [u8]) -> Option<Self> {
-        let end_of = |bytes: &[u8]| bytes.iter().position(|&byte| byte == 0);
+        let end_of = |bytes: &[u8]| memchr::memchr(0, bytes);
         let name_len = match tag {
             b'Q' => 0,
             b'P' => end_of(body)? + 1,

@@ -55,6 +55,8 @@ pub(super) struct Backend {
     /// The client whose turn it is: a number that rows bear.
     pub(super) turn: u32,
     rows: u32,
+    /// Texts that could not be prepared.
+    refused: Vec<Vec<u8>>,
     /// A statement has ended all prepared ones, and no Sync has followed.
     wiped: bool,
     /// Questions that it has taken, whatever it made of them, and `CopyInResponse` it has given.
@@ -83,6 +85,7 @@ impl Backend {
             peculiar: false,
             turn,
             rows: 0,
+            refused: Vec::new(),
             wiped: false,
             questions: 0,
             copied: false,
@@ -146,6 +149,8 @@ impl Backend {
             return self.copy(copying, tag);
         }
         if self.skipping && tag != b'S' {
+            // A gateway that does not know yet takes the unnamed statement for ended.
+            self.peculiar |= b"QC".contains(&tag);
             return;
         }
         // What a gateway believes prepared until it hears of the end is not told apart in one group of messages.
@@ -266,10 +271,13 @@ impl Backend {
         if !name.is_empty() && self.has_statement(name) {
             return Err("42P05");
         }
-        understood(sql)?;
-        if sql.contains(&b';') {
-            return Err("42601");
+        let read = if sql.contains(&b';') { Err("42601") } else { understood(sql) };
+        if read.is_err() {
+            // A gateway that has one text prepared under two names learns of that once.
+            self.peculiar |= self.refused.iter().any(|refused| refused == sql);
+            self.refused.push(sql.to_vec());
         }
+        read?;
         if self.status == b'E' && !ends(sql) {
             // A gateway that knows the text need not ask.
             self.peculiar = true;

@@ -1,9 +1,9 @@
 //! What a client keeps while its transactions run on one server connection after the other.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use foldhash::HashMap;
 use pool::{Residue, Settings};
 use wire::frame::{HEADER_LEN, Header};
 use wire::frontend::{self, Statement as Text};
@@ -92,8 +92,8 @@ impl Pooled {
             forget: false,
             barrier: false,
             unsettled: false,
-            named_in: HashMap::new(),
-            prepared_in: HashMap::new(),
+            named_in: HashMap::default(),
+            prepared_in: HashMap::default(),
             stage: Stage::Nothing,
             waits: false,
             refuses: false,
@@ -638,7 +638,7 @@ fn contains(text: &[u8], sought: &[u8]) -> bool {
 }
 
 pub(super) fn split_name(body: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = body.iter().position(|&byte| byte == 0)?;
+    let end = memchr::memchr(0, body)?;
     Some((body.get(..end)?, body.get(end + 1..)?))
 }
 

@@ -77,6 +77,7 @@ impl Pump {
     ) -> Step {
         if self.has_passed() {
             let Some(sink) = sink else { return pending().await };
+            self.join();
             return match sink.write(self.outgoing()).await {
                 Ok(0) | Err(_) => Step::SinkGone,
                 Ok(written) => {
@@ -295,6 +296,14 @@ impl Pump {
             }
         }
         self.shrink();
+    }
+
+    /// Has little that has passed go out with what goes out before it: two writes wake whoever reads twice.
+    fn join(&mut self) {
+        if !self.ahead.is_empty() && (1..=FIRST).contains(&self.passed) {
+            self.queue();
+            self.shrink();
+        }
     }
 
     /// Puts what has passed ahead of what stands behind it.
