@@ -43,6 +43,13 @@ def of_database(dsn, database):
     return urlsplit(dsn)._replace(path=f"/{database}").geturl()
 
 
+def over_socket(dsn, folder):
+    """The same server by its Unix socket in a folder, if one is given."""
+    parts = urlsplit(dsn)
+    words = f"host={folder} port={parts.port} user={parts.username} password={parts.password} dbname={parts.path[1:]}"
+    return words if folder else dsn
+
+
 def fill(server, database):
     """pgbench's rows, and a role of its own that bare connections and other poolers log in as; gives its DSN."""
     inside = of_database(server, database)
@@ -91,8 +98,8 @@ def wait_for(port):
 class Sindico:
     """A síndico with one cluster and the app."""
 
-    def __init__(self, folder, server, pooling="own", servers=SERVERS):
-        self.folder, self.server = folder, server
+    def __init__(self, folder, server, pooling="own", servers=SERVERS, sockets=None):
+        self.folder, self.server, self.sockets = folder, server, sockets
         self.api, self.gateway = free_port(), free_port()
         self.pooling, self.servers = pooling, servers
 
@@ -101,7 +108,7 @@ class Sindico:
         (self.folder / "master.key").write_text("5a" * 32)
         (self.folder / "admin.token").write_text("t" * 32)
         self.start()
-        self.command("cluster", "add", "main", self.server)
+        self.command("cluster", "add", "main", over_socket(self.server, self.sockets))
         self.command("app", "add", str(HERE / "app"))
         return self
 
@@ -178,7 +185,8 @@ class Sindico:
 class PgBouncer:
     """Debian's, in transaction mode, if it is installed. It knows the user of `direct`, or these with their verifiers."""
 
-    def __init__(self, folder, direct, users=None, servers=SERVERS):
+    def __init__(self, folder, direct, users=None, servers=SERVERS, sockets=None):
+        self.host = sockets or urlsplit(direct).hostname
         self.folder, self.parts, self.servers, self.pid = folder / "pgbouncer", urlsplit(direct), servers, None
         self.users = users or {self.parts.username: self.parts.password}
 
@@ -191,7 +199,7 @@ class PgBouncer:
         self.folder.mkdir(mode=0o755, exist_ok=True)
         (self.folder / "users").write_text("".join(f'"{user}" "{secret}"\n' for user, secret in self.users.items()))
         (self.folder / "ini").write_text(f"""[databases]
-{parts.path[1:]} = host={parts.hostname} port={parts.port}
+{parts.path[1:]} = host={self.host} port={parts.port}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {self.port}

@@ -7,9 +7,8 @@ use bytes::{Buf as _, BytesMut};
 use catalog::TokenKey;
 use domain::TenantId;
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
-use tls::{Stream, Trust};
+use tls::{Address, Socket, Stream, Trust};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use wire::{frontend, scram, startup};
 
@@ -45,8 +44,10 @@ impl Client {
     /// Connects, and says nothing yet but what encryption takes.
     pub(crate) async fn open(host: &str, port: u16, trust: &Trust) -> io::Result<Self> {
         let opening = async {
-            let socket = TcpStream::connect((host, port)).await?;
-            socket.set_nodelay(true)?;
+            let (_, socket) = Address::find(host, port).await?;
+            if let Socket::Tcp(socket) = &socket {
+                socket.set_nodelay(true)?;
+            }
             trust.secure(socket, host).await
         };
         let stream = timeout(PATIENCE, opening).await.map_err(|_| slow())??;

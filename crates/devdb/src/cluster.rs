@@ -28,7 +28,8 @@ pub struct ClusterConfig {
     /// The directory for everything the cluster keeps. It is made when absent; when síndico is root, the directories
     /// above it must let the server's user pass (see [`crate::reachable`]).
     pub dir: PathBuf,
-    /// The port on 127.0.0.1. There is no other way in, not even a Unix socket.
+    /// The port on 127.0.0.1. There is no other way in, not even a Unix socket, unless the settings name a folder for one;
+    /// passwords are asked for there, too.
     pub port: PortChoice,
     /// Settings of the server beyond síndico's own, as in `postgresql.conf`.
     pub settings: Vec<(String, String)>,

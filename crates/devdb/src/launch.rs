@@ -14,7 +14,10 @@ use crate::{
 };
 
 /// What a caller cannot set: it is how the server is found again and how it is kept private.
-pub(crate) const RESERVED_SETTINGS: [&str; 4] = ["listen_addresses", "port", "unix_socket_directories", "cluster_name"];
+pub(crate) const RESERVED_SETTINGS: [&str; 3] = ["listen_addresses", "port", "cluster_name"];
+
+/// What holds unless a caller says otherwise.
+const DEFAULTS: [(&str, &str); 1] = [("unix_socket_directories", "")];
 
 /// Ports are tried one after the other, because somebody may take a free one before the server does.
 const PORT_ATTEMPTS: u32 = 10;
@@ -91,9 +94,9 @@ impl Launch<'_> {
         let mut command = self.user.command(&program);
         command.arg("-D").arg(layout.data()).stdout(log).stderr(log_too);
         let port = record.port.to_string();
-        let values = ["127.0.0.1", &port, "", &record.instance];
+        let values = ["127.0.0.1", &port, &record.instance];
         let given = self.config.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        for (name, value) in given.chain(RESERVED_SETTINGS.into_iter().zip(values)) {
+        for (name, value) in DEFAULTS.into_iter().chain(given).chain(RESERVED_SETTINGS.into_iter().zip(values)) {
             command.arg("-c").arg(format!("{name}={value}"));
         }
         let child = command.spawn().map_err(|source| ClusterError::Spawn { program: program.clone(), source })?;

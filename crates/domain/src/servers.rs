@@ -9,9 +9,9 @@ const TARGET: &str = "target_session_attrs";
 /// One server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Server {
-    /// Name or address.
+    /// Name or address; or the folder of a Unix socket, from the root on.
     pub host: String,
-    /// TCP port.
+    /// TCP port, or the number in the socket's name.
     pub port: u16,
 }
 

@@ -96,6 +96,14 @@ impl Aim {
     fn state(&self) -> MutexGuard<'_, Aimed> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Takes the target out, and says whether nothing that was aimed at it can arrive any more; `None` while something is on
+    /// its way.
+    fn rests(&self) -> Option<bool> {
+        let mut state = self.state();
+        state.target = None;
+        (state.under_way == 0).then_some(!state.uncertain)
+    }
 }
 
 impl Request {
@@ -153,16 +161,15 @@ impl Registration {
     /// Aims them at nothing, and waits for those that are on their way. Says whether none can arrive any more, so that the
     /// server connection may be used by another.
     pub(crate) async fn rest(&self) -> bool {
+        if let Some(sure) = self.aim.rests() {
+            return sure;
+        }
         loop {
             let mut ended = pin!(self.aim.ended.notified());
             // Before the look, so that no end is missed.
             ended.as_mut().enable();
-            {
-                let mut state = self.aim.state();
-                state.target = None;
-                if state.under_way == 0 {
-                    return !state.uncertain;
-                }
+            if let Some(sure) = self.aim.rests() {
+                return sure;
             }
             ended.await;
         }

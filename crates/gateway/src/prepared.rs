@@ -5,12 +5,13 @@
 //! types, gets a number here, one for all clients of this process, and a server connection knows it by that: whoever
 //! prepares a text that a connection has already prepared pays nothing for it.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use foldhash::HashMap;
+use foldhash::fast::RandomState;
 use pool::Settings;
 
 use crate::traces::Traces;

@@ -29,7 +29,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use domain::Slug;
 use pool::{Residue, Settings};
 use tenancy::Refusal;
@@ -199,7 +199,7 @@ impl Relay {
         let Conversation { arrived, clerk, dialect, pooled, visit, dials } = conversation;
         let slow = Slow::new(dials.clone());
         Self {
-            up: Upstream::new(&arrived, clerk.clone(), pooled.is_some(), slow.is_on()),
+            up: Upstream::new(arrived, clerk.clone(), pooled.is_some(), slow.is_on()),
             down: Downstream::new(clerk, pooled.is_some(), Arc::clone(&visit)),
             ledger: Ledger::new(),
             meter: Meter::new(visit),
@@ -227,7 +227,7 @@ impl Relay {
     fn rests_from_now_on(self) -> Conversation {
         let Self { up, dialect, pooled, meter, clock, .. } = self;
         let (clerk, visit, dials) = (up.into_clerk(), meter.into_visit(), clock.into_dials());
-        Conversation { arrived: Bytes::new(), clerk, dialect, pooled, visit, dials }
+        Conversation { arrived: BytesMut::new(), clerk, dialect, pooled, visit, dials }
     }
 
     /// What is left to do when a session has come to its end.
@@ -371,7 +371,7 @@ impl Relay {
             Wish::Server if self.down.pump.has_passed() => return Ok(true),
             Wish::Server => {}
         }
-        let Some(pooled) = &self.pooled else { return Err(End::ServerGone(Some(Fault::server_lost()))) };
+        let Some(pooled) = &mut self.pooled else { return Err(End::ServerGone(Some(Fault::server_lost()))) };
         let need = pooled.needs(self.up.upcoming());
         if servers.attach_now(&need) {
             return Ok(false);
@@ -483,7 +483,7 @@ impl Relay {
             self.let_go(servers).await?;
         }
         let Some(pooled) = &mut self.pooled else { return Ok(()) };
-        match pooled.beginning() {
+        match pooled.beginning().map(str::to_owned) {
             _ if servers.stream().is_none() => pooled.waits = false,
             // A transaction that has failed is told so by its server, and what a session keeps does not move.
             Some(beginning)
@@ -492,7 +492,7 @@ impl Relay {
                     && !pooled.keeps_something() =>
             {
                 let need = Need { own: true, ..pooled.needs(self.up.upcoming()) };
-                Box::pin(servers.move_home(&need, beginning)).await.map_err(End::Told)?;
+                Box::pin(servers.move_home(&need, &beginning)).await.map_err(End::Told)?;
                 pooled.waits = false;
             }
             _ => pooled.refuse_what_waits(),

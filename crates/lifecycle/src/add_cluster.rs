@@ -151,7 +151,7 @@ fn expect_stranger(clusters: &[Cluster], system_identifier: i64) -> Result<(), L
     }
 }
 
-/// Where server connections will go, over TCP, which is what the gateway can do today; and the DSN for síndico's own
+/// Where server connections will go; and the DSN for síndico's own
 /// sessions, which of several servers need the one that can be written to.
 fn address(dsn: &str) -> Result<(Servers, String), LifecycleError> {
     let refuse = |what: &str| LifecycleError::BadCluster(format!("the DSN {what}"));
@@ -168,12 +168,13 @@ fn address(dsn: &str) -> Result<(Servers, String), LifecycleError> {
     if ports.contains(&0) || ports.len() > 1 && ports.len() != hosts.len() {
         return Err(refuse("names no usable port; name one from 1 to 65535, for all hosts or for each"));
     }
+    let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(5432);
     let server = |(index, host): (usize, &Host)| match host {
-        Host::Tcp(host) => {
-            let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-            Ok(Server { host: host.clone(), port })
-        }
-        Host::Unix(_) => Err(refuse("names a Unix socket; name a host, since the gateway connects over TCP")),
+        Host::Tcp(host) => Ok(Server { host: host.clone(), port: port(index) }),
+        Host::Unix(folder) => match folder.to_str().filter(|folder| is_plain(folder)) {
+            Some(folder) => Ok(Server { host: folder.to_owned(), port: port(index) }),
+            None => Err(refuse("names a Unix socket that is no folder from / on, or has one of , : ? % in its name")),
+        },
     };
     let all: Vec<Server> = hosts.iter().enumerate().map(server).collect::<Result<_, _>>()?;
     if all.len() > 1 {
@@ -190,6 +191,11 @@ fn address(dsn: &str) -> Result<(Servers, String), LifecycleError> {
     let servers = Servers::of(all, target)
         .ok_or_else(|| refuse("names no host; write postgresql://user:password@host:5432/postgres"))?;
     Ok((servers, dsn))
+}
+
+/// Whether a folder can stand in a list of hosts as it is.
+fn is_plain(folder: &str) -> bool {
+    folder.starts_with('/') && !folder.contains([',', ':', '?', '%'])
 }
 
 /// Version, rights and identity, checked before anything is recorded.
@@ -286,6 +292,8 @@ mod tests {
             assert_eq!((found.host_text().as_str(), administrators.as_str()), (servers, own), "{dsn}");
             crate::server::parse_dsn(own).expect("a DSN for the driver");
         }
+        let local = "host=/run/postgresql port=5433 user=a password=b sslmode=verify-full";
+        assert_eq!(address(local).expect("a socket").0.host_text(), "/run/postgresql");
         let plain = "postgresql://a:b@db:6000/x?sslmode=disable";
         assert_eq!(address(plain).expect("fine").0.first().port, 6000);
         for (dsn, fault) in [
@@ -293,7 +301,8 @@ mod tests {
             ("user=a password=b sslmode=disable", "no host"),
             ("postgresql://a:b@db:0/x?sslmode=disable", "no usable port"),
             ("host=db port=1,2 user=a password=b sslmode=disable", "no usable port"),
-            ("host=/run/postgresql user=a password=b", "Unix socket"),
+            ("host=@postgresql user=a password=b", "Unix socket"),
+            ("host=/run/a:b user=a password=b", "Unix socket"),
             ("host=a,b,c port=1,2 user=a password=b sslmode=disable", "no usable port"),
             ("host=a user=a password=b target_session_attrs=best", "unknown"),
             ("host=a hostaddr=10.0.0.5 user=a password=b sslmode=disable", "hostaddr"),

@@ -49,7 +49,7 @@ impl CancelTarget {
 
 #[cfg(test)]
 mod tests {
-    use tls::{Demand, Trust};
+    use tls::{Address, Demand, Trust};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -59,7 +59,7 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let target = CancelTarget {
             peer: Arc::new(Peer {
-                address: listener.local_addr().expect("bound"),
+                address: Address::Tcp(listener.local_addr().expect("bound")),
                 host: "db".to_owned(),
                 trust: Trust::new(Demand::Require, None).expect("what needs no certificates"),
             }),

@@ -9,9 +9,8 @@ use aws_lc_rs::rand;
 use bytes::{Buf as _, BytesMut};
 use domain::Server;
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
-use tls::Stream;
+use tls::{Address, Stream};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use wire::backend::TransactionStatus;
 use wire::report::ServerError;
@@ -72,9 +71,8 @@ fn portion() -> Result<f64, PoolError> {
 
 async fn log_in(purpose: &Purpose, server: &Server) -> Result<Connection, PoolError> {
     let route = &purpose.route;
-    let socket = TcpStream::connect((server.host.as_str(), server.port)).await?;
+    let (address, socket) = Address::find(&server.host, server.port).await?;
     tune(&socket)?;
-    let address = socket.peer_addr()?;
     let mut stream = route.trust.secure(socket, &server.host).await.map_err(|error| mistrust(route, server, error))?;
     let peer = Arc::new(Peer { address, host: server.host.clone(), trust: route.trust.clone() });
 

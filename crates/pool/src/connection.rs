@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use socket2::{SockRef, TcpKeepalive};
-use tls::{Stream, Trust};
+use tls::{Address, Socket, Stream, Trust};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use wire::frame::{Direction, HEADER_LEN, Scanner};
 use wire::startup::CancelKey;
@@ -47,7 +45,7 @@ pub(crate) struct Connection {
 /// The server at the other end, one of several: where it is, and what it has to prove to whoever goes there again.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     pub(crate) host: String,
     pub(crate) trust: Trust,
 }
@@ -55,7 +53,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// Another connection to the very same server, before anything is said on it.
     pub(crate) async fn dial(&self) -> io::Result<Stream> {
-        let socket = TcpStream::connect(self.address).await?;
+        let socket = self.address.connect().await?;
         self.trust.secure(socket, &self.host).await
     }
 }
@@ -81,10 +79,11 @@ impl Connection {
     }
 }
 
-/// Small messages, and a server that goes away without a word has to be noticed.
-pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
+/// Small messages, and a server that goes away without a word has to be noticed, if it can.
+pub(crate) fn tune(socket: &Socket) -> io::Result<()> {
+    let Socket::Tcp(socket) = socket else { return Ok(()) };
+    socket.set_nodelay(true)?;
+    SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
 }
 
 /// A message of the server, whole.

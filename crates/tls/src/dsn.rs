@@ -79,6 +79,8 @@ impl Dsn {
             Some(_) => return Err(DsnError::File),
         };
         let demand = match (demand, roots) {
+            // As libpq has it: what passes through no network is not encrypted, whatever the string says.
+            _ if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) => Demand::Disable,
             // As libpq has it: who names them wants them asked for.
             (Demand::Require, Some(_)) => Demand::VerifyCa,
             (Demand::VerifyCa, None) => return Err(DsnError::Anybody),

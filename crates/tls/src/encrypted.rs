@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use rustls::ServerConfig;
+use socket2::SockRef;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
@@ -81,7 +82,8 @@ impl Encrypted {
                 (socket, session.process_new_packets())
             }
         };
-        state.is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed()) && is_quiet(socket)
+        state.is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed())
+            && is_quiet(&SockRef::from(&*socket))
     }
 
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -5,6 +5,7 @@
 //! chosen where it is used and not for the whole process. No message of PostgreSQL's protocol is known here but the one that
 //! asks for TLS.
 
+mod address;
 mod certificate;
 mod connector;
 mod dsn;
@@ -14,6 +15,7 @@ mod stream;
 mod trust;
 mod verify;
 
+pub use address::{Address, Socket, is_folder};
 pub use certificate::{Certificate, CertificateError};
 pub use connector::{Channel, Connector, HostConnector};
 pub use dsn::{Dsn, DsnError};

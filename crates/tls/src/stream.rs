@@ -1,4 +1,4 @@
-//! A socket that may be encrypted.
+//! A socket, which may be encrypted.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -8,19 +8,21 @@ use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, tcp};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
 
 use crate::encrypted::{Encrypted, Greeting};
 use crate::{Certificate, encrypted};
 
-/// A TCP connection, encrypted or not. What is not encrypted costs no more than the socket itself.
+/// A connection, encrypted or not. What is not encrypted costs no more than the socket itself.
 ///
 /// What has been written is on its way: no byte waits here for a flush. In return a write that was abandoned has to be
 /// tried again with the same bytes, to which others may have been added.
 #[derive(Debug)]
 pub enum Stream {
-    /// Not encrypted.
+    /// Over TCP, not encrypted.
     Plain(TcpStream),
+    /// To a process on this machine, over a Unix socket. Nobody stands between who would have to be kept out.
+    Local(UnixStream),
     /// Encrypted; apart, so that the others stay small.
     Encrypted(Box<Encrypted>),
     /// A handshake has failed, and the socket went with it.
@@ -50,7 +52,7 @@ impl Stream {
     pub fn end_point(&self) -> Option<Vec<u8>> {
         match self {
             Self::Encrypted(encrypted) => encrypted.end_point(),
-            Self::Plain(_) | Self::Lost => None,
+            Self::Plain(_) | Self::Local(_) | Self::Lost => None,
         }
     }
 
@@ -59,7 +61,8 @@ impl Stream {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         match self {
-            Self::Plain(socket) => is_quiet(socket),
+            Self::Plain(socket) => is_quiet(&SockRef::from(socket)),
+            Self::Local(socket) => is_quiet(&SockRef::from(socket)),
             Self::Encrypted(encrypted) => encrypted.is_quiet(),
             Self::Lost => false,
         }
@@ -71,6 +74,10 @@ impl Stream {
             Self::Plain(socket) => {
                 let (reads, writes) = socket.split();
                 (ReadHalf::Plain(reads), WriteHalf::Plain(writes))
+            }
+            Self::Local(socket) => {
+                let (reads, writes) = socket.split();
+                (ReadHalf::Local(reads), WriteHalf::Local(writes))
             }
             Self::Encrypted(encrypted) => (ReadHalf::Encrypted(encrypted), WriteHalf::Encrypted(encrypted)),
             Self::Lost => (ReadHalf::Lost, WriteHalf::Lost),
@@ -95,6 +102,8 @@ impl Stream {
 pub enum ReadHalf<'s> {
     /// Not encrypted.
     Plain(tcp::ReadHalf<'s>),
+    /// See [`Stream::Local`].
+    Local(unix::ReadHalf<'s>),
     /// Encrypted.
     Encrypted(&'s Encrypted),
     /// See [`Stream::Lost`].
@@ -106,6 +115,8 @@ pub enum ReadHalf<'s> {
 pub enum WriteHalf<'s> {
     /// Not encrypted.
     Plain(tcp::WriteHalf<'s>),
+    /// See [`Stream::Local`].
+    Local(unix::WriteHalf<'s>),
     /// Encrypted.
     Encrypted(&'s Encrypted),
     /// See [`Stream::Lost`].
@@ -113,9 +124,9 @@ pub enum WriteHalf<'s> {
 }
 
 /// Whether nothing has arrived, not even the end.
-pub(crate) fn is_quiet(socket: &TcpStream) -> bool {
+pub(crate) fn is_quiet(socket: &SockRef<'_>) -> bool {
     let mut byte = [MaybeUninit::uninit()];
-    let answer = SockRef::from(socket).peek(&mut byte);
+    let answer = socket.peek(&mut byte);
     matches!(answer, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
@@ -148,6 +159,7 @@ impl AsyncRead for ReadHalf<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Local(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Encrypted(encrypted) => encrypted.poll_read(cx, buf),
             Self::Lost => lost(),
         }
@@ -158,6 +170,7 @@ impl AsyncWrite for WriteHalf<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Local(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::Encrypted(encrypted) => encrypted.poll_write(cx, buf),
             Self::Lost => lost(),
         }
@@ -166,6 +179,7 @@ impl AsyncWrite for WriteHalf<'_> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Local(socket) => Pin::new(socket).poll_flush(cx),
             Self::Encrypted(encrypted) => encrypted.poll_flush(cx),
             Self::Lost => lost(),
         }
@@ -174,6 +188,7 @@ impl AsyncWrite for WriteHalf<'_> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Local(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Encrypted(encrypted) => encrypted.poll_shutdown(cx),
             Self::Lost => lost(),
         }

@@ -9,12 +9,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::encrypted::Encrypted;
 use crate::verify::{Check, Verifier};
-use crate::{ALPN, Stream, provider};
+use crate::{ALPN, Socket, Stream, provider};
 
 /// `SSLRequest` (PostgreSQL manual, 55.7), and the byte that grants it.
 const REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
@@ -128,8 +127,12 @@ impl Trust {
 
     /// Goes on encrypted over a connection that has just been opened to a PostgreSQL server, if that is asked for. The host is
     /// what the server has to be, by name or by address. Errors of the kind `InvalidData` are the server's doing, and not its
-    /// network's.
-    pub async fn secure(&self, mut socket: TcpStream, host: &str) -> io::Result<Stream> {
+    /// network's. As with libpq, a Unix socket is never encrypted, whatever is asked for (PostgreSQL manual, 34.1.2).
+    pub async fn secure(&self, socket: Socket, host: &str) -> io::Result<Stream> {
+        let mut socket = match socket {
+            Socket::Tcp(socket) => socket,
+            Socket::Local(socket) => return Ok(Stream::Local(socket)),
+        };
         let Some(config) = &self.config else { return Ok(Stream::Plain(socket)) };
         socket.write_all(&REQUEST).await?;
         // One byte and no more: what comes with it would have been said by anybody (CVE-2021-23222).
@@ -174,7 +177,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::Certificate;
+    use crate::{Address, Certificate};
 
     const HOST: &str = "127.0.0.1";
 
@@ -207,7 +210,7 @@ mod tests {
             let mut stream = Stream::Plain(socket);
             let _whatever_the_client_makes_of_it = stream.accept(&certificate).await;
         };
-        let client = async { trust.secure(TcpStream::connect(address).await?, host).await };
+        let client = async { trust.secure(Address::Tcp(address).connect().await?, host).await };
         let ((), met) = tokio::join!(server, client);
         met
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use tenancy::Visit;
 use tls::Stream;
 use tokio::io::{AsyncRead as _, ReadBuf};
@@ -24,7 +24,7 @@ use crate::statement::{Clerk, Dialect};
 #[derive(Debug)]
 pub(crate) struct Conversation {
     /// What the client has sent that nobody has looked at.
-    pub(super) arrived: Bytes,
+    pub(super) arrived: BytesMut,
     /// Who reads its statements, if anybody has to.
     pub(super) clerk: Option<Arc<Clerk>>,
     /// How the server reads them.
@@ -47,7 +47,7 @@ impl Conversation {
         dials: Dials,
     ) -> Self {
         let dialect = clerk.as_ref().map_or_else(|| Dialect::of([]), |clerk| clerk.dialect());
-        let (arrived, pooled) = (Bytes::copy_from_slice(pipelined), pooled.map(Box::new));
+        let (arrived, pooled) = (BytesMut::from(pipelined), pooled.map(Box::new));
         Self { arrived, clerk, dialect, pooled, visit: Arc::clone(visit), dials }
     }
 
@@ -112,13 +112,13 @@ impl Conversation {
 }
 
 /// Waits for a client's next words, in no buffer of its own; empty when there are none to come.
-async fn read(client: &mut Stream) -> Bytes {
+async fn read(client: &mut Stream) -> BytesMut {
     poll_fn(|cx| {
         let mut room = [MaybeUninit::uninit(); FIRST];
         let mut room = ReadBuf::uninit(&mut room);
         // Whatever is wrong with the connection, the client is gone.
         let _gone = ready!(Pin::new(&mut *client).poll_read(cx, &mut room));
-        Poll::Ready(Bytes::copy_from_slice(room.filled()))
+        Poll::Ready(BytesMut::from(room.filled()))
     })
     .await
 }

@@ -61,7 +61,7 @@ impl Downstream {
     pub(super) fn new(clerk: Option<Arc<Clerk>>, pooled: bool, visit: Arc<Visit>) -> Self {
         let demands = if clerk.is_some() || pooled { DEMANDS_OF_READERS } else { DEMANDS };
         Self {
-            pump: Pump::new(Direction::ToClient, demands, &[]),
+            pump: Pump::new(Direction::ToClient, demands, BytesMut::new()),
             last_tag: b'Z',
             clerk,
             visit,

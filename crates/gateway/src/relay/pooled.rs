@@ -55,9 +55,21 @@ pub(crate) struct Pooled {
     refuses: bool,
     /// The server has told the client of a setting since the transaction began.
     pub(super) reported: bool,
+    /// The Query that a connection was looked for with, and what it may leave: the next thing to happen is that it is sent.
+    looked: Option<Box<Looked>>,
     /// Everything runs on the tenant's own login from now on, since something had to be refused for being on the other.
     own: bool,
 }
+
+/// A text that has been read for what it may leave.
+#[derive(Debug)]
+struct Looked {
+    text: Box<[u8]>,
+    traces: Traces,
+}
+
+/// Bytes of the longest text that is worth remembering for that.
+const WORTH_REMEMBERING: usize = 1024;
 
 /// What a transaction has come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,6 +110,7 @@ impl Pooled {
             waits: false,
             refuses: false,
             reported: false,
+            looked: None,
             own: false,
         }
     }
@@ -140,17 +153,33 @@ impl Pooled {
     }
 
     /// What a transaction needs that begins with these messages, as far as they have come.
-    pub(super) fn needs<'m>(&self, upcoming: impl Iterator<Item = (Header, &'m [u8])>) -> Need {
+    pub(super) fn needs<'m>(&mut self, upcoming: impl Iterator<Item = (Header, &'m [u8])>) -> Need {
         let mut need = Need { settings: self.settings.clone(), draws: None, own: self.own };
-        for (header, body) in upcoming {
-            self.with_traces(header.tag, body, |traces| {
-                need.own |= traces.own;
-                if traces.sequences {
-                    need.draws = Some(self.client);
+        let mut note = |traces: &Traces| {
+            need.own |= traces.own;
+            if traces.sequences {
+                need.draws = Some(self.client);
+            }
+        };
+        for (nth, (header, body)) in upcoming.enumerate() {
+            match Text::parse(header.tag, body).map(|text| text.text) {
+                Some(text) if nth == 0 && header.tag == b'Q' && text.len() <= WORTH_REMEMBERING => {
+                    let traces = Traces::of(text);
+                    note(&traces);
+                    self.looked = Some(Box::new(Looked { text: text.into(), traces }));
                 }
-            });
+                _ => self.with_traces(header.tag, body, &mut note),
+            }
         }
         need
+    }
+
+    /// What a text may leave behind, which is known if it is the one that was looked at before.
+    fn traces_of(&mut self, text: &[u8]) -> Traces {
+        match self.looked.take() {
+            Some(looked) if *looked.text == *text => looked.traces,
+            _ => Traces::of(text),
+        }
     }
 
     /// Whether a message has to wait for answers: for what an earlier group of messages makes of the statement that it names,
@@ -309,7 +338,7 @@ impl Pooled {
         residue.unnamed = None;
         let mut instead = None;
         if let Some(text) = Text::parse(b'Q', body) {
-            let traces = Traces::of(text.text);
+            let traces = self.traces_of(text.text);
             if residue.serves().is_some() {
                 self.advance(text.text);
                 if traces.own {
@@ -609,6 +638,8 @@ fn beginning(text: &[u8]) -> Option<&str> {
 
 /// The name that a text takes from a prepared statement, if it is `DEALLOCATE` of one and nothing else.
 fn deallocated(text: &[u8]) -> Option<Vec<u8>> {
+    // Nearly no statement begins so.
+    text.trim_ascii_start().first().filter(|first| first.eq_ignore_ascii_case(&b'd'))?;
     let text = str::from_utf8(text).ok()?.trim().trim_end_matches(';').trim_end();
     let after = |text: &'_ str, word: &str| -> Option<usize> {
         let (head, tail) = text.split_at_checked(word.len())?;

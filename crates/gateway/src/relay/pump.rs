@@ -54,18 +54,17 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    pub(super) fn new(direction: Direction, demands: impl Into<Cow<'static, [Demand]>>, arrived: &[u8]) -> Self {
-        let (scanner, held) = (Scanner::new(direction, demands), BytesMut::from(arrived));
+    pub(super) fn new(direction: Direction, demands: impl Into<Cow<'static, [Demand]>>, arrived: BytesMut) -> Self {
         Self {
-            scanner,
+            read: u64::try_from(arrived.len()).unwrap_or(u64::MAX),
+            scanner: Scanner::new(direction, demands),
             ahead: BytesMut::new(),
-            held,
+            held: arrived,
             passed: 0,
             grown: false,
             busy: false,
             paused: false,
             closed: false,
-            read: u64::try_from(arrived.len()).unwrap_or(u64::MAX),
         }
     }
 
@@ -357,7 +356,7 @@ mod tests {
     #[tokio::test]
     async fn room_that_a_long_message_took_is_given_back() {
         let ((mut client, mut source), (mut sink, mut server)) = (duplex(1 << 20), duplex(1 << 20));
-        let mut pump = Pump::new(Direction::ToServer, WHOLE, &[]);
+        let mut pump = Pump::new(Direction::ToServer, WHOLE, BytesMut::new());
         let (long, short) = (query(300_000), query(100));
         for way in 0..3 {
             client.write_all(&[&long[..], &short, &short[..50]].concat()).await.expect("sent");

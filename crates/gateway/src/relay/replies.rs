@@ -319,12 +319,15 @@ impl Replies {
 
     /// Síndico's own answers whose turn has come.
     pub(super) fn made(&mut self) -> Option<BytesMut> {
+        if !matches!(self.due.front(), Some(Due::Made(..))) {
+            return None;
+        }
         let mut out = BytesMut::new();
         while let Some(Due::Made(tag, _)) = self.due.front() {
             frame::append(&mut out, *tag, &[]);
             self.pop();
         }
-        (!out.is_empty()).then_some(out)
+        Some(out)
     }
 }
 

@@ -96,7 +96,7 @@ enum Had {
 }
 
 impl Upstream {
-    pub(super) fn new(pipelined: &[u8], clerk: Option<Arc<Clerk>>, pooled: bool, watched: bool) -> Self {
+    pub(super) fn new(pipelined: BytesMut, clerk: Option<Arc<Clerk>>, pooled: bool, watched: bool) -> Self {
         let limit = clerk.as_ref().map(|clerk| clerk.limit()).or(pooled.then_some(LONGEST));
         let pump = Pump::new(Direction::ToServer, demands(limit, pooled, watched), pipelined);
         Self {

@@ -3,5 +3,6 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 mod failover;
+mod local;
 mod place;
 mod restart;

@@ -29,6 +29,16 @@ impl Place {
         Self { programs: Programs::find().expect("PostgreSQL"), config, dir }
     }
 
+    /// Has the server listen at a Unix socket, too, and gives the folder of it.
+    pub(crate) fn with_socket(&mut self) -> String {
+        let folder = self.dir.path().join("socket");
+        fs::create_dir(&folder).expect("a folder");
+        fs::set_permissions(&folder, Permissions::from_mode(0o777)).expect("for the server's user");
+        let folder = folder.to_str().expect("a plain name").to_owned();
+        self.config.settings.push(("unix_socket_directories".to_owned(), folder.clone()));
+        folder
+    }
+
     pub(crate) async fn start(&mut self) -> Cluster {
         let cluster = Cluster::start(&self.programs, self.config.clone()).await.expect("the server starts");
         self.config.port = PortChoice::Fixed(cluster.port());

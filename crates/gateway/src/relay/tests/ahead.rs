@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use pool::Residue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::time::timeout;
@@ -22,7 +23,7 @@ async fn a_client_that_takes_no_answers_does_not_fill_the_memory() {
     let ((mut client, mut source), (mut sink, mut server)) = (duplex(1 << 20), duplex(1 << 20));
     client.write_all(&EXECUTE.repeat(COUNT)).await.expect("sent");
     let (mut ledger, mut residue) = (Ledger::new(), Residue::default());
-    let (mut pooled, mut up) = (Pooled::new(Library::default(), 1), Upstream::new(&[], None, true, false));
+    let (mut pooled, mut up) = (Pooled::new(Library::default(), 1), Upstream::new(BytesMut::new(), None, true, false));
     let mut slow = Slow::new(Dials::default());
     let mut told = 0;
     let (mut seen, mut buffer) = (Vec::new(), vec![0; 1 << 20]);

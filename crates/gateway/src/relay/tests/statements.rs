@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use domain::Isolation;
 use tenancy::ClientRules;
 use tenantize::client::Rules;
@@ -208,7 +209,13 @@ async fn long_statements_that_the_server_does_not_take_keep_their_room() {
     for _ in 0..2 {
         let ((mut client, source), (sink, server)) = (duplex(1 << 20), duplex(1024));
         client.write_all(&long).await.expect("sent");
-        stages.push((Upstream::new(&[], Some(Arc::clone(&clerk)), false, false), client, source, sink, server));
+        stages.push((
+            Upstream::new(BytesMut::new(), Some(Arc::clone(&clerk)), false, false),
+            client,
+            source,
+            sink,
+            server,
+        ));
     }
     let (first, second) = stages.split_at_mut(1);
     let (stalled, _, source, sink, server) = &mut first[0];
@@ -232,7 +239,7 @@ async fn a_session_does_not_wait_for_its_own_statements() {
     // Together they are more than the tenant's share.
     let long = query(&"x".repeat(60_000));
     client.write_all(&[&long[..], &long, &long].concat()).await.expect("sent");
-    let mut stage = Upstream::new(&[], Some(clerk()), false, false);
+    let mut stage = Upstream::new(BytesMut::new(), Some(clerk()), false, false);
     let mut all = vec![0; 3 * long.len()];
     let (heard, ()) = tokio::join!(
         timeout(Duration::from_secs(5), server.read_exact(&mut all)),
