@@ -225,7 +225,10 @@ impl Relay {
 
     /// What is left of a session that rests.
     fn rests_from_now_on(self) -> Conversation {
-        let Self { up, dialect, pooled, meter, clock, .. } = self;
+        let Self { up, dialect, mut pooled, meter, clock, .. } = self;
+        if let Some(pooled) = &mut pooled {
+            pooled.shrink();
+        }
         let (clerk, visit, dials) = (up.into_clerk(), meter.into_visit(), clock.into_dials());
         Conversation { arrived: BytesMut::new(), clerk, dialect, pooled, visit, dials }
     }

@@ -154,7 +154,7 @@ async fn first_connection(gateway: &Gateway, servers: &mut Lent) -> Result<(), F
     visit.take(Stance::Waiting, begun);
     tokio::select! {
         attached = servers.attach(&need) => attached?,
-        refusal = handle.revoked() => return Err(Fault::revoked(&refusal)),
+        refusal = handle.ended() => return Err(Fault::revoked(&refusal)),
         () = gateway.shutdown.cancelled() => return Err(Fault::shutdown()),
     }
     visit.waited(begun.elapsed());

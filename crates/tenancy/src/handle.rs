@@ -1,6 +1,8 @@
 //! The right to reach one tenant's data.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use catalog::TenantRoute;
 use domain::{Access, Isolation, Role, Slug, TenantId};
@@ -10,7 +12,7 @@ use crate::admit::standing;
 use crate::login::Login;
 use crate::proof::{Lapse, Proof};
 use crate::seats::{Presence, Seat};
-use crate::visit::Visit;
+use crate::visit::{Visit, Wanted};
 use crate::{Refusal, ScopeError, Threshold};
 
 /// The right to reach one tenant's data on the strength of one proof. A guard: dropping it gives back the tenant's seat.
@@ -131,16 +133,21 @@ impl TenantHandle {
         }
     }
 
-    /// Resolves when the tenant, its key or this very client may no longer be served, with the reason. Wakes only when
-    /// something about this tenant changes.
-    pub async fn revoked(&self) -> Refusal {
+    /// Resolves when the tenant, its key or this very client may no longer be served, with the reason.
+    pub async fn ended(&self) -> Refusal {
+        let ended = poll_fn(|cx| match self.visit().poll_wanted(cx) {
+            Poll::Ready(Wanted::End) => Poll::Ready(()),
+            Poll::Ready(Wanted::Yield) | Poll::Pending => Poll::Pending,
+        });
         tokio::select! {
-            refusal = self.closed() => refusal,
-            () = self.visit().ended() => Refusal::Ended(self.slug().clone()),
+            refusal = self.revoked() => refusal,
+            () = ended => Refusal::Ended(self.slug().clone()),
         }
     }
 
-    async fn closed(&self) -> Refusal {
+    /// The same but for what operators want of this very client, which [`Visit::poll_wanted`] tells. Wakes only when
+    /// something about this tenant changes.
+    pub async fn revoked(&self) -> Refusal {
         let mut seen = Arc::clone(&self.route);
         loop {
             seen.superseded.cancelled().await;

@@ -45,4 +45,4 @@ pub use scope::{Parameter, ScopeError, TenantScope, TenantTransaction};
 pub use token::{TokenFault, TokenSettings, Tokens};
 pub use token_keys::TokenKeysError;
 pub use totals::{BUCKETS, DurationCounts, TotalCounts};
-pub use visit::{Guest, Stance, Visit, VisitReport};
+pub use visit::{Guest, Stance, Visit, VisitReport, Wanted};

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use domain::Slug;
-use tokio::sync::Notify;
 
 use crate::tally::Tally;
 use crate::totals::Totals;
@@ -58,6 +58,16 @@ pub struct Guest {
     pub pool_mode: &'static str,
 }
 
+/// What an operator wants of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// It is to leave between two transactions, if it keeps a server connection. May be wanted again after
+    /// [`Visit::stay`].
+    Yield,
+    /// It is to leave at once.
+    End,
+}
+
 /// Nothing is wanted of the client.
 const NOTHING: u8 = 0;
 /// It is to leave between two transactions, if it keeps a server connection.
@@ -81,7 +91,8 @@ pub struct Visit {
     received: AtomicU64,
     sent: AtomicU64,
     wanted: AtomicU8,
-    told: Notify,
+    /// Who waits for that: the client's session, and nobody beside it.
+    session: Mutex<Option<Waker>>,
     totals: Arc<Totals>,
     all_errors: Tally,
 }
@@ -102,7 +113,7 @@ impl Visit {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             wanted: AtomicU8::new(NOTHING),
-            told: Notify::new(),
+            session: Mutex::new(None),
             totals,
             all_errors,
         }
@@ -182,10 +193,16 @@ impl Visit {
         self.totals.sent.fetch_add(sent, Ordering::Relaxed);
     }
 
-    /// Resolves when the client is to leave between two transactions, if it keeps a server connection then. May be waited
-    /// for again after [`Visit::stay`].
-    pub async fn yielding(&self) {
-        self.until(YIELD).await;
+    /// What is wanted of the client; whoever asked last is woken when something is. Thousands of sessions wait for it, so
+    /// it is no future of its own.
+    pub fn poll_wanted(&self, cx: &Context<'_>) -> Poll<Wanted> {
+        // Before the look, so that no word is missed.
+        self.session().replace(cx.waker().clone());
+        match self.wanted.load(Ordering::Relaxed) {
+            NOTHING => Poll::Pending,
+            YIELD => Poll::Ready(Wanted::Yield),
+            _ => Poll::Ready(Wanted::End),
+        }
     }
 
     /// The client kept nothing when it was asked to leave, so it stays.
@@ -193,32 +210,24 @@ impl Visit {
         let _unless_ended = self.wanted.compare_exchange(YIELD, NOTHING, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Resolves when the client is to leave at once.
-    pub(crate) async fn ended(&self) {
-        self.until(END).await;
-    }
-
-    async fn until(&self, wanted: u8) {
-        loop {
-            let told = self.told.notified();
-            let mut told = std::pin::pin!(told);
-            // Before the look, so that no word is missed.
-            told.as_mut().enable();
-            if self.wanted.load(Ordering::Relaxed) >= wanted {
-                return;
-            }
-            told.await;
-        }
-    }
-
     pub(crate) fn ask_to_yield(&self) {
-        self.wanted.fetch_max(YIELD, Ordering::Relaxed);
-        self.told.notify_waiters();
+        self.want(YIELD);
     }
 
     pub(crate) fn end(&self) {
-        self.wanted.fetch_max(END, Ordering::Relaxed);
-        self.told.notify_waiters();
+        self.want(END);
+    }
+
+    fn want(&self, wanted: u8) {
+        self.wanted.fetch_max(wanted, Ordering::Relaxed);
+        let session = self.session().take();
+        if let Some(session) = session {
+            session.wake();
+        }
+    }
+
+    fn session(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The visit as operators see it.

@@ -146,6 +146,12 @@ impl Pooled {
         self.stage = Stage::Nothing;
     }
 
+    /// Gives back what only a session that works needs.
+    pub(super) fn shrink(&mut self) {
+        self.replies.shrink();
+        self.looked = None;
+    }
+
     /// What was under way has ended, and nobody waits for its answers.
     pub(super) fn server_is_gone(&mut self) {
         self.rests();

@@ -162,6 +162,11 @@ impl Replies {
         self.skipping
     }
 
+    /// Gives back the room that answers took.
+    pub(super) fn shrink(&mut self) {
+        self.due.shrink_to_fit();
+    }
+
     /// Whether every answer has come, each to its own question.
     pub(super) fn are_in(&self) -> bool {
         self.due.is_empty() && !self.skipping && !self.doubtful && !self.copying

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tenancy::{Lapse, Visit};
+use tenancy::{Lapse, Refusal, Visit, Wanted};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
@@ -46,7 +46,6 @@ pub(super) struct Signals<'s, R> {
     revoked: Pin<&'s mut R>,
     /// When the client's right ends, and how long it may go on then.
     lapse: Option<(Pin<Box<Sleep>>, Duration)>,
-    yielding: Pin<Box<dyn Future<Output = ()> + Send + 's>>,
     shutdown: Option<Pin<Box<WaitForCancellationFuture<'s>>>>,
     visit: &'s Visit,
     pub(super) grace: Duration,
@@ -85,7 +84,6 @@ impl<'s, R: Future<Output = Fault>> Signals<'s, R> {
         Self {
             revoked,
             lapse: lapse.map(|lapse| (Box::pin(sleep_until(Instant::from_std(lapse.at))), lapse.grace)),
-            yielding: Box::pin(visit.yielding()),
             shutdown: Some(Box::pin(shutdown.cancelled())),
             visit,
             grace,
@@ -135,12 +133,16 @@ impl<'s, R: Future<Output = Fault>> Signals<'s, R> {
             self.shutdown = None;
             return Poll::Ready(Word::Shutdown);
         }
-        if self.yielding.as_mut().poll(&mut cx).is_ready() {
-            // It has been told, and may be told again.
-            self.visit.stay();
-            self.yielding = Box::pin(self.visit.yielding());
-            return Poll::Ready(Word::Yield);
+        match self.visit.poll_wanted(&cx) {
+            Poll::Ready(Wanted::End) => {
+                Poll::Ready(Word::Revoked(Fault::revoked(&Refusal::Ended(self.visit.slug().clone()))))
+            }
+            Poll::Ready(Wanted::Yield) => {
+                // It has been told, and may be told again.
+                self.visit.stay();
+                Poll::Ready(Word::Yield)
+            }
+            Poll::Pending => Poll::Pending,
         }
-        Poll::Pending
     }
 }
