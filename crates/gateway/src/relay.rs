@@ -25,9 +25,9 @@ mod tests;
 mod upstream;
 
 use std::future::pending;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, mem};
 
 use bytes::BytesMut;
 use domain::Slug;
@@ -49,8 +49,8 @@ use self::lost::Mourning;
 use self::meter::Meter;
 pub(crate) use self::pooled::Pooled;
 use self::pump::Step;
-pub(crate) use self::signals::Watch;
-use self::signals::{Signals, Word};
+use self::signals::Word;
+pub(crate) use self::signals::{Signals, Watch};
 use self::slow::Slow;
 use self::upstream::{Upstream, Wish};
 use crate::fault::Fault;
@@ -195,19 +195,20 @@ type Deadline = Option<(Instant, End)>;
 
 impl Relay {
     /// Of a session that works again.
-    fn new(conversation: Conversation) -> Self {
+    fn new(conversation: &mut Conversation) -> Self {
         let Conversation { arrived, clerk, dialect, pooled, visit, dials } = conversation;
+        let (arrived, clerk, pooled) = (mem::take(arrived), clerk.take(), pooled.take());
         let slow = Slow::new(dials.clone());
         Self {
             up: Upstream::new(arrived, clerk.clone(), pooled.is_some(), slow.is_on()),
-            down: Downstream::new(clerk, pooled.is_some(), Arc::clone(&visit)),
+            down: Downstream::new(clerk, pooled.is_some(), Arc::clone(visit)),
             ledger: Ledger::new(),
-            meter: Meter::new(visit),
+            meter: Meter::new(Arc::clone(visit)),
             slow,
-            dialect,
+            dialect: *dialect,
             pooled,
             mourning: None,
-            clock: Clock::new(dials),
+            clock: Clock::new(dials.clone()),
             leaving: Leaving::No,
             parting: None,
         }
@@ -223,14 +224,13 @@ impl Relay {
             && self.leaving == Leaving::No
     }
 
-    /// What is left of a session that rests.
-    fn rests_from_now_on(self) -> Conversation {
-        let Self { up, dialect, mut pooled, meter, clock, .. } = self;
+    /// Gives back what is left of a session that rests.
+    fn rests_from_now_on(self, conversation: &mut Conversation) {
+        let Self { up, dialect, mut pooled, .. } = self;
         if let Some(pooled) = &mut pooled {
             pooled.shrink();
         }
-        let (clerk, visit, dials) = (up.into_clerk(), meter.into_visit(), clock.into_dials());
-        Conversation { arrived: BytesMut::new(), clerk, dialect, pooled, visit, dials }
+        (conversation.clerk, conversation.dialect, conversation.pooled) = (up.into_clerk(), dialect, pooled);
     }
 
     /// What is left to do when a session has come to its end.

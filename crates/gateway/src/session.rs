@@ -25,7 +25,7 @@ use crate::login::{log_in, show_token};
 use crate::opening::{Errand, open};
 use crate::parameters::{Auth, PoolMode, Pooling, Request, understand};
 use crate::places::Place;
-use crate::relay::{Conversation, Left, Need, Pooled, Servers as _, Watch};
+use crate::relay::{Conversation, Left, Need, Pooled, Servers as _, Signals, Watch};
 use crate::serve::{Gateway, GatewaySettings};
 use crate::statement::Clerk;
 
@@ -43,6 +43,7 @@ struct Session {
     peer: SocketAddr,
     handle: Arc<TenantHandle>,
     servers: Lent,
+    conversation: Conversation,
     place: Place,
 }
 
@@ -97,8 +98,8 @@ pub(crate) async fn attend(
     let (visit, label) = (handle.visit(), handle.label());
     tracing::debug!(%peer, tenant = %visit.slug(), session = visit.number(), label, "session began");
     let conversation = Conversation::new(&held, clerk, pooled, visit, gateway.settings.dials.clone());
-    let session = Box::new(Session { stream, peer, handle, servers, place });
-    sessions.spawn(work(gateway.shutdown.clone(), gateway.settings.shutdown_grace, session, conversation));
+    let session = Box::new(Session { stream, peer, handle, servers, conversation, place });
+    sessions.spawn(work(gateway.shutdown.clone(), gateway.settings.shutdown_grace, session));
 }
 
 /// Everything before `ReadyForQuery`. `None` for a client that did not come for a session.
@@ -253,12 +254,13 @@ async fn welcome(client: &mut Client, servers: &Lent) -> Result<(), Loss> {
 }
 
 /// The session itself.
-async fn work(shutdown: CancellationToken, grace: Duration, mut session: Box<Session>, conversation: Conversation) {
-    let Session { stream, handle, servers, .. } = &mut *session;
+async fn work(shutdown: CancellationToken, grace: Duration, mut session: Box<Session>) {
+    let Session { stream, handle, servers, conversation, .. } = &mut *session;
     let left = {
         let revoked = pin!(async { Fault::revoked(&handle.revoked().await) });
         let watch = Watch { revoked, lapse: handle.lapse(), shutdown: &shutdown, grace };
-        conversation.serve(stream, servers, watch).await
+        let mut signals = Signals::new(watch, handle.visit());
+        conversation.serve(stream, servers, &mut signals).await
     };
     Box::pin(leave(session, left)).await;
 }

@@ -23,7 +23,7 @@ use super::verdict::{Said, compare, judge};
 use crate::dials::{DialSettings, Dials};
 use crate::fault::Fault;
 use crate::prepared::Library;
-use crate::relay::{Conversation, Pooled, SessionLimits, Watch};
+use crate::relay::{Conversation, Pooled, SessionLimits, Signals, Watch};
 use crate::statement::Clerk;
 
 /// Turns of the event loop without anything having happened, after which nothing will.
@@ -58,7 +58,7 @@ pub(super) async fn play(script: &Script, clerk: Option<Arc<Clerk>>) -> io::Resu
     let session_limits = SessionLimits { statement: limit, idle_in_transaction: limit, idle: limit };
     let dials = Dials::new(DialSettings { session_limits, ..DialSettings::default() });
     let pooled = script.pooled.then(|| Pooled::new(Library::default(), 1));
-    let conversation = Conversation::new(b"", clerk, pooled, &visit, dials);
+    let mut conversation = Conversation::new(b"", clerk, pooled, &visit, dials);
     let (revoke, revoked) = oneshot::channel::<()>();
     let (shutdown, polls) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
     let (watched, counted) = (shutdown.clone(), Arc::clone(&polls));
@@ -71,7 +71,8 @@ pub(super) async fn play(script: &Script, clerk: Option<Arc<Clerk>>) -> io::Resu
         };
         let watch = Watch { revoked: pin!(revoked), lapse: None, shutdown: &watched, grace: Duration::from_secs(1) };
         let left = {
-            let mut serving = pin!(conversation.serve(&mut stream, &mut lender, watch));
+            let mut signals = Signals::new(watch, &visit);
+            let mut serving = pin!(conversation.serve(&mut stream, &mut lender, &mut signals));
             poll_fn(|cx| {
                 counted.fetch_add(1, Ordering::Relaxed);
                 serving.as_mut().poll(cx)

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::limits::idle_for_too_long;
 use super::pump::FIRST;
 use super::signals::{Signals, Word};
-use super::{End, Left, Pooled, Relay, Servers, Watch};
+use super::{End, Left, Pooled, Relay, Servers};
 use crate::dials::Dials;
 use crate::fault::Fault;
 use crate::statement::{Clerk, Dialect};
@@ -53,28 +53,28 @@ impl Conversation {
 
     /// Relays until the session ends, and tells the client why unless it was the client that ended it. Says in what state
     /// it left the server connection that it had at the end, if any.
+    ///
+    /// What only a session that works needs is kept apart, and its arguments are references, since those that rest keep
+    /// room for them.
     pub(crate) async fn serve<R: Future<Output = Fault>>(
-        mut self,
+        &mut self,
         client: &mut Stream,
         servers: &mut impl Servers,
-        watch: Watch<'_, R>,
+        signals: &mut Signals<'_, R>,
     ) -> Left {
-        let visit = Arc::clone(&self.visit);
-        let mut signals = Signals::new(watch, &visit);
         loop {
-            let mut end = None;
-            if self.arrived.is_empty() && servers.stream().is_none() {
-                end = self.rest(client, &mut signals).await;
+            if self.arrived.is_empty()
+                && servers.stream().is_none()
+                && let Some(end) = self.rest(client, signals).await
+            {
+                let mut relay = Relay::new(self);
+                return Box::pin(async move { relay.finish(end, client, servers).await }).await;
             }
-            // Apart from here on, since those that rest need not keep room for it.
             let mut relay = Box::new(Relay::new(self));
-            if end.is_none() {
-                end = Box::pin(relay.run(client, servers, &mut signals)).await;
-            }
-            if let Some(end) = end {
+            if let Some(end) = Box::pin(relay.run(client, servers, signals)).await {
                 return Box::pin(relay.finish(end, client, servers)).await;
             }
-            self = relay.rests_from_now_on();
+            relay.rests_from_now_on(self);
         }
     }
 

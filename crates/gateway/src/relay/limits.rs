@@ -66,11 +66,6 @@ impl Clock {
         Self { dials, phase: Phase::Idle, answered: 0, due, timer: None }
     }
 
-    /// How long sessions may take, for when this is over.
-    pub(super) fn into_dials(self) -> Dials {
-        self.dials
-    }
-
     /// Notes what the session is at.
     pub(super) fn note(&mut self, ledger: &Ledger) {
         let phase = if ledger.may_be_working() {

@@ -28,11 +28,6 @@ impl Meter {
         Self { stance: visit.stance(), visit, asked: None, begun: None }
     }
 
-    /// The same, for when this is over.
-    pub(super) fn into_visit(self) -> Arc<Visit> {
-        self.visit
-    }
-
     /// Where it is noted.
     pub(super) const fn visit(&self) -> &Arc<Visit> {
         &self.visit

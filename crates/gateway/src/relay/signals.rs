@@ -42,7 +42,7 @@ pub(super) enum Word {
 }
 
 /// Waits for all of it.
-pub(super) struct Signals<'s, R> {
+pub(crate) struct Signals<'s, R> {
     revoked: Pin<&'s mut R>,
     /// When the client's right ends, and how long it may go on then.
     lapse: Option<(Pin<Box<Sleep>>, Duration)>,
@@ -77,7 +77,7 @@ impl Wake for Bell {
 }
 
 impl<'s, R: Future<Output = Fault>> Signals<'s, R> {
-    pub(super) fn new(watch: Watch<'s, R>, visit: &'s Visit) -> Self {
+    pub(crate) fn new(watch: Watch<'s, R>, visit: &'s Visit) -> Self {
         let Watch { revoked, lapse, shutdown, grace } = watch;
         // It has not been looked at yet.
         let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: Mutex::new(None) });

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::report::ServerError;
 
-use super::{Conversation, LINGER, Left, Moved, Need, Question, Servers, Settled, Watch};
+use super::{Conversation, LINGER, Left, Moved, Need, Question, Servers, Settled, Signals, Watch};
 use crate::dials::Dials;
 use crate::fault::Fault;
 use crate::statement::Clerk;
@@ -108,9 +108,11 @@ async fn enact(pipelined: &'static [u8], clerk: Option<Arc<Clerk>>, grace: Durat
             Fault::new("57P01", "closed", "")
         };
         let visit = Arc::new(Visit::unlisted("paws".parse().expect("a slug")));
-        let conversation = Conversation::new(pipelined, clerk, None, &visit, Dials::default());
+        let mut conversation = Conversation::new(pipelined, clerk, None, &visit, Dials::default());
         let watch = Watch { revoked: pin!(revoked), lapse: None, shutdown: &watched, grace };
-        conversation.serve(&mut Stream::Plain(client_far), &mut Only(Stream::Plain(server_far)), watch).await
+        let mut signals = Signals::new(watch, &visit);
+        let (mut client, mut servers) = (Stream::Plain(client_far), Only(Stream::Plain(server_far)));
+        conversation.serve(&mut client, &mut servers, &mut signals).await
     });
     Stage { client, server, revoke, shutdown, left }
 }
