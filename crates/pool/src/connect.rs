@@ -8,17 +8,18 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use bytes::{Buf as _, BytesMut};
 use domain::Server;
-use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use tls::{Address, Stream};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout};
 use wire::backend::TransactionStatus;
 use wire::report::ServerError;
+use wire::scram::{self, Binding, Challenge, ClientKeys, Expected, Opening};
 use wire::startup::{CancelKey, SHORT_SECRET_LEN};
-use wire::{frontend, scram, startup};
+use wire::{frontend, startup};
 
 use crate::connection::{Connection, Message, Peer, Reader, parameter_status, tune};
 use crate::inspect::inspect;
+use crate::reset::nonce;
 use crate::residue::Residue;
 use crate::route::{Purpose, Route, Serves};
 use crate::{PoolError, PoolSettings};
@@ -95,7 +96,7 @@ async fn log_in(purpose: &Purpose, server: &Server) -> Result<Connection, PoolEr
         let Message { tag, body } = reader.next(&mut stream).await?;
         match tag {
             b'R' => {
-                login = login.answer(&body, route.password.expose(), &stream, &mut out).await?;
+                login = login.answer(&body, purpose, &stream, &mut out).await?;
                 send(&mut stream, &mut out).await?;
             }
             b'E' => {
@@ -158,8 +159,8 @@ async fn send(stream: &mut Stream, out: &mut BytesMut) -> Result<(), PoolError> 
 /// proof out nor keep us computing.
 enum Login {
     Unasked,
-    Challenged(Box<ScramSha256>),
-    Proving(Box<ScramSha256>),
+    Challenged(Box<Opening>),
+    Proving(Box<Expected>),
     ServerProven,
     Done,
 }
@@ -173,7 +174,7 @@ impl Login {
     async fn answer(
         self,
         mut body: &[u8],
-        password: &str,
+        purpose: &Purpose,
         stream: &Stream,
         out: &mut BytesMut,
     ) -> Result<Self, PoolError> {
@@ -183,32 +184,36 @@ impl Login {
             (0, Self::Unasked | Self::ServerProven) => Ok(Self::Done),
             (10, Self::Unasked) => {
                 let offers = |name: &str| body.split(|&byte| byte == 0).any(|offered| offered == name.as_bytes());
-                let (mechanism, binding) = match stream.end_point() {
+                let end_point = stream.end_point();
+                let (mechanism, binding) = match &end_point {
                     Some(end_point) if offers(scram::MECHANISM_PLUS) => {
-                        (scram::MECHANISM_PLUS, ChannelBinding::tls_server_end_point(end_point))
+                        (scram::MECHANISM_PLUS, Binding::EndPoint(end_point))
                     }
                     _ if !offers(scram::MECHANISM) => {
                         return Err(PoolError::Protocol("it does not offer SCRAM-SHA-256"));
                     }
                     // The server knows whether it has offered more, and that somebody between has not let it through.
-                    Some(_) => (scram::MECHANISM, ChannelBinding::unrequested()),
-                    None => (scram::MECHANISM, ChannelBinding::unsupported()),
+                    Some(_) => (scram::MECHANISM, Binding::NotOffered),
+                    None => (scram::MECHANISM, Binding::Impossible),
                 };
-                let client = ScramSha256::new(password.as_bytes(), binding);
-                frontend::sasl_initial_response(out, mechanism, client.message());
-                Ok(Self::Challenged(Box::new(client)))
+                let (opening, first) = Opening::new(binding, &nonce()?);
+                frontend::sasl_initial_response(out, mechanism, first.as_bytes());
+                Ok(Self::Challenged(Box::new(opening)))
             }
-            (11, Self::Challenged(client)) => {
-                if iterations(body).is_none_or(|count| count > MAX_ITERATIONS) {
+            (11, Self::Challenged(opening)) => {
+                let malformed = |_| PoolError::Protocol("its SCRAM challenge is malformed");
+                let challenge = opening.challenged(body).map_err(malformed)?;
+                if challenge.iterations() > MAX_ITERATIONS {
                     return Err(PoolError::Protocol("it asks for more SCRAM iterations than are reasonable"));
                 }
-                let client = prove(client, body.to_vec()).await?;
-                frontend::sasl_response(out, client.message());
-                Ok(Self::Proving(client))
+                let (challenge, keys) = keys(purpose, challenge).await?;
+                let (expected, last) = challenge.answer(&keys);
+                frontend::sasl_response(out, last.as_bytes());
+                Ok(Self::Proving(Box::new(expected)))
             }
-            (12, Self::Proving(mut client)) => {
-                client
-                    .finish(body)
+            (12, Self::Proving(expected)) => {
+                expected
+                    .check(body)
                     .map_err(|_| PoolError::Protocol("it could not prove that it knows the password"))?;
                 Ok(Self::ServerProven)
             }
@@ -223,18 +228,18 @@ impl Login {
     }
 }
 
-/// Works out the proof, which takes milliseconds of computing, where it holds nobody else up.
-async fn prove(mut client: Box<ScramSha256>, server_first: Vec<u8>) -> Result<Box<ScramSha256>, PoolError> {
-    let work = move || client.update(&server_first).map(|()| client);
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(client)) => Ok(client),
-        Ok(Err(_)) => Err(PoolError::Protocol("its SCRAM challenge is malformed")),
-        Err(stopped) => Err(io::Error::other(stopped).into()),
+/// The keys that a challenge asks for: those of the last login if they still fit, or else derived, which takes milliseconds
+/// of computing, where that holds nobody else up.
+async fn keys(purpose: &Purpose, challenge: Challenge) -> Result<(Challenge, Arc<ClientKeys>), PoolError> {
+    if let Some(known) = purpose.keys().filter(|keys| keys.fit(&challenge)) {
+        return Ok((challenge, known));
     }
-}
-
-/// The `i=` of a `server-first-message` (RFC 5802, section 5.1).
-fn iterations(server_first: &[u8]) -> Option<u32> {
-    let text = str::from_utf8(server_first).ok()?;
-    text.split(',').find_map(|attribute| attribute.strip_prefix("i="))?.parse().ok()
+    let password = purpose.route.password.clone();
+    let derived = tokio::task::spawn_blocking(move || {
+        let keys = Arc::new(challenge.derive(password.expose()));
+        (challenge, keys)
+    });
+    let (challenge, keys) = derived.await.map_err(io::Error::other)?;
+    purpose.keep_keys(Arc::clone(&keys));
+    Ok((challenge, keys))
 }

@@ -127,7 +127,8 @@ fn seed() -> Result<f64, PoolError> {
     Ok(f64::from(i32::from_ne_bytes(bytes)) / 2_147_483_648.0)
 }
 
-fn nonce() -> Result<String, PoolError> {
+/// What nobody can guess, in letters and digits.
+pub(crate) fn nonce() -> Result<String, PoolError> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))

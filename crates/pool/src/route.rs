@@ -8,6 +8,7 @@ use std::{fmt, ptr};
 use domain::Servers;
 use tls::Trust;
 use uuid::Uuid;
+use wire::scram::ClientKeys;
 
 /// Where connections lead. Two routes that differ in anything never share a connection, so a rotated password
 /// or a tenant that has moved needs no further care here.
@@ -101,13 +102,25 @@ pub(crate) struct Purpose {
     pub(crate) params: SessionParams,
     /// Of both of them: purposes are compared for every transaction.
     hash: u64,
+    /// What the password came to at the last login.
+    keys: Mutex<Option<Arc<ClientKeys>>>,
 }
 
 impl Purpose {
     pub(crate) fn new(route: Route, params: SessionParams) -> Self {
         let mut hasher = DefaultHasher::new();
         (&route, &params).hash(&mut hasher);
-        Self { route, params, hash: hasher.finish() }
+        Self { route, params, hash: hasher.finish(), keys: Mutex::default() }
+    }
+
+    /// The keys with which the role logged in last. A server that has been given another password asks for others.
+    pub(crate) fn keys(&self) -> Option<Arc<ClientKeys>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps them for the next login.
+    pub(crate) fn keep_keys(&self, keys: Arc<ClientKeys>) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys);
     }
 }
 

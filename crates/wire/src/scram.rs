@@ -1,11 +1,13 @@
-//! SCRAM-SHA-256 from the server's side (RFC 5802 and RFC 7677, as PostgreSQL manual 55.3.1 carries it).
+//! SCRAM-SHA-256 from both sides (RFC 5802 and RFC 7677, as PostgreSQL manual 55.3.1 carries it).
 //!
 //! A tenant may hold several keys. The client cannot say which one it uses before it has proven it, and it needs salt and
 //! iteration count earlier; so all keys of a tenant share those two, and the proof is held against each [`Verifier`].
 
+mod client;
 mod exchange;
 mod verifier;
 
+pub use client::{BadServer, Binding, Challenge, ClientKeys, Expected, Opening};
 pub use exchange::{Channel, Exchange, ScramError};
 pub use verifier::{InvalidVerifier, Verifier};
 

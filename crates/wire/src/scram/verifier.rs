@@ -38,11 +38,9 @@ impl Verifier {
     /// síndico's keys and role passwords are made of.
     #[must_use]
     pub fn derive(secret: impl AsRef<[u8]>, salt: &[u8], iterations: u32) -> Self {
-        let mut salted = [0; KEY_LEN];
-        let rounds = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, secret.as_ref(), &mut salted);
+        let salted = salted(secret.as_ref(), salt, iterations);
         Self {
-            iterations: rounds.get(),
+            iterations: iterations.max(1),
             salt: salt.to_vec(),
             stored_key: sha256(&hmac(&salted, b"Client Key")),
             server_key: hmac(&salted, b"Server Key"),
@@ -83,6 +81,14 @@ impl Verifier {
     pub(super) fn server_signature(&self, auth_message: &[u8]) -> [u8; KEY_LEN] {
         hmac(&self.server_key, auth_message)
     }
+}
+
+/// `SaltedPassword` (RFC 5802, section 3).
+pub(super) fn salted(secret: &[u8], salt: &[u8], iterations: u32) -> [u8; KEY_LEN] {
+    let mut salted = [0; KEY_LEN];
+    let rounds = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, secret, &mut salted);
+    salted
 }
 
 impl fmt::Debug for Verifier {
