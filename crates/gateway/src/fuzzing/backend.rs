@@ -55,7 +55,7 @@ pub(super) struct Backend {
     /// The client whose turn it is: a number that rows bear.
     pub(super) turn: u32,
     rows: u32,
-    /// Texts that could not be prepared.
+    /// Texts that could not be prepared under a name.
     refused: Vec<Vec<u8>>,
     /// A statement has ended all prepared ones, and no Sync has followed.
     wiped: bool,
@@ -272,7 +272,7 @@ impl Backend {
             return Err("42P05");
         }
         let read = if sql.contains(&b';') { Err("42601") } else { understood(sql) };
-        if read.is_err() {
+        if read.is_err() && !name.is_empty() {
             // A gateway that has one text prepared under two names learns of that once.
             self.peculiar |= self.refused.iter().any(|refused| refused == sql);
             self.refused.push(sql.to_vec());

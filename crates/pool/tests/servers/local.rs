@@ -56,6 +56,8 @@ async fn a_server_at_a_unix_socket_is_used_interrupted_and_waited_for() {
     lease.give_back().await;
 
     cluster.stop().await.expect("the server stops");
+    // One that has rested for a moment only is lent without a look.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let (asked, cluster) = tokio::join!(pool.checkout(&route, &params, share()), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         place.start().await
