@@ -5,13 +5,12 @@
 //! types, gets a number here, one for all clients of this process, and a server connection knows it by that: whoever
 //! prepares a text that a connection has already prepared pays nothing for it.
 
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use foldhash::HashMap;
-use foldhash::fast::RandomState;
 use pool::Settings;
 
 use crate::traces::Traces;
@@ -62,6 +61,7 @@ pub(crate) fn name(number: u64) -> String {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Library {
     shelves: Arc<Mutex<Shelves>>,
+    /// Of the kind that nobody can aim at: tenants meet here, and each gives texts of its own choice.
     hasher: Arc<RandomState>,
     next: Arc<AtomicU64>,
 }

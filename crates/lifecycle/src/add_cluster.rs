@@ -4,6 +4,7 @@ use std::fmt;
 
 use catalog::{Cluster, NewCluster};
 use domain::{ClusterName, Server, Servers, TargetSession};
+use tls::{Demand, Dsn};
 use tokio_postgres::config::Host;
 use uuid::Uuid;
 
@@ -157,7 +158,7 @@ fn address(dsn: &str) -> Result<(Servers, String), LifecycleError> {
     let refuse = |what: &str| LifecycleError::BadCluster(format!("the DSN {what}"));
     let (target, mut dsn) = TargetSession::take_from(dsn)
         .map_err(|error| LifecycleError::BadCluster(format!("the DSN cannot be used: {error}")))?;
-    let config = parse_dsn(&dsn)?.config;
+    let Dsn { config, trust } = parse_dsn(&dsn)?;
     if !config.get_hostaddrs().is_empty() {
         return Err(refuse("names a hostaddr; give the address as host"));
     }
@@ -165,6 +166,11 @@ fn address(dsn: &str) -> Result<(Servers, String), LifecycleError> {
         return Err(refuse("lacks a user or a password; a superuser's are needed"));
     }
     let (hosts, ports) = (config.get_hosts(), config.get_ports());
+    if trust.demand() != Demand::Disable && hosts.iter().any(|host| matches!(host, Host::Unix(_))) {
+        return Err(refuse(
+            "names Unix sockets beside hosts that are to be encrypted; name one kind, or give sslmode=disable",
+        ));
+    }
     if ports.contains(&0) || ports.len() > 1 && ports.len() != hosts.len() {
         return Err(refuse("names no usable port; name one from 1 to 65535, for all hosts or for each"));
     }
@@ -268,7 +274,7 @@ mod tests {
     use super::address;
 
     #[test]
-    fn a_dsn_is_of_servers_over_tcp() {
+    fn a_dsn_says_where_servers_are() {
         for (dsn, servers, own) in [
             ("postgresql://a:b@db:6000/x?sslmode=disable", "db", "postgresql://a:b@db:6000/x?sslmode=disable"),
             ("host=db user=a password=b sslmode=require", "db", "host=db user=a password=b sslmode=require"),
@@ -301,8 +307,9 @@ mod tests {
             ("user=a password=b sslmode=disable", "no host"),
             ("postgresql://a:b@db:0/x?sslmode=disable", "no usable port"),
             ("host=db port=1,2 user=a password=b sslmode=disable", "no usable port"),
-            ("host=@postgresql user=a password=b", "Unix socket"),
             ("host=/run/a:b user=a password=b", "Unix socket"),
+            ("host=/run/postgresql,db user=a password=b sslmode=verify-full", "one kind"),
+            ("host=/run/postgresql,db user=a password=b", "one kind"),
             ("host=a,b,c port=1,2 user=a password=b sslmode=disable", "no usable port"),
             ("host=a user=a password=b target_session_attrs=best", "unknown"),
             ("host=a hostaddr=10.0.0.5 user=a password=b sslmode=disable", "hostaddr"),

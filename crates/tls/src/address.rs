@@ -3,8 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::sleep;
 
 /// One server's, found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,10 +43,24 @@ impl Address {
     pub async fn connect(&self) -> io::Result<Socket> {
         Ok(match self {
             Self::Tcp(address) => Socket::Tcp(TcpStream::connect(address).await?),
-            Self::Local(path) => Socket::Local(UnixStream::connect(path).await?),
+            Self::Local(path) => Socket::Local(local(path).await?),
         })
     }
 }
+
+/// A server that has too many on their way in has others wait over TCP, and turns them away at a Unix socket (Linux, unix(7)).
+/// Waits as long as the caller does.
+async fn local(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(AGAIN).await,
+            connected => return connected,
+        }
+    }
+}
+
+/// Before another try.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Whether a connection string's host is the folder of a socket.
 #[must_use]

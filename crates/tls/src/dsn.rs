@@ -80,7 +80,7 @@ impl Dsn {
         };
         let demand = match (demand, roots) {
             // As libpq has it: what passes through no network is not encrypted, whatever the string says.
-            _ if config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_))) => Demand::Disable,
+            _ if is_all_local(&config) => Demand::Disable,
             // As libpq has it: who names them wants them asked for.
             (Demand::Require, Some(_)) => Demand::VerifyCa,
             (Demand::VerifyCa, None) => return Err(DsnError::Anybody),
@@ -117,6 +117,14 @@ fn is_pem(value: &str) -> bool {
 /// whatever the name beside it.
 fn is_all_here(config: &Config) -> bool {
     config.get_hosts().iter().all(is_here) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+}
+
+/// Whether all of a connection string's servers are reached at Unix sockets. An address is connected to whatever stands
+/// beside it.
+fn is_all_local(config: &Config) -> bool {
+    let hosts = config.get_hosts();
+    let local = hosts.iter().all(|host| matches!(host, Host::Unix(_)));
+    local && !hosts.is_empty() && config.get_hostaddrs().is_empty()
 }
 
 /// Whether a host is this machine: what goes there passes through no network.
@@ -228,6 +236,11 @@ mod tests {
             ("postgresql://a:b@db/x?sslmode=require&application_name=y", Demand::Require),
             ("host=db sslmode = 'require' user=a", Demand::Require),
             ("host=localhost,127.0.0.1 user=a", Demand::Disable),
+            ("host=/run/pg user=a", Demand::Disable),
+            ("host=/run/pg user=a sslmode=verify-full", Demand::Disable),
+            ("host=/run/pg,db user=a", Demand::VerifyFull),
+            ("host=/run/pg hostaddr=10.0.0.5 user=a sslmode=verify-full", Demand::VerifyFull),
+            ("hostaddr=10.0.0.5 user=a sslmode=verify-full", Demand::VerifyFull),
             ("host=localhost,db user=a sslmode=require", Demand::Require),
         ] {
             let read = Dsn::read(dsn).expect(dsn);

@@ -645,7 +645,8 @@ fn beginning(text: &[u8]) -> Option<&str> {
 /// The name that a text takes from a prepared statement, if it is `DEALLOCATE` of one and nothing else.
 fn deallocated(text: &[u8]) -> Option<Vec<u8>> {
     // Nearly no statement begins so.
-    text.trim_ascii_start().first().filter(|first| first.eq_ignore_ascii_case(&b'd'))?;
+    let blank = |byte: &&u8| byte.is_ascii_whitespace() || **byte == b'\x0b';
+    text.iter().find(|byte| !blank(byte)).filter(|first| first.eq_ignore_ascii_case(&b'd'))?;
     let text = str::from_utf8(text).ok()?.trim().trim_end_matches(';').trim_end();
     let after = |text: &'_ str, word: &str| -> Option<usize> {
         let (head, tail) = text.split_at_checked(word.len())?;
@@ -700,6 +701,7 @@ mod tests {
         for (text, name) in [
             ("DEALLOCATE _pg3_0", Some("_pg3_0")),
             (" deallocate PREPARE \"S 1\" ; ", Some("S 1")),
+            ("\x0bDEALLOCATE a", Some("a")),
             ("DEALLOCATE \"a\"\"b\"", Some("a\"b")),
             ("DEALLOCATE Up", Some("up")),
             ("DEALLOCATE a; SELECT 1", None),
