@@ -43,9 +43,13 @@ fuzz:
 	ASAN_OPTIONS=detect_stack_use_after_return=0 \
 		cargo +nightly fuzz run $(TARGET) fuzz/target/corpus/$(TARGET) fuzz/corpus/$(TARGET) -- -dict=fuzz/sql.dict -max_total_time=$(SECONDS)
 
+# With SOCKETS=FOLDER, síndico and PgBouncer reach the server at its Unix socket there.
+AT_SOCKETS = $(if $(SOCKETS),--set unix_socket_directories=$(SOCKETS))
+OVER_SOCKETS = $(if $(SOCKETS),--sockets $(SOCKETS))
+
 # The gateway beside a bare connection and PgBouncer, in one run (needs pgbench, python3 and, to compare, pgbouncer).
 bench-gateway: bench-gateway-tools
-	target/debug/devdb run --clusters 1 -- bench/gateway/speed $(ARGS)
+	target/debug/devdb run --clusters 1 $(AT_SOCKETS) -- bench/gateway/speed $(OVER_SOCKETS) $(ARGS)
 
 # Memory of clients that do nothing.
 bench-gateway-idle: bench-gateway-tools
@@ -57,7 +61,7 @@ bench-gateway-fairness: bench-gateway-tools
 
 # A thousand tenants on a hundred server connections, beside PgBouncer. A connection of PostgreSQL holds a few MiB.
 bench-gateway-scale: bench-gateway-tools
-	target/debug/devdb run --clusters 1 --set max_connections=1200 -- bench/gateway/scale $(ARGS)
+	target/debug/devdb run --clusters 1 --set max_connections=1200 $(AT_SOCKETS) -- bench/gateway/scale $(OVER_SOCKETS) $(ARGS)
 
 # Throughput and memory against the number of tenants.
 bench-gateway-tenants: bench-gateway-tools

@@ -251,6 +251,12 @@ impl<C> Cluster<C> {
         }
     }
 
+    /// The roles of those that rest.
+    #[cfg(test)]
+    pub(crate) fn resting_roles(&self) -> Vec<String> {
+        self.state().fair.resting().from(0).map(|(_, it)| it.purpose.route.role.clone()).collect()
+    }
+
     pub(crate) fn stats(&self) -> ClusterStats {
         let state = self.state();
         let (open, idle) = (state.fair.open(), state.fair.resting().len());

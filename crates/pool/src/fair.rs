@@ -312,17 +312,24 @@ impl<C> Fair<C> {
         })
     }
 
-    /// Takes out of rest what is to be closed for a tenant that has so many: of whoever has most, the one that has rested
-    /// longest. A tenant's minimum is left to it for a moment, unless the other lacks its own.
+    /// Takes out of rest what is to be closed for a tenant that has so many: what has rested longest, whosever it is, since
+    /// whoever works much is soon back for its own. A tenant's minimum is left to it for a moment, unless the other lacks its
+    /// own; then it is of whoever has most.
     fn evict(&mut self, total: usize, now: Instant) -> Option<Resting<C>> {
-        let &(Reverse(weight), place) = self.evictable.first()?;
-        let Limits { budget, minimum, keep } = self.limits;
-        let resting = self.rest.get(place)?;
-        let kept = weight <= minimum && total >= minimum && self.rest.len() <= budget / 2;
-        if kept && now.duration_since(resting.since) < keep {
-            return None;
-        }
+        let &(_, heaviest) = self.evictable.first()?;
+        let (oldest, _) = self.rest.from(0).next()?;
+        let place = [oldest, heaviest].into_iter().find(|&place| self.may_go(place, total, now))?;
         self.stir(place)
+    }
+
+    /// Whether one that rests may be closed for a tenant that has so many.
+    fn may_go(&self, place: u64, total: usize, now: Instant) -> bool {
+        let Limits { budget, minimum, keep } = self.limits;
+        let Some(resting) = self.rest.get(place) else { return false };
+        let weight =
+            self.lanes.get(&resting.owner).and_then(|lane| lane.evictable_at).map_or(0, |(weight, _)| weight.0);
+        let kept = weight <= minimum && total >= minimum && self.rest.len() <= budget / 2;
+        !kept || now.duration_since(resting.since) >= keep
     }
 
     /// Takes out of rest what need not rest any longer although somebody waits.

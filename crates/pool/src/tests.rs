@@ -333,6 +333,27 @@ fn a_crowd_does_not_stand_ahead_of_one() {
     assert_eq!(model.cluster.stats().idle, 0, "what does not come back is not kept");
 }
 
+/// A tenant that works much has many that rest for a moment; what is closed for others is what nobody comes back for.
+#[test]
+fn what_has_rested_longest_makes_room() {
+    let mut model = Model::new(Limits { budget: 6, minimum: 1, keep: Duration::from_secs(1) }, 100);
+    // Two tenants that have one each and are quiet, and one that has four at work.
+    for tenant in [1, 2, 0, 0, 0, 0] {
+        model.ask(tenant, 2 * tenant);
+        model.now += Duration::from_millis(10);
+    }
+    while let Some(lent) = (!model.lent.is_empty()).then(|| model.lent.remove(0)) {
+        model.give_back(lent);
+        model.now += Duration::from_secs(1);
+    }
+    model.ask(3, 6);
+    let rests = |model: &Model, role: &str| {
+        let state = model.cluster.resting_roles();
+        state.iter().filter(|it| *it == role).count()
+    };
+    assert_eq!(["t_0", "t_1", "t_2"].map(|role| rests(&model, role)), [4, 0, 1], "the quiet one's has rested longest");
+}
+
 /// Whoever has more than others is served after them.
 #[test]
 fn connections_in_use_are_divided_equally() {
