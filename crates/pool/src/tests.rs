@@ -333,9 +333,9 @@ fn a_crowd_does_not_stand_ahead_of_one() {
     assert_eq!(model.cluster.stats().idle, 0, "what does not come back is not kept");
 }
 
-/// A tenant that works much has many that rest for a moment; what is closed for others is what nobody comes back for.
+/// A tenant that works much has many that rest for a moment; what is closed for others is what nobody has come back for.
 #[test]
-fn what_has_rested_longest_makes_room() {
+fn what_nobody_comes_back_for_makes_room() {
     let mut model = Model::new(Limits { budget: 6, minimum: 1, keep: Duration::from_secs(1) }, 100);
     // Two tenants that have one each and are quiet, and one that has four at work.
     for tenant in [1, 2, 0, 0, 0, 0] {
@@ -352,6 +352,19 @@ fn what_has_rested_longest_makes_room() {
         state.iter().filter(|it| *it == role).count()
     };
     assert_eq!(["t_0", "t_1", "t_2"].map(|role| rests(&model, role)), [4, 0, 1], "the quiet one's has rested longest");
+    // Where all have been used lately, whoever has most makes room.
+    for _ in 0..4 {
+        model.act(&Step::Take { tenant: 0, which: 0 });
+    }
+    while let Some(lent) = model.pick(0) {
+        model.give_back(lent);
+    }
+    model.act(&Step::Take { tenant: 2, which: 0 });
+    if let Some(lent) = model.pick(0) {
+        model.give_back(lent);
+    }
+    model.ask(1, 2);
+    assert_eq!(["t_0", "t_2", "t_3"].map(|role| rests(&model, role)), [3, 1, 1], "of the four that one tenant has");
 }
 
 /// Whoever has more than others is served after them.
