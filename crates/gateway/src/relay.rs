@@ -4,13 +4,15 @@
 //! never holds up the other. In front of each writing end stands a stage that sees every message's header before its bytes
 //! pass: [`upstream`] and [`downstream`]. Between them they keep a [`ledger`] of what the server still owes, which says
 //! whether the connection is fit for another client. Where a tenant's isolation has rules for statements, a
-//! [`Clerk`] stands in both: what it changes in a statement it takes back in the answer.
+//! [`crate::statement::Clerk`] stands in both: what it changes in a statement it takes back in the answer.
 //!
 //! A session that is [`Pooled`] has a server connection while it has a transaction, or for as long as its session holds
 //! something that no other connection has. Otherwise it has one from beginning to end.
 
+mod bodies;
 mod conversation;
 mod downstream;
+mod holding;
 mod ledger;
 mod limits;
 mod lost;
@@ -18,6 +20,7 @@ mod meter;
 mod pooled;
 mod pump;
 mod replies;
+mod servers;
 mod signals;
 mod slow;
 #[cfg(test)]
@@ -31,14 +34,10 @@ use std::{io, mem};
 
 use bytes::BytesMut;
 use domain::Slug;
-use pool::{Residue, Settings};
 use tenancy::Refusal;
 use tls::Stream;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep_until, timeout};
-use wire::backend::TransactionStatus;
-use wire::frame::HEADER_LEN;
-use wire::report::ServerError;
 
 pub(crate) use self::conversation::Conversation;
 use self::downstream::Downstream;
@@ -49,103 +48,19 @@ use self::lost::Mourning;
 use self::meter::Meter;
 pub(crate) use self::pooled::Pooled;
 use self::pump::Step;
+pub(crate) use self::servers::{Left, Moved, Need, Question, Servers, Settled};
 use self::signals::Word;
 pub(crate) use self::signals::{Signals, Watch};
 use self::slow::Slow;
-use self::upstream::{Upstream, Wish};
+use self::upstream::Upstream;
 use crate::fault::Fault;
-use crate::statement::{Clerk, Dialect};
+use crate::statement::Dialect;
 
 /// How long a client's last statements may take after it has left without waiting for their answers.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// How long it may take a client to be told why its session ends.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-
-/// In what state a server connection was left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// Idle, outside of a transaction, nothing sent since and nothing owed.
-    Clean,
-    /// At work on a statement, or possibly so.
-    Working,
-    /// Anything else: fit for nothing but being closed.
-    Spoilt,
-}
-
-/// Where a session's server connections come from, and go.
-pub(crate) trait Servers: Send {
-    /// The one that it has.
-    fn stream(&mut self) -> Option<&mut Stream>;
-
-    /// What clients have left on it on purpose; `None` if there is none, or nobody but this client uses it.
-    fn residue(&mut self) -> Option<&mut Residue>;
-
-    /// Takes one that is at hand and as [`Servers::attach`] would have it.
-    fn attach_now(&mut self, need: &Need) -> bool;
-
-    /// Gets one. May be abandoned.
-    fn attach(&mut self, need: &Need) -> impl Future<Output = Result<(), Fault>> + Send;
-
-    /// Exchanges the one it has, on which nothing has happened but the beginning of a transaction, for one of the tenant's
-    /// own login, on which `beginning` is said again.
-    fn move_home(&mut self, need: &Need, beginning: &str) -> impl Future<Output = Result<(), Fault>> + Send;
-
-    /// Where the tenant has moved with the last attachment, if it has.
-    fn moved(&mut self) -> Option<Moved>;
-
-    /// Finds out what has become of the one it has, between two transactions.
-    fn settle(&mut self, question: Question<'_>) -> impl Future<Output = Result<Settled, Fault>> + Send;
-
-    /// Has the server interrupt what it is doing, without waiting for it.
-    fn interrupt(&mut self);
-
-    /// Closes it: it is lost.
-    fn lose(&mut self) -> impl Future<Output = ()> + Send;
-
-    /// Gives it back, between two transactions, noting whose it was.
-    fn release(&mut self, client: u64) -> impl Future<Output = ()> + Send;
-}
-
-/// What a transaction needs its connection to be.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Need {
-    /// The settings of its session.
-    pub(crate) settings: Settings,
-    /// The client, by its number, if the session must not know what another has drawn from sequences.
-    pub(crate) draws: Option<u64>,
-    /// It has to be one of the tenant's own login.
-    pub(crate) own: bool,
-}
-
-/// What to find out of a session and to do about it.
-#[derive(Debug)]
-pub(crate) struct Question<'q> {
-    /// Settings of the app's own making.
-    pub(crate) names: &'q [String],
-    /// The server is to forget its prepared statements.
-    pub(crate) forget: bool,
-    /// The session is to be asked what it keeps.
-    pub(crate) ask: bool,
-}
-
-/// A tenant is somewhere else than before.
-#[derive(Debug)]
-pub(crate) struct Moved {
-    /// Who reads statements from now on, if anybody has to.
-    pub(crate) clerk: Option<Arc<Clerk>>,
-    /// Statements mean something else there.
-    pub(crate) to_another_isolation: bool,
-}
-
-/// What was found out.
-#[derive(Debug)]
-pub(crate) struct Settled {
-    /// The session's settings, and whether it keeps anything else; `None` if it was not asked.
-    pub(crate) found: Option<(Settings, bool)>,
-    /// What the server said meanwhile, for the client.
-    pub(crate) overheard: BytesMut,
-}
 
 /// How a session came to its end.
 #[derive(Debug)]
@@ -327,88 +242,6 @@ impl Relay {
         }
     }
 
-    /// Lets what has arrived pass, and sees to the server connection: one is had when the client has something to say, and
-    /// given back when it has all been answered. `false` asks to be called again.
-    async fn attend<R: Future<Output = Fault>>(
-        &mut self,
-        servers: &mut impl Servers,
-        signals: &mut Signals<'_, R>,
-        deadline: &mut Deadline,
-    ) -> Result<bool, End> {
-        if servers.stream().is_some() {
-            self.judge(servers)?;
-            if self.may_change_home() {
-                return self.change_home(servers).await.map(|()| false);
-            }
-            let judged = if self.may_release() { self.let_go(servers).await? } else { true };
-            return if servers.stream().is_none() {
-                self.parting = None;
-                Ok(judged)
-            } else if judged && self.is_at_rest() {
-                self.parting.take().map_or(Ok(true), |fault| Err(End::Told(*fault)))
-            } else {
-                Ok(judged)
-            };
-        }
-        if self.leaving != Leaving::No && !self.down.pump.has_passed() {
-            return Err(End::Told(self.farewell()));
-        }
-        if self.up.has_left() {
-            return if self.down.pump.has_passed() { Ok(true) } else { Err(End::ClientGone) };
-        }
-        if let Some(mourning) = &mut self.mourning {
-            let (answers, over) = mourning.read(&mut self.up).map_err(End::Told)?;
-            self.down.pump.replace(0, &answers);
-            if over {
-                self.mourning = None;
-            }
-            return Ok(!over);
-        }
-        match self.up.wish().map_err(End::Told)? {
-            Wish::Nothing => return Ok(true),
-            Wish::Leave => {
-                self.up.leave();
-                return Ok(false);
-            }
-            // Whoever does not take its answers need not be given more.
-            Wish::Server if self.down.pump.has_passed() => return Ok(true),
-            Wish::Server => {}
-        }
-        let Some(pooled) = &mut self.pooled else { return Err(End::ServerGone(Some(Fault::server_lost()))) };
-        let need = pooled.needs(self.up.upcoming());
-        if servers.attach_now(&need) {
-            return Ok(false);
-        }
-        let due = deadline.as_ref().map(|(due, _)| *due);
-        let waiting = self.meter.waits();
-        // Apart, since most transactions do without, and resting sessions need not keep room for it.
-        let attaching = Box::pin(servers.attach(&need));
-        tokio::select! {
-            attached = attaching => {
-                match attached {
-                    Ok(()) => {
-                        self.meter.has_waited(waiting);
-                        self.follow(servers)?;
-                    }
-                    // It costs the client its transaction, not its session.
-                    Err(fault) => self.mourning = Some(Box::new(Mourning::new(fault))),
-                }
-                Ok(false)
-            }
-            word = signals.next() => {
-                let end = self.heed(word, false, signals.grace, deadline);
-                match self.leaving {
-                    // What waits has not begun.
-                    Leaving::Lapsed => Err(End::Told(self.farewell())),
-                    Leaving::Stopping | Leaving::No => end.map_or(Ok(false), Err),
-                }
-            }
-            () = past(due) => {
-                Err(deadline.take().map_or(End::ClientGone, |(_, end)| end))
-            }
-        }
-    }
-
     /// Does what is wanted of the session, which may be to end at once.
     fn heed(&mut self, word: Word, attached: bool, grace: Duration, deadline: &mut Deadline) -> Option<End> {
         match word {
@@ -445,78 +278,6 @@ impl Relay {
         }
     }
 
-    /// Whether the session can go on without the server that it has.
-    fn outlives_server(&self) -> bool {
-        let whole = self.up.may_start_over() && self.down.may_start_over();
-        whole && self.leaving == Leaving::No && self.pooled.as_deref().is_some_and(Pooled::outlives_server)
-    }
-
-    /// Goes on without the server.
-    async fn lose(&mut self, servers: &mut impl Servers) {
-        let Some(pooled) = &mut self.pooled else { return };
-        servers.lose().await;
-        let visit = self.meter.visit();
-        let said = self.down.take_goodbye();
-        let fault = said.as_deref().and_then(|said| ServerError::parse(said.get(HEADER_LEN..)?));
-        let fault = fault.map_or_else(Fault::transaction_lost, Fault::server_ended);
-        let (tenant, session, statement) = (visit.slug(), visit.number(), self.meter.statement());
-        tracing::info!(
-            %tenant, session, statement, sqlstate = %fault.sqlstate, %fault, "a server was lost, and its session goes on"
-        );
-        self.slow.forget();
-        let loss = pooled.lose_server(fault, self.ledger.status());
-        self.up.start_over();
-        self.down.start_over(&loss.answers);
-        self.ledger = Ledger::new();
-        self.mourning = loss.mourning.map(Box::new);
-    }
-
-    /// Whether a message waits for a connection of the tenant's own login, and the other has nothing more to say.
-    fn may_change_home(&self) -> bool {
-        self.pooled.as_ref().is_some_and(|pooled| pooled.waits && pooled.is_answered())
-            && !self.ledger.is_asked()
-            && !self.up.pump.has_passed()
-            && self.down.is_judged()
-    }
-
-    /// Gives back the connection that serves many, for one of the tenant's own login, before a transaction has done
-    /// anything; later on, what waits is refused.
-    async fn change_home(&mut self, servers: &mut impl Servers) -> Result<(), End> {
-        if self.ledger.is_clean() {
-            self.let_go(servers).await?;
-        }
-        let Some(pooled) = &mut self.pooled else { return Ok(()) };
-        match pooled.beginning().map(str::to_owned) {
-            _ if servers.stream().is_none() => pooled.waits = false,
-            // A transaction that has failed is told so by its server, and what a session keeps does not move.
-            Some(beginning)
-                if self.ledger.status() == TransactionStatus::Open
-                    && !self.ledger.may_be_working()
-                    && !pooled.keeps_something() =>
-            {
-                let need = Need { own: true, ..pooled.needs(self.up.upcoming()) };
-                Box::pin(servers.move_home(&need, &beginning)).await.map_err(End::Told)?;
-                pooled.waits = false;
-            }
-            _ => pooled.refuse_what_waits(),
-        }
-        Ok(())
-    }
-
-    /// Goes on where the tenant is now.
-    fn follow(&mut self, servers: &mut impl Servers) -> Result<(), End> {
-        let Some(Moved { clerk, to_another_isolation }) = servers.moved() else { return Ok(()) };
-        if let Some(pooled) = &mut self.pooled {
-            let before = self.up.clerk();
-            let prefix = before.map(Clerk::channel_prefix);
-            let stays = clerk.as_ref().is_some_and(|clerk| Some(clerk.channel_prefix()) == prefix);
-            pooled.moves(to_another_isolation, prefix.filter(|_| !stays)).map_err(End::Told)?;
-        }
-        self.up.read_by(clerk.clone());
-        self.down.read_by(clerk);
-        Ok(())
-    }
-
     /// Lets what has arrived pass, unless that is the end.
     fn judge(&mut self, servers: &mut impl Servers) -> Result<(), End> {
         let Self { up, down, ledger, dialect, pooled, slow, .. } = self;
@@ -538,39 +299,6 @@ impl Relay {
     fn is_at_rest(&self) -> bool {
         let quiet = self.up.is_drained() && self.down.is_drained();
         quiet && self.ledger.is_quiet() && !self.down.has_said_goodbye()
-    }
-
-    /// Whether the server connection may be another's, as far as messages tell.
-    fn may_release(&self) -> bool {
-        self.pooled.as_ref().is_some_and(|pooled| {
-            (pooled.ask || pooled.forget || !(pooled.kept || pooled.stays()))
-                && pooled.is_answered()
-                && self.ledger.is_clean()
-                && self.up.is_drained()
-                && self.down.is_judged()
-                && !self.down.has_said_goodbye()
-        })
-    }
-
-    /// Gives the server connection back, unless its session keeps something. `false` if there is more to judge.
-    async fn let_go(&mut self, servers: &mut impl Servers) -> Result<bool, End> {
-        let Some(pooled) = &mut self.pooled else { return Ok(true) };
-        pooled.rests();
-        if pooled.ask || pooled.forget {
-            let question = Question { names: &pooled.names, forget: pooled.forget, ask: pooled.ask };
-            let settled = Box::pin(servers.settle(question)).await.map_err(|fault| End::ServerGone(Some(fault)))?;
-            (pooled.ask, pooled.forget) = (false, false);
-            if let Some((settings, more)) = settled.found {
-                pooled.settings = settings;
-                pooled.kept = more;
-            }
-            self.down.pump.feed(&settled.overheard);
-        }
-        let judged = self.down.is_judged();
-        if judged && !pooled.kept && !pooled.stays() {
-            servers.release(pooled.client).await;
-        }
-        Ok(judged)
     }
 
     /// Says why the session ends, after the end of the message that the client is reading.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tenancy::Visit;
 use wire::frame::{Beyond, Demand, Header};
 
-use super::pooled::{Pooled, names_of_bind, split_name};
+use super::bodies::{names_of_bind, split_name};
+use super::pooled::Pooled;
 use crate::dials::Dials;
 use crate::statement::Clerk;
 
