@@ -45,9 +45,10 @@ def of_database(dsn, database):
 
 def over_socket(dsn, folder):
     """The same server by its Unix socket in a folder, if one is given."""
+    if not folder:
+        return dsn
     parts = urlsplit(dsn)
-    words = f"host={folder} port={parts.port} user={parts.username} password={parts.password} dbname={parts.path[1:]}"
-    return words if folder else dsn
+    return f"host={folder} port={parts.port} user={parts.username} password={parts.password} dbname={parts.path[1:]}"
 
 
 def fill(server, database):

@@ -4,7 +4,7 @@ use std::fmt;
 
 use catalog::{Cluster, NewCluster};
 use domain::{ClusterName, Server, Servers, TargetSession};
-use tls::{Demand, Dsn};
+use tls::{Demand, Dsn, is_folder};
 use tokio_postgres::config::Host;
 use uuid::Uuid;
 
@@ -201,7 +201,7 @@ fn address(dsn: &str) -> Result<(Servers, String), LifecycleError> {
 
 /// Whether a folder can stand in a list of hosts as it is.
 fn is_plain(folder: &str) -> bool {
-    folder.starts_with('/') && !folder.contains([',', ':', '?', '%'])
+    is_folder(folder) && !folder.contains([',', ':', '?', '%'])
 }
 
 /// Version, rights and identity, checked before anything is recorded.
