@@ -153,6 +153,8 @@ impl Scrape {
         let of = |it: &pool::ClusterStats| it.in_use;
         self.pools(encoder, ("sindico_servers_active", help), of)?;
         self.pools(encoder, ("sindico_servers_idle", "Server connections of a cluster at rest"), |it| it.idle)?;
+        let help = "Server connections of a cluster that are on their way from one tenant to another";
+        self.pools(encoder, ("sindico_pool_changing", help), |it| it.changing)?;
         let help = "Clients that wait for a server connection of a cluster";
         self.pools(encoder, ("sindico_pool_waiting", help), |it| it.waiting)
     }

@@ -6,14 +6,16 @@ pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod patch;
 
+use std::num::NonZeroU32;
+
 use catalog::Tenant;
-use domain::Invalid;
-use serde::Serialize;
+use domain::{Invalid, PoolMode, PoolOverrides, Pooling};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::problem::Problem;
-use crate::words::{IsolationWord, StatusWord};
+use crate::words::{IsolationWord, PoolModeWord, PoolingWord, StatusWord};
 
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,6 +36,8 @@ pub(crate) struct TenantView {
     pub(crate) isolation: String,
     /// Where its rows are.
     pub(crate) placement: PlacementView,
+    /// How its clients share server connections.
+    pub(crate) pool: PoolBody,
     /// RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) created_at: time::OffsetDateTime,
@@ -53,6 +57,39 @@ pub(crate) struct PlacementView {
     pub(crate) schema: Option<String>,
 }
 
+/// What a tenant has instead of what the configuration gives to all; null is what the configuration gives.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PoolBody {
+    /// What clients get that do not say: a server connection for a `transaction` or for a `session` (`gateway.pool_mode`).
+    #[schema(value_type = Option<PoolModeWord>)]
+    pub(crate) mode: Option<PoolMode>,
+    /// Whether transactions run on server connections of the tenant's `own`, or, while it is in `shared`, on `dense` ones
+    /// that tenants take turns on (`gateway.pooling`).
+    #[schema(value_type = Option<PoolingWord>)]
+    pub(crate) pooling: Option<Pooling>,
+    /// Server connections that it may have at once (`pool.connections_per_tenant`).
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 2_147_483_647)]
+    pub(crate) max_server_connections: Option<NonZeroU32>,
+    /// Clients that it may have at once (`gateway.connections_per_tenant`).
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 2_147_483_647)]
+    pub(crate) max_clients: Option<NonZeroU32>,
+}
+
+impl From<PoolOverrides> for PoolBody {
+    fn from(pool: PoolOverrides) -> Self {
+        let PoolOverrides { mode, pooling, max_server_connections, max_clients } = pool;
+        Self { mode, pooling, max_server_connections, max_clients }
+    }
+}
+
+impl From<PoolBody> for PoolOverrides {
+    fn from(pool: PoolBody) -> Self {
+        let PoolBody { mode, pooling, max_server_connections, max_clients } = pool;
+        Self { mode, pooling, max_server_connections, max_clients }
+    }
+}
+
 impl From<Tenant> for TenantView {
     fn from(tenant: Tenant) -> Self {
         Self {
@@ -67,6 +104,7 @@ impl From<Tenant> for TenantView {
                 database: tenant.placement.database,
                 schema: tenant.present.then_some(tenant.placement.schema),
             },
+            pool: tenant.pool.into(),
             created_at: tenant.created_at,
             updated_at: tenant.updated_at,
         }

@@ -1,6 +1,6 @@
 //! Closed sets of words, as the OpenAPI description lists them. Built from the domain, so that the two cannot disagree.
 
-use domain::{Access, Isolation, Status};
+use domain::{Access, Isolation, PoolMode, Pooling, Status};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -17,6 +17,12 @@ pub(crate) enum SettableStatusWord {}
 /// What a key allows.
 pub(crate) enum AccessWord {}
 
+/// For how long a client has its server connection.
+pub(crate) enum PoolModeWord {}
+
+/// Which server connections a tenant's transactions run on.
+pub(crate) enum PoolingWord {}
+
 macro_rules! described {
     ($name:ident, $words:expr) => {
         impl PartialSchema for $name {
@@ -32,4 +38,6 @@ macro_rules! described {
 described!(IsolationWord, Isolation::ALL.map(Isolation::as_str));
 described!(StatusWord, [Status::Provisioning, Status::Active, Status::Suspended, Status::Deleting].map(Status::as_str));
 described!(SettableStatusWord, [Status::Active, Status::Suspended].map(Status::as_str));
+described!(PoolModeWord, PoolMode::ALL.map(PoolMode::as_str));
+described!(PoolingWord, Pooling::ALL.map(Pooling::as_str));
 described!(AccessWord, [Access::ReadWrite, Access::ReadOnly].map(Access::as_str));

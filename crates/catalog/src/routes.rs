@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use domain::{Access, AppName, KeyId, Placement, Servers, Slug, Status, TenantId};
+use domain::{Access, AppName, KeyId, Placement, PoolOverrides, Servers, Slug, Status, TenantId};
 use imbl::HashMap;
 use sqlx::types::Json;
 use time::OffsetDateTime;
@@ -17,7 +17,7 @@ use wire::scram::Verifier;
 
 use crate::cluster::dsn_place;
 use crate::error::read;
-use crate::tenant::placement;
+use crate::tenant::{placement, pool_overrides};
 use crate::{Catalog, CatalogError, key};
 
 /// A tenant as doors see it. Never changes: a change publishes another one and cancels `superseded`.
@@ -35,6 +35,8 @@ pub struct TenantRoute {
     pub placement: Placement,
     /// False while its schema is dropped.
     pub present: bool,
+    /// How its clients share server connections.
+    pub pool: PoolOverrides,
     /// The salt of all its keys.
     pub salt: Vec<u8>,
     /// Its keys; expired ones too, since time passes without an update.
@@ -176,6 +178,10 @@ struct Row {
     database: String,
     schema: String,
     present: bool,
+    pool_mode: Option<String>,
+    pooling: Option<String>,
+    max_server_connections: Option<i32>,
+    max_clients: Option<i32>,
     keys: Json<Vec<KeyRow>>,
 }
 
@@ -200,6 +206,8 @@ impl TryFrom<Row> for TenantRoute {
                 expires_at: key.expires_at,
             })
         });
+        let (mode, pooling) = (row.pool_mode.as_deref(), row.pooling.as_deref());
+        let pool = pool_overrides(mode, pooling, row.max_server_connections, row.max_clients)?;
         Ok(Self {
             id: TenantId::from_uuid(row.id),
             slug: read("slug", &row.slug)?,
@@ -207,6 +215,7 @@ impl TryFrom<Row> for TenantRoute {
             status: read("status", &row.status)?,
             placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
             present: row.present,
+            pool,
             salt: row.salt,
             keys: keys.collect::<Result<_, _>>()?,
             superseded: CancellationToken::new(),
@@ -279,6 +288,7 @@ impl Catalog {
         let rows = sqlx::query_as!(
             Row,
             r#"SELECT t.id, t.slug, t.app, t.status, t.salt, p.cluster, p.isolation, p.database, p.schema, p.present,
+                      t.pool_mode, t.pooling, t.max_server_connections, t.max_clients,
                       coalesce((SELECT json_agg(json_build_object('id', k.id, 'access', k.access,
                                     'verifier', k.verifier, 'expires_at', k.expires_at) ORDER BY k.id)
                                 FROM sindico.keys k WHERE k.tenant = t.id), '[]') AS "keys!: Json<Vec<KeyRow>>"

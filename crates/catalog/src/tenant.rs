@@ -1,8 +1,12 @@
 //! Tenants in the control database.
 
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use domain::{AppName, ClusterName, DisplayName, Invalid, Isolation, Placement, Slug, Status, TenantId};
+use domain::{
+    AppName, ClusterName, DisplayName, Invalid, Isolation, Placement, PoolMode, PoolOverrides, Pooling, Slug, Status,
+    TenantId,
+};
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -30,6 +34,8 @@ pub struct Tenant {
     pub cluster: ClusterName,
     /// False while a tenant in `schema` has had its schema dropped.
     pub present: bool,
+    /// How its clients share server connections.
+    pub pool: PoolOverrides,
     /// When it was recorded.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
@@ -85,6 +91,26 @@ struct Row {
     database: String,
     schema: String,
     present: bool,
+    pool_mode: Option<String>,
+    pooling: Option<String>,
+    max_server_connections: Option<i32>,
+    max_clients: Option<i32>,
+}
+
+/// Pool settings as their columns have them.
+pub(crate) fn pool_overrides(
+    mode: Option<&str>,
+    pooling: Option<&str>,
+    max_server_connections: Option<i32>,
+    max_clients: Option<i32>,
+) -> Result<PoolOverrides, CatalogError> {
+    let number = |what, value: Option<i32>| value.map(|value| read(what, &value.to_string())).transpose();
+    Ok(PoolOverrides {
+        mode: mode.map(|word| read("pool mode", word)).transpose()?,
+        pooling: pooling.map(|word| read("pooling", word)).transpose()?,
+        max_server_connections: number("max_server_connections", max_server_connections)?,
+        max_clients: number("max_clients", max_clients)?,
+    })
 }
 
 /// A placement as its columns have it.
@@ -101,6 +127,8 @@ impl TryFrom<Row> for Tenant {
     type Error = CatalogError;
 
     fn try_from(row: Row) -> Result<Self, CatalogError> {
+        let (mode, pooling) = (row.pool_mode.as_deref(), row.pooling.as_deref());
+        let pool = pool_overrides(mode, pooling, row.max_server_connections, row.max_clients)?;
         Ok(Self {
             id: TenantId::from_uuid(row.id),
             slug: read("slug", &row.slug)?,
@@ -110,6 +138,7 @@ impl TryFrom<Row> for Tenant {
             placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
             cluster: read("cluster name", &row.cluster_name)?,
             present: row.present,
+            pool,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -126,6 +155,7 @@ impl Catalog {
         sqlx::query_as!(
             Row,
             "SELECT t.id, t.slug, t.name, t.app, t.status, t.created_at, t.updated_at,
+                    t.pool_mode, t.pooling, t.max_server_connections, t.max_clients,
                     p.cluster, c.name AS cluster_name, p.isolation, p.database, p.schema, p.present
              FROM sindico.tenants t
              JOIN sindico.placements p ON p.tenant = t.id
@@ -145,6 +175,7 @@ impl Catalog {
         let rows = sqlx::query_as!(
             Row,
             "SELECT t.id, t.slug, t.name, t.app, t.status, t.created_at, t.updated_at,
+                    t.pool_mode, t.pooling, t.max_server_connections, t.max_clients,
                     p.cluster, c.name AS cluster_name, p.isolation, p.database, p.schema, p.present
              FROM sindico.tenants t
              JOIN sindico.placements p ON p.tenant = t.id
@@ -195,20 +226,31 @@ impl Catalog {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Changes what people see and what doors allow, in one statement. `false` when the tenant is neither active nor
+    /// Changes what people see and what doors allow, in one statement; pool settings all at once. `false` when the tenant is neither active nor
     /// suspended.
     pub async fn edit_tenant(
         &self,
         id: TenantId,
         name: Option<&DisplayName>,
         status: Option<Status>,
+        pool: Option<&PoolOverrides>,
     ) -> Result<bool, CatalogError> {
+        let number = |value: Option<NonZeroU32>| value.map(|value| i32::try_from(value.get()).unwrap_or(i32::MAX));
         let done = sqlx::query!(
-            "UPDATE sindico.tenants SET name = coalesce($2, name), status = coalesce($3, status), updated_at = now()
+            "UPDATE sindico.tenants SET name = coalesce($2, name), status = coalesce($3, status), updated_at = now(),
+                 pool_mode = CASE WHEN $4 THEN $5 ELSE pool_mode END,
+                 pooling = CASE WHEN $4 THEN $6 ELSE pooling END,
+                 max_server_connections = CASE WHEN $4 THEN $7 ELSE max_server_connections END,
+                 max_clients = CASE WHEN $4 THEN $8 ELSE max_clients END
              WHERE id = $1 AND status IN ('active', 'suspended')",
             id.as_uuid(),
             name.map(DisplayName::as_str),
             status.map(Status::as_str),
+            pool.is_some(),
+            pool.and_then(|pool| pool.mode).map(PoolMode::as_str),
+            pool.and_then(|pool| pool.pooling).map(Pooling::as_str),
+            pool.and_then(|pool| number(pool.max_server_connections)),
+            pool.and_then(|pool| number(pool.max_clients)),
         )
         .execute(&self.db)
         .await?;

@@ -30,7 +30,6 @@ mod zone;
 pub use certificates::{Certificates, CertificatesError};
 pub use console::{ConfigEntry, Console, Reload, ReloadChange, Settings as ConsoleSettings};
 pub use dials::{DialSettings, Dials, SlowQueries};
-pub use parameters::{PoolMode, Pooling};
 pub use places::Places;
 pub use plaintext::Plaintext;
 pub use relay::SessionLimits;

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use domain::{PoolMode, Pooling};
 use pool::SessionParams;
 use wire::startup::Startup;
 
@@ -43,65 +44,11 @@ const REFUSED: [(&str, &str); 4] = [
     ("session_authorization", "A connection is always its tenant's own role; leave it out."),
 ];
 
-/// For how long a client has its server connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PoolMode {
-    /// For a transaction, or for as long as its session holds what no other connection has.
-    Transaction,
-    /// From login to logout.
-    Session,
-}
+/// What the setting of [`PoolMode`] is called at startup.
+const POOL_MODE: &str = "sindico.pool_mode";
 
-impl PoolMode {
-    /// What the setting is called at startup.
-    pub(crate) const NAME: &str = "sindico.pool_mode";
-
-    /// Its name, as in [`PoolMode::from_str`].
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Transaction => "transaction",
-            Self::Session => "session",
-        }
-    }
-}
-
-impl FromStr for PoolMode {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Self, ()> {
-        match word {
-            "transaction" => Ok(Self::Transaction),
-            "session" => Ok(Self::Session),
-            _ => Err(()),
-        }
-    }
-}
-
-/// Which server connections a tenant's transactions run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
-    /// Those of the tenant's own login.
-    Own,
-    /// Where tenants share tables, those of one login that serves them all, one after the other.
-    Dense,
-}
-
-impl Pooling {
-    /// What the setting is called at startup.
-    pub(crate) const NAME: &str = "sindico.pooling";
-}
-
-impl FromStr for Pooling {
-    type Err = ();
-
-    fn from_str(word: &str) -> Result<Self, ()> {
-        match word {
-            "own" => Ok(Self::Own),
-            "dense" => Ok(Self::Dense),
-            _ => Err(()),
-        }
-    }
-}
+/// What the setting of [`Pooling`] is called at startup.
+pub(crate) const POOLING: &str = "sindico.pooling";
 
 /// What a client proves itself by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -193,10 +140,10 @@ struct Own {
 impl Own {
     /// Takes a setting if it is one of these. A later one prevails, but a client cannot be two tenants.
     fn take(&mut self, name: &str, value: &str) -> Result<bool, Fault> {
-        if name.eq_ignore_ascii_case(PoolMode::NAME) {
-            self.pool_mode = Some(word(PoolMode::NAME, value, "\"transaction\" or \"session\"")?);
-        } else if name.eq_ignore_ascii_case(Pooling::NAME) {
-            self.pooling = Some(word(Pooling::NAME, value, "\"own\" or \"dense\"")?);
+        if name.eq_ignore_ascii_case(POOL_MODE) {
+            self.pool_mode = Some(word(POOL_MODE, value, "\"transaction\" or \"session\"")?);
+        } else if name.eq_ignore_ascii_case(POOLING) {
+            self.pooling = Some(word(POOLING, value, "\"own\" or \"dense\"")?);
         } else if name.eq_ignore_ascii_case(Auth::NAME) {
             self.auth = word(Auth::NAME, value, "\"scram\" or \"jwt\"")?;
         } else if name.eq_ignore_ascii_case(TENANT) {

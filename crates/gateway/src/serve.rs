@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+use domain::{PoolMode, Pooling};
 use tenancy::{Threshold, Tokens};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -15,7 +16,6 @@ use crate::cancel::Cancels;
 use crate::certificates::Certificates;
 use crate::console::{Console, Paused};
 use crate::dials::Dials;
-use crate::parameters::{PoolMode, Pooling};
 use crate::places::Places;
 use crate::prepared::Library;
 use crate::session::attend;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use domain::{PoolMode, Pooling};
 use pool::SessionParams;
 use tenancy::{Claim, Guest, Refusal, Stance, TenantHandle, Words};
 use tls::Stream;
@@ -23,7 +24,7 @@ use crate::fault::Fault;
 use crate::lent::{Lent, Ways};
 use crate::login::{log_in, show_token};
 use crate::opening::{Errand, open};
-use crate::parameters::{Auth, PoolMode, Pooling, Request, understand};
+use crate::parameters::{Auth, POOLING, Request, understand};
 use crate::places::Place;
 use crate::relay::{Conversation, Left, Need, Pooled, Servers as _, Signals, Watch};
 use crate::serve::{Gateway, GatewaySettings};
@@ -194,8 +195,9 @@ async fn arrive(gateway: &Gateway, client: &mut Client, peer: SocketAddr) -> Res
         )
     })?;
     let handle = identify(gateway, client, peer, &request).await?;
-    let mode = request.pool_mode.unwrap_or(gateway.settings.pool_mode);
-    let pooling = pooling(request.pooling, gateway.settings.pooling)?;
+    let own = handle.pool_overrides();
+    let mode = request.pool_mode.or(own.mode).unwrap_or(gateway.settings.pool_mode);
+    let pooling = pooling(request.pooling, own.pooling.unwrap_or(gateway.settings.pooling))?;
     let secret_len = if startup.takes_long_secrets() { LONG_SECRET_LEN } else { SHORT_SECRET_LEN };
     let params = request.params;
     Ok(Some(Visitor::Tenant(Box::new(Arrived { handle, params, mode, pooling, secret_len, place }))))
@@ -206,8 +208,8 @@ fn pooling(asked: Option<Pooling>, given: Pooling) -> Result<Pooling, Fault> {
     match (asked, given) {
         (Some(Pooling::Dense), Pooling::Own) => Err(Fault::new(
             "0A000",
-            format!("{} \"dense\" is not offered here", Pooling::NAME),
-            "Leave it out; the operator can offer it with gateway.pooling.",
+            format!("{POOLING} \"dense\" is not offered here"),
+            "Leave it out; the operator can offer it, to all tenants with gateway.pooling or to one with `sindico tenant pool`.",
         )),
         (asked, given) => Ok(asked.unwrap_or(given)),
     }

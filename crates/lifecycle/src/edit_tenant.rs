@@ -1,7 +1,7 @@
-//! Renaming, suspending and resuming a tenant: edits of its record, effective at every door at once.
+//! Renaming, suspending and resuming a tenant, and how its clients share server connections: edits of its record, effective at every door at once.
 
 use catalog::{Tenant, TenantRef};
-use domain::{DisplayName, Status, TenantId};
+use domain::{DisplayName, PoolOverrides, Status, TenantId};
 use tracing::info;
 
 use crate::{Lifecycle, LifecycleError};
@@ -13,13 +13,15 @@ pub struct EditTenant {
     pub name: Option<DisplayName>,
     /// [`Status::Active`] or [`Status::Suspended`].
     pub status: Option<Status>,
+    /// How its clients share server connections, all of it.
+    pub pool: Option<PoolOverrides>,
 }
 
 impl Lifecycle {
     /// Changes a tenant's record. Suspending closes its connections; resuming opens the doors again.
     pub async fn edit_tenant(&self, which: TenantRef, edit: EditTenant) -> Result<Tenant, LifecycleError> {
         let before = self.find(&which).await?;
-        if !self.catalog.edit_tenant(before.id, edit.name.as_ref(), edit.status).await? {
+        if !self.catalog.edit_tenant(before.id, edit.name.as_ref(), edit.status, edit.pool.as_ref()).await? {
             let now = self.find(&which).await?;
             return Err(unchangeable(now));
         }

@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use crate::Share;
 use crate::connection::Connection;
-use crate::fair::{Fair, Had, Limits, Next};
+use crate::fair::{Award, Back, Fair, Had, Limits, What};
 use crate::health::Health;
+use crate::heat::{Heat, Worth};
 use crate::lane::Waiter;
-use crate::permit::{Condemned, Enlisted, Permit};
+use crate::permit::{Change, Condemned, Enlisted, Permit};
 use crate::rest::Resting;
 use crate::route::{Purpose, Route, Serves};
 
@@ -26,6 +27,8 @@ pub struct ClusterStats {
     pub idle: usize,
     /// Connections lent out, or being opened or reset.
     pub in_use: usize,
+    /// Those of them that are on their way from one tenant to another.
+    pub changing: usize,
     /// Clients in the queue.
     pub waiting: usize,
     /// Whether the server is believed to take connections.
@@ -54,6 +57,13 @@ pub(crate) enum Grant<C = Box<Connection>> {
     Connection(C, Permit<C>, Option<Instant>),
     /// The right to open one.
     Permit(Permit<C>),
+}
+
+/// What was handed to somebody who has given up waiting, and as whose it counts.
+#[derive(Debug)]
+enum Unclaimed<C> {
+    Connection(Resting<C>, Uuid),
+    Unit(Uuid, Option<Change>),
 }
 
 /// Or a place in the queue.
@@ -115,8 +125,8 @@ impl<C> Cluster<C> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that has rested, else a unit of the budget, else the unit of another that has rested, else a place in
-    /// the queue; and in any case a place on the list. Of several that have rested, one that `suits`.
+    /// A connection that has rested, else a unit of the budget, else a place in the queue, where it may be one's turn at once; and
+    /// in any case a place on the list. Of several that have rested, one that `suits`.
     pub(crate) fn ask(
         self: &Arc<Self>,
         purpose: &Arc<Purpose>,
@@ -128,25 +138,26 @@ impl<C> Cluster<C> {
         let (user, had) = {
             let mut state = self.state();
             let user = self.enlist(&mut state, purpose, share);
-            let had = state.fair.ask(purpose, share, serves, suits, now);
-            if had.is_none() {
+            let Some(had) = state.fair.ask(purpose, share, serves, suits, now) else {
                 let (grant, granted) = oneshot::channel();
-                let number = user.number();
-                state.fair.wait(number, share, Waiter { purpose: Arc::clone(purpose), grant });
+                state.fair.wait(user.number(), share, Waiter { purpose: Arc::clone(purpose), serves, grant });
+                let award = state.fair.award(now, None);
+                drop(state);
+                self.hand_out(award, None, now);
                 return (user, Answer::Later(granted));
-            }
+            };
             (user, had)
         };
         let grant = match had {
-            Some(Had::Rested(Resting { connection, permit, since, .. })) => {
+            Had::Rested(Resting { connection, permit, since, .. }) => {
                 Grant::Connection(connection, permit, Some(since))
             }
-            Some(Had::Evicted(Resting { connection, permit, .. })) => {
+            Had::Evicted(Resting { connection, permit, .. }) => {
                 // Closed before another may be opened in its place.
                 drop(connection);
                 Grant::Permit(permit)
             }
-            Some(Had::Unit) | None => Grant::Permit(Permit::new(Arc::clone(self), share.tenant)),
+            Had::Unit => Grant::Permit(Permit::new(Arc::clone(self), share.tenant)),
         };
         (user, Answer::Now(grant))
     }
@@ -158,10 +169,11 @@ impl<C> Cluster<C> {
         share: Share,
         serves: Option<Uuid>,
         suits: impl Fn(&C) -> bool,
+        now: Instant,
     ) -> Option<(Enlisted<C>, Resting<C>)> {
         let mut state = self.state();
         let place = state.fair.resting().find(purpose, serves, suits)?;
-        let resting = state.fair.take(place, share)?;
+        let resting = state.fair.take(place, share, now)?;
         Some((self.enlist(&mut state, purpose, share), resting))
     }
 
@@ -174,24 +186,76 @@ impl<C> Cluster<C> {
         Enlisted::new(Arc::clone(self), number, share.tenant, condemned)
     }
 
-    /// Hands a unit of the budget to whoever is next, or takes it back. For [`Permit`] only.
-    pub(crate) fn pass_on(self: &Arc<Self>, mut lent_to: Option<Uuid>) {
-        loop {
-            let next = {
-                let mut state = self.state();
-                if lent_to.is_some() {
-                    state.shaken = Some(Instant::now());
-                }
-                state.fair.free(lent_to)
-            };
-            let Some((waiter, to)) = next else { return };
-            match waiter.grant.send(Grant::Permit(Permit::new(Arc::clone(self), to))) {
-                // It has given up waiting; the unit goes to the next.
-                Err(Grant::Permit(unclaimed)) => unclaimed.defuse(),
-                Ok(()) | Err(Grant::Connection(..)) => return,
+    /// Takes a unit of the budget back, for whoever is next. For [`Permit`] only.
+    pub(crate) fn pass_on(self: &Arc<Self>, lent_to: Option<Uuid>, change: Option<Change>) {
+        let now = Instant::now();
+        {
+            let mut state = self.state();
+            if lent_to.is_some() {
+                state.shaken = Some(now);
             }
-            lent_to = Some(to);
+            state.fair.free(lent_to, change, now);
         }
+        self.advance(now);
+    }
+
+    /// A connection has changed hands; another may. For [`Permit`] only.
+    pub(crate) fn settle(self: &Arc<Self>, change: Change) {
+        let now = Instant::now();
+        self.state().fair.settle(change, now);
+        self.advance(now);
+    }
+
+    /// Serves those whose turn it is, as far as there is something for them.
+    pub(crate) fn advance(self: &Arc<Self>, now: Instant) {
+        let first = self.state().fair.award(now, None);
+        self.hand_out(first, None, now);
+    }
+
+    /// Hands an award to whoever it is for, and then those that are left.
+    fn hand_out(self: &Arc<Self>, first: Option<Award<C>>, back: Option<&Back>, now: Instant) {
+        let mut next = first;
+        while let Some(award) = next {
+            let unclaimed = self.hand(award);
+            let mut state = self.state();
+            next = match unclaimed {
+                Some(Unclaimed::Connection(resting, tenant)) => state.fair.give_back(resting, tenant, now),
+                Some(Unclaimed::Unit(tenant, change)) => {
+                    state.fair.free(Some(tenant), change, now);
+                    None
+                }
+                None => None,
+            };
+            next = next.or_else(|| state.fair.award(now, back));
+        }
+    }
+
+    /// Gives back what nobody claims, who gave up waiting at this very moment.
+    fn hand(self: &Arc<Self>, award: Award<C>) -> Option<Unclaimed<C>> {
+        let Award { waiter, tenant, what, change } = award;
+        let begin = |mut permit: Permit<C>| {
+            permit.charge(tenant);
+            permit.begin(change);
+            permit
+        };
+        let permit = match what {
+            What::Connection(resting, rested) => {
+                let Resting { connection, permit, purpose, owner, serves, heat, worth, since } = resting;
+                let sent = waiter.grant.send(Grant::Connection(connection, begin(permit), rested));
+                let Err(Grant::Connection(connection, permit, _)) = sent else { return None };
+                let resting = Resting { connection, permit, purpose, owner, serves, heat, worth, since };
+                return Some(Unclaimed::Connection(resting, tenant));
+            }
+            // Closed before another may be opened in its place.
+            What::Evicted(Resting { connection, permit, .. }) => {
+                drop(connection);
+                begin(permit)
+            }
+            What::Unit => begin(Permit::new(Arc::clone(self), tenant)),
+        };
+        let Err(Grant::Permit(permit)) = waiter.grant.send(Grant::Permit(permit)) else { return None };
+        permit.defuse();
+        Some(Unclaimed::Unit(tenant, change))
     }
 
     /// Takes somebody off the list, and out of the queue. For [`Enlisted`] only.
@@ -241,16 +305,6 @@ impl<C> Cluster<C> {
         }
     }
 
-    /// Closes what was kept for tenants that did not come back for it, if others wait.
-    pub(crate) fn relieve(&self, now: Instant) {
-        loop {
-            let relieved = self.state().fair.relieve(now);
-            if relieved.is_none() {
-                return;
-            }
-        }
-    }
-
     /// The roles of those that rest.
     #[cfg(test)]
     pub(crate) fn resting_roles(&self) -> Vec<String> {
@@ -261,7 +315,8 @@ impl<C> Cluster<C> {
         let state = self.state();
         let (open, idle) = (state.fair.open(), state.fair.resting().len());
         let in_use = open.saturating_sub(idle);
-        ClusterStats { open, idle, in_use, waiting: state.fair.waiting(), up: self.health.is_up() }
+        let changing = usize::try_from(state.fair.changing()).unwrap_or(usize::MAX);
+        ClusterStats { open, idle, in_use, changing, waiting: state.fair.waiting(), up: self.health.is_up() }
     }
 }
 
@@ -281,54 +336,38 @@ impl Cluster {
 }
 
 impl<C: Serve> Cluster<C> {
-    /// Puts a clean connection to rest, or gives it to whoever is next if it fits. If not, or if the use was condemned,
-    /// closes it and passes its permit on.
+    /// Takes a clean connection back: somebody whom it serves as it is may go on with it, else it rests. If the use was
+    /// condemned, closes it and passes its permit on.
     pub(crate) fn rest(
-        &self,
-        mut connection: C,
+        self: &Arc<Self>,
+        connection: C,
         purpose: Arc<Purpose>,
         user: &Enlisted<C>,
-        mut permit: Permit<C>,
+        permit: Permit<C>,
         now: Instant,
     ) {
-        let mut tenant = user.tenant();
-        loop {
-            let next = {
-                let mut state = self.state();
-                // Looked at under the lock: whoever condemns later finds the connection among those at rest.
-                if user.is_condemned() {
-                    break;
-                }
-                let next = state.fair.give_back(&purpose, tenant);
-                if matches!(next, Next::Rest) {
-                    let owner = (purpose.route.serves == Serves::One).then_some(tenant);
-                    let serves = connection.serves();
-                    return state.fair.put(Resting { connection, permit, purpose, owner, serves, since: now });
-                }
-                next
-            };
-            match next {
-                Next::Hand(waiter, to) => {
-                    permit.charge(to);
-                    match waiter.grant.send(Grant::Connection(connection, permit, None)) {
-                        // It gave up waiting at this very moment.
-                        Err(Grant::Connection(unclaimed, unused, _)) => {
-                            (connection, permit, tenant) = (unclaimed, unused, to);
-                        }
-                        Ok(()) | Err(Grant::Permit(_)) => return,
-                    }
-                }
-                Next::Close(waiter, to) => {
-                    permit.charge(to);
-                    drop(connection);
-                    // Unclaimed, it is passed on by being dropped.
-                    drop(waiter.grant.send(Grant::Permit(permit)));
-                    return;
-                }
-                Next::Rest => return,
+        let tenant = user.tenant();
+        let owner = (purpose.route.serves == Serves::One).then_some(tenant);
+        let serves = connection.serves();
+        let (heat, worth) = (Heat::COLD, Worth::NOTHING);
+        let resting = Resting { connection, permit, purpose, owner, serves, heat, worth, since: now };
+        let (award, back) = {
+            let mut state = self.state();
+            // Looked at under the lock: whoever condemns later finds the connection among those at rest.
+            if user.is_condemned() {
+                drop(state);
+                drop(resting);
+                return;
             }
-        }
-        drop(connection);
-        drop(permit);
+            if state.fair.waiting() == 0 {
+                state.fair.give_back(resting, tenant, now);
+                return;
+            }
+            let purpose = Arc::clone(&resting.purpose);
+            let back = owner.or(serves).map(|whom| Back { whom, purpose, serves });
+            let award = state.fair.give_back(resting, tenant, now);
+            (award.or_else(|| state.fair.award(now, back.as_ref())), back)
+        };
+        self.hand_out(award, back.as_ref(), now);
     }
 }

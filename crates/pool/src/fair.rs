@@ -4,15 +4,19 @@
 //! first, and of those that have equally many the one that was served longest ago. A tenant's own requests are served in
 //! the order in which they came. So five hundred requests of one tenant never stand ahead of one of another.
 //!
-//! On logins of tenants' own a change of hands costs a new server process. Therefore a tenant that has no more in use than
-//! the one whose turn it is may go on with a connection of its own a few times ([`FAVOURS`]); and a tenant that has no more than its
-//! guaranteed minimum keeps a connection at rest for a moment ([`Limits::keep`]) although others wait, provided
-//! that these have their minimum, too.
+//! A change of hands costs more than most transactions do: on logins of tenants' own a new server process, on a login of many a
+//! reset. Therefore
+//! - a tenant that has no more in use than the one whose turn it is may go on with a connection that serves it a few times
+//!   ([`FAVOURS`]);
+//! - as many change hands at a time as the server has time for ([`Pace`]), and while no other may, whoever can go on with a
+//!   connection as it is does;
+//! - of those at rest the one changes hands whose tenant has been served least of late ([`Worth`]);
+//! - a tenant that has no more than its guaranteed minimum keeps a connection at rest for a moment ([`Limits::keep`]) although
+//!   others wait, provided that these have their minimum, too.
 //!
 //! Nothing here takes longer than the logarithm of how many tenants and connections there are, save for a purpose or a
 //! tenant of which very many rest or wait: then a few kilobytes are moved.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +26,16 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Share;
-use crate::lane::{Lane, Owner, Turn, Waiter, Weight};
+use crate::heat::Age;
+use crate::lane::{Lane, Owner, Rank, Turn, Waiter};
+use crate::pace::{Pace, Waiting};
+use crate::permit::Change;
 use crate::rest::{Rest, Resting};
 use crate::route::{Purpose, Serves};
+
+mod award;
+
+pub(crate) use award::{Award, Back, What};
 
 /// How often a tenant may be served out of turn because a connection is there that fits. Eight statements of half a
 /// millisecond take about as long as the login that a change of hands costs.
@@ -34,8 +45,11 @@ const FAVOURS: u32 = 8;
 /// second, all alike, one in twenty thousand takes so long.
 const FORGOTTEN: Duration = Duration::from_secs(5);
 
-/// How many tenants from the front of the queue are asked whether a connection of a login of many fits them.
-const LOOKED_AT: usize = 8;
+/// A login goes back and forth several times, and makes and ends a process: it takes a few to keep a server at work.
+const LOGINS_WAIT: Waiting = Waiting { least: 3.0, most: 6.0 };
+
+/// A reset is one exchange of messages.
+const HANDOVERS_WAIT: Waiting = Waiting { least: 1.5, most: 3.0 };
 
 /// How connections are divided.
 #[derive(Debug, Clone, Copy)]
@@ -59,28 +73,23 @@ pub(crate) enum Had<C> {
     Evicted(Resting<C>),
 }
 
-/// What becomes of a connection that is given back.
-#[derive(Debug)]
-pub(crate) enum Next<C> {
-    /// It rests.
-    Rest,
-    /// It goes to somebody of this tenant. It counts as lent already.
-    Hand(Waiter<C>, Uuid),
-    /// It is closed, and somebody of this tenant opens another, which counts as lent already.
-    Close(Waiter<C>, Uuid),
-}
-
 /// The connections to one cluster, by tenant.
 #[derive(Debug)]
 pub(crate) struct Fair<C> {
     limits: Limits,
+    began: Instant,
     /// Units of the budget that are taken.
     open: usize,
     rest: Rest<C>,
     lanes: HashMap<Owner, Lane<C>>,
     /// Tenants that wait and may have more.
     queue: BTreeMap<Turn, Uuid>,
-    evictable: BTreeSet<Weight>,
+    /// Of each tenant that has any the one at rest that would be closed first, where logins are one tenant's.
+    evictable: BTreeSet<Rank>,
+    /// Connections that change hands, where logins are one tenant's.
+    logins: Pace,
+    /// The same where they serve many.
+    handovers: Pace,
     waiting: usize,
     turns: u64,
 }
@@ -89,11 +98,14 @@ impl<C> Fair<C> {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            began: Instant::now(),
             open: 0,
             rest: Rest::default(),
             lanes: HashMap::default(),
             queue: BTreeMap::new(),
             evictable: BTreeSet::new(),
+            logins: Pace::new(limits.budget, LOGINS_WAIT),
+            handovers: Pace::new(limits.budget, HANDOVERS_WAIT),
             waiting: 0,
             turns: 0,
         }
@@ -109,14 +121,37 @@ impl<C> Fair<C> {
         self.waiting
     }
 
+    /// How many are on their way from one tenant to another.
+    pub(crate) fn changing(&self) -> u32 {
+        self.logins.running() + self.handovers.running()
+    }
+
     pub(crate) fn resting(&self) -> &Rest<C> {
         &self.rest
     }
 
+    fn pace(&mut self, of: Serves) -> &mut Pace {
+        match of {
+            Serves::One => &mut self.logins,
+            Serves::Many => &mut self.handovers,
+        }
+    }
+
+    fn age(&self, now: Instant) -> Age {
+        Age::after(now.saturating_duration_since(self.began))
+    }
+
     /// Changes a lane, and then where it stands. There is no other way to change one.
     fn change<T>(&mut self, owner: Owner, change: impl FnOnce(&mut Lane<C>, u64) -> T) -> T {
+        let outcome = self.alter(owner, change);
+        self.sweep(owner);
+        outcome
+    }
+
+    /// The same, for those who will change it again: an empty one stays.
+    fn alter<T>(&mut self, owner: Owner, change: impl FnOnce(&mut Lane<C>, u64) -> T) -> T {
         self.turns += 1;
-        let (turn, minimum) = (self.turns, self.limits.minimum);
+        let turn = self.turns;
         let lane = self.lanes.entry(owner).or_insert_with(|| Lane::new(turn));
         let outcome = change(lane, turn);
         let queued_at = lane.place_in_queue();
@@ -126,57 +161,58 @@ impl<C> Fair<C> {
             }
             self.queue.extend(queued_at.zip(owner));
         }
-        // All that have no more than their minimum weigh the same. What serves everybody is nobody's minimum.
-        let floor = if owner.is_some() { minimum } else { minimum.saturating_add(1) };
-        let evictable_at = lane.resting.front().map(|&place| (Reverse(lane.total().max(floor)), place));
+        // What serves many is nobody's.
+        let evictable_at = owner.and_then(|_| lane.place_among_evictable());
         if evictable_at != lane.evictable_at {
             if let Some(before) = std::mem::replace(&mut lane.evictable_at, evictable_at) {
                 self.evictable.remove(&before);
             }
             self.evictable.extend(evictable_at);
         }
-        if lane.is_empty() {
+        outcome
+    }
+
+    fn sweep(&mut self, owner: Owner) {
+        if self.lanes.get(&owner).is_some_and(Lane::is_empty) {
             self.lanes.remove(&owner);
         }
-        outcome
     }
 
     fn total(&self, owner: Owner) -> usize {
         self.lanes.get(&owner).map_or(0, Lane::total)
     }
 
-    fn lend(&mut self, tenant: Uuid) {
-        self.change(Some(tenant), Lane::lend);
+    fn lend(&mut self, tenant: Uuid, now: Instant) {
+        let at = self.age(now);
+        self.change(Some(tenant), |lane, turn| lane.lend(turn, at));
     }
 
-    fn take_back(&mut self, tenant: Uuid) {
-        self.change(Some(tenant), |lane, turn| {
-            lane.busy = lane.busy.saturating_sub(1);
-            lane.turn = turn;
-        });
-    }
-
-    /// Takes one that rests.
-    pub(crate) fn take(&mut self, place: u64, share: Share) -> Option<Resting<C>> {
+    /// Takes one that rests, for somebody whom it serves as it is.
+    pub(crate) fn take(&mut self, place: u64, share: Share, now: Instant) -> Option<Resting<C>> {
         let (owner, borrower) = (self.rest.get(place)?.owner, Some(share.tenant));
+        let at = self.age(now);
         if owner == borrower {
             self.change(owner, |lane, turn| {
                 lane.stir(place);
-                lane.lend(turn);
+                lane.lend(turn, at);
             });
         } else {
             if self.total(borrower) >= share.most {
                 return None;
             }
             self.change(owner, |lane, _| lane.stir(place));
-            self.lend(share.tenant);
+            let heat = self.rest.get(place)?.heat;
+            self.change(borrower, |lane, turn| {
+                lane.heat = lane.heat.max(heat);
+                lane.lend(turn, at);
+            });
         }
         let mut resting = self.rest.remove(place)?;
         resting.permit.charge(share.tenant);
         Some(resting)
     }
 
-    /// A connection or the right to open one, if there is either without waiting.
+    /// A connection or the right to open one, if there is either without waiting for a turn.
     pub(crate) fn ask(
         &mut self,
         purpose: &Arc<Purpose>,
@@ -185,26 +221,26 @@ impl<C> Fair<C> {
         suits: impl Fn(&C) -> bool,
         now: Instant,
     ) -> Option<Had<C>> {
-        let place = self.rest.find_any(purpose, serves, suits);
-        if let Some(resting) = place.and_then(|place| self.take(place, share)) {
+        let place = self.rest.find(purpose, serves, suits);
+        if let Some(resting) = place.and_then(|place| self.take(place, share, now)) {
             return Some(Had::Rested(resting));
         }
         let owner = Some(share.tenant);
-        let total = self.total(owner);
-        let mut evicted = if total >= share.most {
+        if self.total(owner) >= share.most {
             // Another of its own makes room, if one rests.
             let place = *self.lanes.get(&owner)?.resting.front()?;
-            self.stir(place)?
-        } else if self.open < self.limits.budget {
+            let mut evicted = self.stir(place)?;
+            self.lend(share.tenant, now);
+            evicted.permit.charge(share.tenant);
+            return Some(Had::Evicted(evicted));
+        }
+        // On a login of many, a change of hands costs less than one more process.
+        if self.open < self.limits.budget && self.rest.least_of(purpose).is_none() {
             self.open += 1;
-            self.lend(share.tenant);
+            self.lend(share.tenant, now);
             return Some(Had::Unit);
-        } else {
-            self.evict(total, now)?
-        };
-        self.lend(share.tenant);
-        evicted.permit.charge(share.tenant);
-        Some(Had::Evicted(evicted))
+        }
+        None
     }
 
     /// Puts somebody into the queue.
@@ -226,120 +262,82 @@ impl<C> Fair<C> {
         waiter
     }
 
-    /// Decides on a connection that a tenant gives back, which is no longer lent to it.
-    pub(crate) fn give_back(&mut self, purpose: &Arc<Purpose>, tenant: Uuid) -> Next<C> {
-        self.take_back(tenant);
-        let Some((&(least, _), &first)) = self.queue.first_key_value() else { return Next::Rest };
-        if let Some(waiter) = self.fitting(purpose, first) {
-            return self.serve(first, waiter).map_or(Next::Rest, |waiter| Next::Hand(waiter, first));
+    /// Takes a connection back that a tenant had. Somebody whom it serves as it is may have it before all others; else it rests.
+    pub(crate) fn give_back(&mut self, mut resting: Resting<C>, tenant: Uuid, now: Instant) -> Option<Award<C>> {
+        if let Some(change) = resting.permit.abandon() {
+            self.pace(change.of).end(None, now);
         }
-        if let Some((favoured, waiter)) = self.favoured(purpose, tenant, least) {
-            self.change(Some(favoured), |lane, _| lane.favours += 1);
-            return self.serve(favoured, waiter).map_or(Next::Rest, |waiter| Next::Hand(waiter, favoured));
+        // The lane is kept even when it is empty now: what it knows of the tenant goes with the connection to rest.
+        let heat = self.alter(Some(tenant), |lane, turn| {
+            lane.give_back(turn);
+            lane.heat
+        });
+        if resting.serves == Some(tenant) {
+            resting.heat = heat;
         }
-        if self.keeps(purpose, tenant, first) {
-            return Next::Rest;
-        }
-        self.serve_first().map_or(Next::Rest, |(waiter, tenant)| Next::Close(waiter, tenant))
+        let whom = resting.owner.or(resting.serves);
+        let number = whom.and_then(|whom| self.goes_on(whom, &resting.purpose));
+        let waiter = whom.zip(number).and_then(|(whom, number)| Some((self.serve(whom, number, now)?, whom)));
+        let award = if let Some((waiter, whom)) = waiter {
+            Some(Award { waiter, tenant: whom, what: What::Connection(resting, None), change: None })
+        } else {
+            self.put(resting);
+            None
+        };
+        self.sweep(Some(tenant));
+        award
     }
 
-    /// Who of the tenant whose turn it is takes a connection of this purpose: whoever waits longest for one. The others of
-    /// the tenant are passed over a few times at most.
-    fn fitting(&mut self, purpose: &Arc<Purpose>, first: Uuid) -> Option<u64> {
-        let lane = self.lanes.get(&Some(first))?;
-        let (number, (head, _)) = (lane.wants(purpose)?, lane.head()?);
-        if number != head && lane.favours >= FAVOURS {
-            return None;
+    /// Who of a tenant takes a connection as it is. If it is the tenant's turn, that is whoever waits longest for one, and the
+    /// others are passed over a few times at most; if not, those whose turn it is are.
+    fn goes_on(&mut self, tenant: Uuid, purpose: &Arc<Purpose>) -> Option<u64> {
+        let lane = self.lanes.get(&Some(tenant))?;
+        let (number, (head, _), _) = (lane.wants(purpose)?, lane.head()?, lane.queued_at.filter(|_| lane.may_grow())?);
+        let (&(least, _), &first) = self.queue.first_key_value()?;
+        let in_turn = first == tenant && number == head;
+        if !in_turn {
+            let favoured = lane.favours < FAVOURS && (first == tenant || lane.busy <= least);
+            if !favoured && (first == tenant || self.may_change(first)) {
+                return None;
+            }
         }
-        let favours = if number == head { 0 } else { lane.favours + 1 };
-        self.change(Some(first), |lane, _| lane.favours = favours);
+        let favours = if in_turn { 0 } else { lane.favours.saturating_add(1) };
+        self.alter(Some(tenant), |lane, _| lane.favours = favours);
         Some(number)
     }
 
-    /// Who may go before its turn, so that a connection does not change hands.
-    fn favoured(&self, purpose: &Arc<Purpose>, tenant: Uuid, least: usize) -> Option<(Uuid, u64)> {
-        let fits = |tenant: Uuid| {
-            let lane = self.lanes.get(&Some(tenant))?;
-            let equal = lane.busy <= least && lane.favours < FAVOURS && lane.queued_at.is_some();
-            lane.wants(purpose).filter(|_| equal).map(|number| (tenant, number))
-        };
-        match purpose.route.serves {
-            Serves::One => fits(tenant),
-            Serves::Many => self.queue.values().take(LOOKED_AT).find_map(|&tenant| fits(tenant)),
-        }
-    }
-
-    /// Whether a connection rests although somebody waits.
-    fn keeps(&self, purpose: &Arc<Purpose>, tenant: Uuid, first: Uuid) -> bool {
-        let minimum = self.limits.minimum;
-        purpose.route.serves == Serves::One
-            && self.total(Some(tenant)) < minimum
-            && self.total(Some(first)) >= minimum
-            // Never more than half of the budget idles while somebody waits.
-            && self.rest.len() < self.limits.budget / 2
-            && !self.lanes.get(&Some(tenant)).is_some_and(Lane::is_waiting)
-    }
-
-    /// Puts a connection to rest.
-    pub(crate) fn put(&mut self, mut resting: Resting<C>) {
+    /// Puts a connection to rest. Its unit is lent to nobody.
+    fn put(&mut self, mut resting: Resting<C>) {
         resting.permit.discharge();
         let owner = resting.owner;
         let place = self.rest.put(resting);
         self.change(owner, |lane, _| lane.resting.push_back(place));
     }
 
-    /// Takes a unit of the budget back, which may have been lent, and gives it to whoever is next.
-    pub(crate) fn free(&mut self, lent_to: Option<Uuid>) -> Option<(Waiter<C>, Uuid)> {
+    /// Takes a unit of the budget back, which may have been lent.
+    pub(crate) fn free(&mut self, lent_to: Option<Uuid>, change: Option<Change>, now: Instant) {
+        if let Some(change) = change {
+            self.pace(change.of).end(None, now);
+        }
         if let Some(tenant) = lent_to {
-            self.take_back(tenant);
+            self.change(Some(tenant), Lane::give_back);
         }
-        let next = self.serve_first();
-        if next.is_none() {
-            self.open = self.open.saturating_sub(1);
-        }
-        next
+        self.open = self.open.saturating_sub(1);
     }
 
-    fn serve_first(&mut self) -> Option<(Waiter<C>, Uuid)> {
-        let (_, &first) = self.queue.first_key_value()?;
-        let (number, _) = self.lanes.get(&Some(first))?.head()?;
-        self.change(Some(first), |lane, _| lane.favours = 0);
-        Some((self.serve(first, number)?, first))
+    /// A connection has changed hands.
+    pub(crate) fn settle(&mut self, change: Change, now: Instant) {
+        self.pace(change.of).end(Some(now.saturating_duration_since(change.since)), now);
     }
 
-    fn serve(&mut self, tenant: Uuid, number: u64) -> Option<Waiter<C>> {
-        self.waiting -= 1;
+    fn serve(&mut self, tenant: Uuid, number: u64, now: Instant) -> Option<Waiter<C>> {
+        let at = self.age(now);
         self.change(Some(tenant), |lane, turn| {
-            let waiter = lane.leave(number);
-            lane.lend(turn);
-            waiter
+            let waiter = lane.leave(number)?;
+            lane.lend(turn, at);
+            Some(waiter)
         })
-    }
-
-    /// Takes out of rest what is to be closed for a tenant that has so many: what nobody has come back for, else, of whoever
-    /// has most, the one that has rested longest. A tenant's minimum is left to it for a moment, unless the other lacks its own.
-    ///
-    /// A tenant that works much has many, each of which it is soon back for; one that works now and then has one. Where all work
-    /// alike, a tenant's second is needed less than another's only one.
-    fn evict(&mut self, total: usize, now: Instant) -> Option<Resting<C>> {
-        let (oldest, resting) = self.rest.from(0).next()?;
-        if now.duration_since(resting.since) >= FORGOTTEN {
-            return self.stir(oldest);
-        }
-        let &(Reverse(weight), place) = self.evictable.first()?;
-        let Limits { budget, minimum, keep } = self.limits;
-        let resting = self.rest.get(place)?;
-        let kept = weight <= minimum && total >= minimum && self.rest.len() <= budget / 2;
-        if kept && now.duration_since(resting.since) < keep {
-            return None;
-        }
-        self.stir(place)
-    }
-
-    /// Takes out of rest what need not rest any longer although somebody waits.
-    pub(crate) fn relieve(&mut self, now: Instant) -> Option<Resting<C>> {
-        let (_, &first) = self.queue.first_key_value()?;
-        self.evict(self.total(Some(first)), now)
+        .inspect(|_| self.waiting -= 1)
     }
 
     /// Takes one out of rest. Its unit is lent to nobody.

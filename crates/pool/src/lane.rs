@@ -1,6 +1,5 @@
 //! What one tenant has of a cluster's connections, and who waits for more in its name.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::cluster::Grant;
+use crate::heat::{Age, Heat, Worth};
 use crate::rest::strike;
 use crate::route::Purpose;
 
@@ -18,14 +18,16 @@ pub(crate) type Owner = Option<Uuid>;
 /// Where a lane stands among those that wait: fewest connections in use first, then who was served longest ago.
 pub(crate) type Turn = (usize, u64);
 
-/// Where a lane stands among those whose connections may be closed for others: most connections first, then whose has
-/// rested longest. Ends in the place of that one.
-pub(crate) type Weight = (Reverse<usize>, u64);
+/// Where a connection stands among those that may be closed for others: what is worth least first, then what has rested longest.
+/// Ends in its place.
+pub(crate) type Rank = (Worth, u64);
 
 /// Somebody who wants a connection.
 #[derive(Debug)]
 pub(crate) struct Waiter<C> {
     pub(crate) purpose: Arc<Purpose>,
+    /// Whom a connection has to serve to be of use at once, where its login serves many.
+    pub(crate) serves: Option<Uuid>,
     pub(crate) grant: oneshot::Sender<Grant<C>>,
 }
 
@@ -46,10 +48,12 @@ pub(crate) struct Lane<C> {
     pub(crate) turn: u64,
     /// How often it, or somebody in it, has been served before those whose turn it was, since it was its own turn.
     pub(crate) favours: u32,
+    /// How much it has been served.
+    pub(crate) heat: Heat,
     /// Under what it is entered among those that wait.
     pub(crate) queued_at: Option<Turn>,
     /// Under what it is entered among those whose connections may be closed.
-    pub(crate) evictable_at: Option<Weight>,
+    pub(crate) evictable_at: Option<Rank>,
 }
 
 impl<C> Lane<C> {
@@ -62,6 +66,7 @@ impl<C> Lane<C> {
             wanted: HashMap::default(),
             turn,
             favours: 0,
+            heat: Heat::COLD,
             queued_at: None,
             evictable_at: None,
         }
@@ -81,13 +86,30 @@ impl<C> Lane<C> {
         self.total() == 0 && self.waiting.is_empty()
     }
 
-    /// Where it stands among those that wait; nowhere if it may not have more than it has.
+    /// Where it stands among those that wait; nowhere if it may not have more in use than it has.
     pub(crate) fn place_in_queue(&self) -> Option<Turn> {
-        (self.is_waiting() && self.total() < self.most).then_some((self.busy, self.turn))
+        (self.is_waiting() && self.busy < self.most).then_some((self.busy, self.turn))
     }
 
-    pub(crate) fn lend(&mut self, turn: u64) {
+    /// Whether it may have another besides those that it has.
+    pub(crate) fn may_grow(&self) -> bool {
+        self.total() < self.most
+    }
+
+    /// Where the one of its connections that has rested longest stands among those that may be closed.
+    pub(crate) fn place_among_evictable(&self) -> Option<Rank> {
+        self.resting.front().map(|&place| (self.heat.shared_by(self.total()), place))
+    }
+
+    pub(crate) fn lend(&mut self, turn: u64, at: Age) {
         self.busy += 1;
+        self.turn = turn;
+        self.heat = self.heat.used(at);
+    }
+
+    /// One that was in use no longer is.
+    pub(crate) fn give_back(&mut self, turn: u64) {
+        self.busy = self.busy.saturating_sub(1);
         self.turn = turn;
     }
 

@@ -66,6 +66,7 @@ impl Lease {
         }
         hand_over(&mut self.connection, token, self.within).await?;
         self.connection.residue.serves = Some(tenant);
+        self.permit.settle();
         Ok(())
     }
 
@@ -83,7 +84,9 @@ impl Lease {
         if self.connection.residue.is_unused() {
             return Ok(());
         }
-        reset(&mut self.connection, self.within).await
+        reset(&mut self.connection, self.within).await?;
+        self.permit.settle();
+        Ok(())
     }
 
     /// Returns a connection between two transactions as it is, for clients of the same purpose: the server's last word was

@@ -39,8 +39,13 @@ impl Line {
     #[must_use]
     pub fn take(&self, wanted: &Settings, tenant: Option<Uuid>) -> Option<Lease> {
         loop {
-            let (user, resting) =
-                self.cluster.take(&self.purpose, self.share, tenant, |connection| suits(connection, wanted))?;
+            let (user, resting) = self.cluster.take(
+                &self.purpose,
+                self.share,
+                tenant,
+                |connection| suits(connection, wanted),
+                Instant::now(),
+            )?;
             let Resting { connection, permit, since, .. } = resting;
             if self.is_fit(&connection, Some(since)) {
                 return Some(self.lease(connection, permit, user));
@@ -70,7 +75,7 @@ impl Line {
                 Ok(Err(_)) | Err(_) => return Err(unanswered()),
             },
         };
-        let (rested, permit) = match grant {
+        let (rested, mut permit) = match grant {
             Grant::Connection(connection, permit, since) => {
                 let fit = self.is_fit(&connection, since);
                 (Some(connection).filter(|_| fit), permit)
@@ -78,9 +83,18 @@ impl Line {
             Grant::Permit(permit) => (None, permit),
         };
         let connection = match rested {
-            Some(connection) => connection,
-            // Apart, since few need it.
-            None => Box::pin(self.open(deadline)).await?,
+            // A login of many is handed over yet.
+            Some(connection) if connection.residue.serves != tenant => connection,
+            Some(connection) => {
+                permit.settle();
+                connection
+            }
+            None => {
+                // Apart, since few need it.
+                let opened = Box::pin(self.open(deadline)).await?;
+                permit.settle();
+                opened
+            }
         };
         Ok(self.lease(connection, permit, user))
     }

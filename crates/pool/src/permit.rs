@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::cluster::Cluster;
 use crate::connection::Connection;
+use crate::route::Serves;
 
 /// One unit of a cluster's budget. A guard: dropping it hands the unit to whoever is next, or back to the cluster.
 /// Wherever it stands next to a connection it stands after it, so that the connection is closed first.
@@ -15,12 +17,38 @@ pub(crate) struct Permit<C = Box<Connection>> {
     cluster: Option<Arc<Cluster<C>>>,
     /// Whose connection is in use; `None` for one at rest.
     tenant: Option<Uuid>,
+    change: Option<Change>,
+}
+
+/// A connection is on its way from one tenant to another: by being closed and another opened, or handed over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    /// Whom the login serves.
+    pub(crate) of: Serves,
+    pub(crate) since: Instant,
 }
 
 impl<C> Permit<C> {
     /// Stands for a unit that the caller has already taken from the cluster's count and lent to a tenant.
     pub(crate) fn new(cluster: Arc<Cluster<C>>, tenant: Uuid) -> Self {
-        Self { cluster: Some(cluster), tenant: Some(tenant) }
+        Self { cluster: Some(cluster), tenant: Some(tenant), change: None }
+    }
+
+    /// The unit changes hands, as the cluster has noted; or does not.
+    pub(crate) fn begin(&mut self, change: Option<Change>) {
+        self.change = change;
+    }
+
+    /// If it was changing hands, it has.
+    pub(crate) fn settle(&mut self) {
+        if let (Some(cluster), Some(change)) = (&self.cluster, self.change.take()) {
+            cluster.settle(change);
+        }
+    }
+
+    /// The change that has not been said to be done, of which the cluster takes note.
+    pub(crate) fn abandon(&mut self) -> Option<Change> {
+        self.change.take()
     }
 
     /// The unit is in use by a tenant, as the cluster has noted.
@@ -42,7 +70,7 @@ impl<C> Permit<C> {
 impl<C> Drop for Permit<C> {
     fn drop(&mut self) {
         if let Some(cluster) = self.cluster.take() {
-            cluster.pass_on(self.tenant);
+            cluster.pass_on(self.tenant, self.change.take());
         }
     }
 }

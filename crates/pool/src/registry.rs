@@ -1,6 +1,7 @@
 //! The pool: one budget per cluster, one way to borrow.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -92,10 +93,11 @@ impl Pool {
         Line { cluster, purpose, share, settings: Arc::clone(&self.shared.settings) }
     }
 
-    /// What a tenant may have of which nothing else is known.
+    /// What a tenant may have: so many connections to a cluster, else as many as all.
     #[must_use]
-    pub fn share_of(&self, tenant: Uuid) -> Share {
-        Share { tenant, most: self.shared.settings.max_per_tenant }
+    pub fn share_of(&self, tenant: Uuid, most: Option<NonZeroU32>) -> Share {
+        let most = most.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
+        Share { tenant, most: most.unwrap_or(self.shared.settings.max_per_tenant) }
     }
 
     /// Borrows a connection: see [`Line::checkout`].
@@ -163,7 +165,8 @@ async fn tend(cluster: Weak<Cluster>, idle_timeout: Duration) {
     loop {
         sleep(turn.min(KEEP / 4)).await;
         let Some(cluster) = cluster.upgrade() else { return };
-        cluster.relieve(Instant::now());
+        // What was kept for tenants that did not come back for it is others' now.
+        cluster.advance(Instant::now());
         if tended.elapsed() >= turn {
             tended = Instant::now();
             cluster.tend(|connection, since| since.elapsed() >= idle_timeout || connection.is_spent());

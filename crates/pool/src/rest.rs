@@ -1,13 +1,14 @@
 //! Connections at rest: by what they are for and whom they serve, and in the order in which they came.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use foldhash::HashMap;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::lane::Owner;
+use crate::heat::{Heat, Worth};
+use crate::lane::{Owner, Rank};
 use crate::permit::Permit;
 use crate::route::{Purpose, Serves};
 
@@ -21,6 +22,10 @@ pub(crate) struct Resting<C> {
     pub(crate) owner: Owner,
     /// Whom a connection of a login that serves many serves; `None` where every login is one tenant's.
     pub(crate) serves: Option<Uuid>,
+    /// How much whoever it serves had been served, where its login serves many.
+    pub(crate) heat: Heat,
+    /// What it was worth to keep it for them when it was put to rest.
+    pub(crate) worth: Worth,
     pub(crate) since: Instant,
 }
 
@@ -31,14 +36,22 @@ pub(crate) struct Rest<C> {
     all: BTreeMap<u64, Resting<C>>,
     /// The places of those of one purpose that serve the same, rising.
     places: HashMap<(Arc<Purpose>, Option<Uuid>), VecDeque<u64>>,
-    /// The places of all those of one purpose, rising, where logins serve many.
-    many: HashMap<Arc<Purpose>, VecDeque<u64>>,
+    /// All those of one purpose where logins serve many, by what each is worth.
+    many: HashMap<Arc<Purpose>, BTreeSet<Rank>>,
+    /// All where logins serve many.
+    all_many: BTreeSet<Rank>,
     next: u64,
 }
 
 impl<C> Default for Rest<C> {
     fn default() -> Self {
-        Self { all: BTreeMap::new(), places: HashMap::default(), many: HashMap::default(), next: 0 }
+        Self {
+            all: BTreeMap::new(),
+            places: HashMap::default(),
+            many: HashMap::default(),
+            all_many: BTreeSet::new(),
+            next: 0,
+        }
     }
 }
 
@@ -47,14 +60,17 @@ impl<C> Rest<C> {
         self.all.len()
     }
 
-    /// Puts one to rest, and says where.
-    pub(crate) fn put(&mut self, resting: Resting<C>) -> u64 {
+    /// Puts one to rest, and says where. On a login of many each that serves the same is worth less than the one before.
+    pub(crate) fn put(&mut self, mut resting: Resting<C>) -> u64 {
         let place = self.next;
         self.next += 1;
         let purpose = &resting.purpose;
-        self.places.entry((Arc::clone(purpose), resting.serves)).or_default().push_back(place);
+        let places = self.places.entry((Arc::clone(purpose), resting.serves)).or_default();
+        places.push_back(place);
         if purpose.route.serves == Serves::Many {
-            self.many.entry(Arc::clone(purpose)).or_default().push_back(place);
+            resting.worth = resting.serves.map_or(Worth::NOTHING, |_| resting.heat.shared_by(places.len()));
+            self.many.entry(Arc::clone(purpose)).or_default().insert((resting.worth, place));
+            self.all_many.insert((resting.worth, place));
         }
         self.all.insert(place, resting);
         place
@@ -69,16 +85,14 @@ impl<C> Rest<C> {
         places.iter().rev().take(LOOKED_AT).find(suitable).or_else(|| places.back()).copied()
     }
 
-    /// The same, else one that serves nobody, else whoever has not been served for longest: the others may come back.
-    pub(crate) fn find_any(
-        &self,
-        purpose: &Arc<Purpose>,
-        serves: Option<Uuid>,
-        suits: impl Fn(&C) -> bool,
-    ) -> Option<u64> {
-        self.find(purpose, serves, &suits)
-            .or_else(|| serves.and_then(|_| self.find(purpose, None, suits)))
-            .or_else(|| self.many.get(purpose)?.front().copied())
+    /// Of those of a purpose where logins serve many the one that is worth least.
+    pub(crate) fn least_of(&self, purpose: &Arc<Purpose>) -> Option<u64> {
+        self.many.get(purpose)?.first().map(|&(_, place)| place)
+    }
+
+    /// Of all where logins serve many the one that is worth least.
+    pub(crate) fn least_of_many(&self) -> Option<Rank> {
+        self.all_many.first().copied()
     }
 
     pub(crate) fn get(&self, place: u64) -> Option<&Resting<C>> {
@@ -99,12 +113,14 @@ impl<C> Rest<C> {
                 self.places.remove(&key);
             }
         }
-        if resting.purpose.route.serves == Serves::Many
-            && let Some(places) = self.many.get_mut(&resting.purpose)
-        {
-            strike(places, place);
-            if places.is_empty() {
-                self.many.remove(&resting.purpose);
+        if resting.purpose.route.serves == Serves::Many {
+            let rank = (resting.worth, place);
+            self.all_many.remove(&rank);
+            if let Some(ranks) = self.many.get_mut(&resting.purpose) {
+                ranks.remove(&rank);
+                if ranks.is_empty() {
+                    self.many.remove(&resting.purpose);
+                }
             }
         }
         Some(resting)

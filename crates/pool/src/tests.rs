@@ -49,6 +49,8 @@ enum Step {
     GiveBack { who: usize },
     /// Closes what it has.
     Close { who: usize },
+    /// What it has, has changed hands.
+    Settle { who: usize },
     /// The tenant is suspended.
     CloseTenant { tenant: usize },
     /// Time passes.
@@ -66,6 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(|who| Step::GiveUp { who }),
         5 => any::<usize>().prop_map(|who| Step::GiveBack { who }),
         1 => any::<usize>().prop_map(|who| Step::Close { who }),
+        3 => any::<usize>().prop_map(|who| Step::Settle { who }),
         1 => tenant.prop_map(|tenant| Step::CloseTenant { tenant }),
         1 => (0..3000_u64).prop_map(|millis| Step::Pass { millis }),
         1 => Just(Step::Tend),
@@ -149,7 +152,7 @@ impl Model {
             Step::Take { tenant, which } => {
                 let wanted = Self::purpose_of(tenant, which);
                 let serves = self.serves(tenant, wanted);
-                let taken = self.cluster.take(&self.purposes[wanted], self.share(tenant), serves, |_| true);
+                let taken = self.cluster.take(&self.purposes[wanted], self.share(tenant), serves, |_| true, self.now);
                 if let Some((user, resting)) = taken {
                     assert_eq!(resting.connection.serves, serves, "a connection that serves another");
                     assert_eq!(resting.connection.purpose, wanted, "a connection crossed purposes");
@@ -177,13 +180,19 @@ impl Model {
                     drop((wire, permit, user));
                 }
             }
+            Step::Settle { who } => {
+                if let Some(mut lent) = self.pick(who) {
+                    lent.permit.settle();
+                    self.lent.push(lent);
+                }
+            }
             Step::CloseTenant { tenant } => {
                 let role = format!("t_{tenant}");
                 self.cluster.close(|purpose| purpose.route.role == role);
             }
             Step::Pass { millis } => {
                 self.now += Duration::from_millis(millis);
-                self.cluster.relieve(self.now);
+                self.cluster.advance(self.now);
             }
             Step::Tend => {
                 let now = self.now;
@@ -251,6 +260,7 @@ impl Model {
             *had.entry(lent.tenant).or_default() += 1;
         }
         assert!(had.values().all(|&count| count <= self.most), "more than a tenant's share: {had:?}");
+        assert!(stats.changing <= stats.in_use, "what changes hands is in use: {stats:?}");
         // Units in use, but not in a client's hands, are promised to somebody who has not looked yet.
         let promised = stats.in_use - self.lent.len();
         assert!(stats.waiting + promised == self.waiting.len(), "{promised} promised: {stats:?}");
@@ -268,7 +278,7 @@ impl Model {
                 self.give_back(lent);
             }
             self.now += Duration::from_millis(100);
-            self.cluster.relieve(self.now);
+            self.cluster.advance(self.now);
             self.check();
             idle_turns = if served { 0 } else { idle_turns + 1 };
             // What is kept for others is given up after a moment, and favours end.
@@ -279,7 +289,8 @@ impl Model {
         }
         self.cluster.close(|_| true);
         let stats = self.cluster.stats();
-        assert_eq!((stats.open, stats.idle, stats.in_use, stats.waiting), (0, 0, 0, 0), "a unit was lost");
+        let counts = (stats.open, stats.idle, stats.in_use, stats.waiting, stats.changing);
+        assert_eq!(counts, (0, 0, 0, 0, 0), "a unit was lost");
     }
 }
 
@@ -322,49 +333,114 @@ fn a_crowd_does_not_stand_ahead_of_one() {
         let number = own.wire.number;
         model.give_back(own);
         model.now += Duration::from_millis(10);
-        model.cluster.relieve(model.now);
+        model.cluster.advance(model.now);
         model.act(&Step::Take { tenant: 1, which: 0 });
         assert_eq!(model.lent.last().map(|lent| lent.wire.number), Some(number));
     }
     let own = model.lent.pop().expect("its connection");
     model.give_back(own);
     model.now += Duration::from_secs(1);
-    model.cluster.relieve(model.now);
+    model.cluster.advance(model.now);
     assert_eq!(model.cluster.stats().idle, 0, "what does not come back is not kept");
 }
 
-/// A tenant that works much has many that rest for a moment; what is closed for others is what nobody has come back for.
+/// A tenant that works much has many that rest for a moment; what is closed for others is what nobody has come back for, else
+/// what is worth least to whoever has it.
 #[test]
-fn what_nobody_comes_back_for_makes_room() {
+fn what_is_wanted_least_makes_room() {
     let mut model = Model::new(Limits { budget: 6, minimum: 1, keep: Duration::from_secs(1) }, 100);
+    let give_all_back = |model: &mut Model, pause: u64| {
+        while let Some(lent) = (!model.lent.is_empty()).then(|| model.lent.remove(0)) {
+            model.give_back(lent);
+            model.now += Duration::from_millis(pause);
+        }
+    };
     // Two tenants that have one each and are quiet, and one that has four at work.
     for tenant in [1, 2, 0, 0, 0, 0] {
         model.ask(tenant, 2 * tenant);
         model.now += Duration::from_millis(10);
     }
-    while let Some(lent) = (!model.lent.is_empty()).then(|| model.lent.remove(0)) {
-        model.give_back(lent);
-        model.now += Duration::from_secs(1);
-    }
+    give_all_back(&mut model, 1000);
     model.ask(3, 6);
-    let rests = |model: &Model, role: &str| {
+    model.collect_first();
+    give_all_back(&mut model, 0);
+    let rests = |model: &Model| {
         let state = model.cluster.resting_roles();
-        state.iter().filter(|it| *it == role).count()
+        ["t_0", "t_1", "t_2", "t_3"].map(|role| state.iter().filter(|it| *it == role).count())
     };
-    assert_eq!(["t_0", "t_1", "t_2"].map(|role| rests(&model, role)), [4, 0, 1], "the quiet one's has rested longest");
-    // Where all have been used lately, whoever has most makes room.
-    for _ in 0..4 {
-        model.act(&Step::Take { tenant: 0, which: 0 });
+    assert_eq!(rests(&model), [4, 0, 1, 1], "the quiet one's has rested longest");
+    // All have been used lately, and one tenant's four as much as each of the others'.
+    for tenant in [0, 0, 0, 0, 2, 3] {
+        model.act(&Step::Take { tenant, which: 0 });
+    }
+    give_all_back(&mut model, 0);
+    for tenant in [2, 3] {
+        model.act(&Step::Take { tenant, which: 0 });
+        give_all_back(&mut model, 0);
+    }
+    model.ask(1, 2);
+    model.collect_first();
+    give_all_back(&mut model, 0);
+    assert_eq!(rests(&model), [3, 1, 1, 1], "of the four that one tenant has");
+    // It works more now.
+    for _ in 0..8 {
+        for _ in 0..3 {
+            model.act(&Step::Take { tenant: 0, which: 0 });
+        }
+        give_all_back(&mut model, 0);
+    }
+    for _ in 0..2 {
+        model.act(&Step::Take { tenant: 2, which: 0 });
+        model.act(&Step::Take { tenant: 3, which: 0 });
+        give_all_back(&mut model, 0);
+    }
+    model.ask(3, 7);
+    model.collect_first();
+    give_all_back(&mut model, 0);
+    assert_eq!(rests(&model), [3, 0, 1, 2], "of the one that is worth least");
+}
+
+/// While as many change hands as the server has time for, others wait, but not those who go on with what they have.
+#[test]
+fn few_change_hands_at_a_time() {
+    let mut model = Model::new(Limits { budget: 10, minimum: 1, keep: Duration::from_secs(1) }, 100);
+    for _ in 0..10 {
+        model.ask(0, 0);
     }
     while let Some(lent) = model.pick(0) {
         model.give_back(lent);
     }
-    model.act(&Step::Take { tenant: 2, which: 0 });
-    if let Some(lent) = model.pick(0) {
-        model.give_back(lent);
+    let opened = model.opened;
+    for tenant in 1..TENANTS {
+        model.ask(tenant, 2 * tenant);
+        model.ask(tenant, 2 * tenant + 1);
     }
-    model.ask(1, 2);
-    assert_eq!(["t_0", "t_2", "t_3"].map(|role| rests(&model, role)), [3, 1, 1], "of the four that one tenant has");
+    let collect = |model: &mut Model| {
+        for _ in 0..model.waiting.len() {
+            model.collect_first();
+        }
+    };
+    collect(&mut model);
+    assert_eq!((model.opened - opened, model.cluster.stats().changing, model.waiting.len()), (2, 2, 4));
+    // The tenant that is there takes what it has as if nobody waited.
+    for _ in 0..100 {
+        model.act(&Step::Take { tenant: 0, which: 0 });
+        let lent = model.lent.pop().expect("its own");
+        assert_eq!(lent.tenant, 0);
+        model.give_back(lent);
+        model.now += Duration::from_millis(1);
+    }
+    assert_eq!(model.opened - opened, 2);
+    // Each that is done makes way for one more.
+    let mut settled = Vec::new();
+    for done in 1..=4 {
+        let mut lent = model.lent.remove(0);
+        lent.permit.settle();
+        settled.push(lent);
+        collect(&mut model);
+        assert_eq!(model.opened - opened, 2 + done);
+    }
+    assert!(model.waiting.is_empty());
 }
 
 /// Whoever has more than others is served after them.

@@ -36,7 +36,7 @@ async fn meet_asking(trust: Trust, script: impl AsyncFnOnce(&mut TcpStream)) -> 
         wait_timeout: Duration::ZERO,
         ..PoolSettings::default()
     });
-    let (params, share) = (SessionParams::default(), pool.share_of(Uuid::nil()));
+    let (params, share) = (SessionParams::default(), pool.share_of(Uuid::nil(), None));
     let (met, ()) = tokio::join!(pool.checkout(&route, &params, share), async {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         hear(&mut stream).await;

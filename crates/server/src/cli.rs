@@ -1,9 +1,11 @@
 //! The words of the command line.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
-use domain::{AppName, ClusterName, DisplayName, Isolation, Slug};
+use domain::{AppName, ClusterName, DisplayName, Isolation, PoolMode, Pooling, Slug};
 
 /// Runs PostgreSQL for all the tenants of a service.
 #[derive(Debug, Parser)]
@@ -109,6 +111,37 @@ pub enum ClusterCommand {
     List,
 }
 
+/// `sindico tenant pool`
+#[derive(Debug, Args)]
+pub struct PoolArgs {
+    /// Id or slug.
+    pub(crate) tenant: String,
+    /// What clients get that do not say: transaction, session, or default for what the configuration gives.
+    #[arg(long)]
+    pub(crate) mode: Option<Choice<PoolMode>>,
+    /// Server connections of the tenant's own, or dense ones that tenants in `shared` take turns on: own, dense or default.
+    #[arg(long)]
+    pub(crate) pooling: Option<Choice<Pooling>>,
+    /// Server connections that it may have at once: a number or default.
+    #[arg(long)]
+    pub(crate) max_server_connections: Option<Choice<NonZeroU32>>,
+    /// Clients that it may have at once: a number or default.
+    #[arg(long)]
+    pub(crate) max_clients: Option<Choice<NonZeroU32>>,
+}
+
+/// A value of a tenant's own, or `default` for what the configuration gives to all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Choice<T>(pub(crate) Option<T>);
+
+impl<T: FromStr> FromStr for Choice<T> {
+    type Err = T::Err;
+
+    fn from_str(word: &str) -> Result<Self, T::Err> {
+        if word == "default" { Ok(Self(None)) } else { word.parse().map(|value| Self(Some(value))) }
+    }
+}
+
 /// `sindico tenant …`
 #[derive(Debug, Subcommand)]
 pub enum TenantCommand {
@@ -143,6 +176,8 @@ pub enum TenantCommand {
         /// Id or slug.
         tenant: String,
     },
+    /// Show how a tenant's clients share server connections, or change what is given.
+    Pool(PoolArgs),
     /// Close every door to a tenant; its data stays.
     Suspend {
         /// Id or slug.

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use catalog::MasterKey;
-use gateway::{Certificates, ConfigEntry, DialSettings, Plaintext, PoolMode, Pooling, Zone};
+use domain::{PoolMode, Pooling};
+use gateway::{Certificates, ConfigEntry, DialSettings, Plaintext, Zone};
 use pool::PoolSettings;
 use tenancy::{TokenSettings, Tokens};
 
@@ -107,14 +108,12 @@ impl Config {
             zone,
             gateway_public: (raw.gateway.public_host, raw.gateway.public_port),
             max_clients: positive("gateway.max_clients", raw.gateway.max_clients)?,
-            pool_mode: raw.gateway.pool_mode.parse().map_err(|()| {
-                let mode = &raw.gateway.pool_mode;
-                ConfigError(format!("gateway.pool_mode: {mode:?} is unknown; give \"transaction\" or \"session\""))
-            })?,
-            pooling: raw.gateway.pooling.parse().map_err(|()| {
-                let pooling = &raw.gateway.pooling;
-                ConfigError(format!("gateway.pooling: {pooling:?} is unknown; give \"own\" or \"dense\""))
-            })?,
+            pool_mode: raw
+                .gateway
+                .pool_mode
+                .parse()
+                .map_err(|error| ConfigError(format!("gateway.pool_mode: {error}")))?,
+            pooling: raw.gateway.pooling.parse().map_err(|error| ConfigError(format!("gateway.pooling: {error}")))?,
             connections_per_tenant: positive("gateway.connections_per_tenant", raw.gateway.connections_per_tenant)?,
             metric_tenants: raw.metrics.tenants,
             changes_at_once: positive("lifecycle.changes_at_once", raw.lifecycle.changes_at_once)?,

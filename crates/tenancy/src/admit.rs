@@ -69,7 +69,8 @@ impl Threshold {
             return Err(Refusal::WrongApp { slug: route.slug.clone(), asked, app: route.app.clone() });
         }
         standing(&route, proof)?;
-        let limit = self.connections_per_tenant.load(Ordering::Relaxed);
+        let limit = route.pool.max_clients.and_then(|most| usize::try_from(most.get()).ok());
+        let limit = limit.unwrap_or_else(|| self.connections_per_tenant.load(Ordering::Relaxed));
         let seat = self.seats.take(route.id, &route.slug, limit);
         let seat = seat.ok_or_else(|| Refusal::TooManyConnections { slug: route.slug.clone(), limit })?;
         Ok(TenantHandle::new(self.clone(), route, label, proof, access, seat))

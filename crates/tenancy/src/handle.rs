@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use catalog::TenantRoute;
-use domain::{Access, Isolation, Role, Slug, TenantId};
+use domain::{Access, Isolation, PoolOverrides, Role, Slug, TenantId};
 use pool::{Lease, PoolError, SessionParams};
 
 use crate::admit::standing;
@@ -80,6 +80,12 @@ impl TenantHandle {
     #[must_use]
     pub fn isolation(&self) -> Isolation {
         self.newest().placement.isolation
+    }
+
+    /// How its clients share server connections, as far as it differs from what the configuration gives to all.
+    #[must_use]
+    pub fn pool_overrides(&self) -> PoolOverrides {
+        self.newest().pool
     }
 
     /// What may be done to it.

@@ -70,7 +70,8 @@ impl TenantHandle {
     /// Where its connections are had, on this tenant's account.
     pub(crate) fn line(&self, route: &TenantRoute, login: Login, params: SessionParams) -> Result<Line, PoolError> {
         let pool = &self.threshold().pool;
-        Ok(pool.line(self.way(route, login)?, params, pool.share_of(self.tenant().as_uuid())))
+        let share = pool.share_of(self.tenant().as_uuid(), route.pool.max_server_connections);
+        Ok(pool.line(self.way(route, login)?, params, share))
     }
 
     /// Where a login leads.

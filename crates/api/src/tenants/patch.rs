@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::Door;
 use crate::body::{Body, Path};
 use crate::problem::Problem;
-use crate::tenants::{TenantView, named};
+use crate::tenants::{PoolBody, TenantView, named};
 use crate::words::SettableStatusWord;
 
 /// What to change; what is absent or null stays.
@@ -23,9 +23,12 @@ pub(crate) struct PatchBody {
     /// `suspended` closes every door and every connection, `active` opens them.
     #[schema(value_type = Option<SettableStatusWord>)]
     status: Option<Status>,
+    /// How its clients share server connections: all of it, so what is absent there is what the configuration gives. New clients
+    /// have it at once, those that are there have another number of server connections from their next transaction on.
+    pool: Option<PoolBody>,
 }
 
-/// Renames, suspends or resumes a tenant.
+/// Renames, suspends or resumes a tenant, or changes how its clients share server connections.
 #[utoipa::path(patch, path = "/tenants/{tenant}", operation_id = "editTenant",
     tag = "tenants", security(("admin" = [])),
     params(("tenant" = String, Path, description = "Id or slug")), request_body = PatchBody,
@@ -41,7 +44,16 @@ pub(crate) async fn patch(
         let detail = format!("status {status} is síndico's own; set active or suspended");
         return Err(Problem::field("/status", detail));
     }
-    let edit = EditTenant { name: edit.name, status: edit.status };
+    if let Some(pool) = &edit.pool {
+        for (field, number) in
+            [("max_server_connections", pool.max_server_connections), ("max_clients", pool.max_clients)]
+        {
+            if number.is_some_and(|number| i32::try_from(number.get()).is_err()) {
+                return Err(Problem::field(format!("/pool/{field}"), "give at most 2147483647"));
+            }
+        }
+    }
+    let edit = EditTenant { name: edit.name, status: edit.status, pool: edit.pool.map(Into::into) };
     let tenant = door.lifecycle.edit_tenant(named(&word)?, edit).await?;
     Ok(Json(tenant.into()))
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal};
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use crate::cli::TenantCommand;
+use crate::cli::{PoolArgs, TenantCommand};
 use crate::client::{Client, segment};
 use crate::console::{Console, card, rows, table};
 
@@ -57,6 +57,7 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
             let shown = client.get(&format!("/tenants/{}", segment(&tenant))).await?;
             console.result(&shown, |shown| card(shown, &CARD));
         }
+        TenantCommand::Pool(words) => pool(words, client, console).await?,
         TenantCommand::Suspend { tenant } => set_status(&tenant, "suspended", client, console).await?,
         TenantCommand::Resume { tenant } => set_status(&tenant, "active", client, console).await?,
         TenantCommand::Delete { tenant, yes } => delete(&tenant, yes, client, console).await?,
@@ -85,6 +86,45 @@ async fn set_status(tenant: &str, status: &str, client: &Client, console: Consol
     let edited = client.patch(&path, &json!({"status": status})).await?;
     console.result(&edited, |edited| {
         format!("{} is {}", edited["slug"].as_str().unwrap_or_default(), edited["status"].as_str().unwrap_or_default())
+    });
+    Ok(())
+}
+
+/// The settings by their names in the API, with their titles and what is in force where there is none.
+const POOL: [(&str, &str, &str); 4] = [
+    ("mode", "mode", "gateway.pool_mode"),
+    ("pooling", "pooling", "gateway.pooling"),
+    ("max_server_connections", "max server connections", "pool.connections_per_tenant"),
+    ("max_clients", "max clients", "gateway.connections_per_tenant"),
+];
+
+async fn pool(words: PoolArgs, client: &Client, console: Console) -> anyhow::Result<()> {
+    let path = format!("/tenants/{}", segment(&words.tenant));
+    let mut tenant = client.get(&path).await?;
+    let given = [
+        words.mode.map(|it| json!(it.0)),
+        words.pooling.map(|it| json!(it.0)),
+        words.max_server_connections.map(|it| json!(it.0)),
+        words.max_clients.map(|it| json!(it.0)),
+    ];
+    if given.iter().any(Option::is_some) {
+        let mut pool = tenant["pool"].take();
+        for ((name, ..), value) in POOL.iter().zip(given) {
+            if let Some(value) = value {
+                pool[*name] = value;
+            }
+        }
+        tenant = client.patch(&path, &json!({"pool": pool})).await?;
+    }
+    console.result(&tenant["pool"], |pool| {
+        let mut shown = pool.clone();
+        for (name, _, default) in POOL {
+            if shown[name].is_null() {
+                shown[name] = json!(format!("as configured ({default})"));
+            }
+        }
+        let lines = POOL.map(|(name, title, _)| (title, format!("/{name}")));
+        card(&shown, &lines.each_ref().map(|(title, pointer)| (*title, pointer.as_str())))
     });
     Ok(())
 }

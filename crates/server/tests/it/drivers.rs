@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use gateway::{GatewaySettings, Pooling};
+use domain::Pooling;
+use gateway::GatewaySettings;
 use pool::PoolSettings;
 use serde_json::Value;
 use tokio::process::Command;

@@ -9,6 +9,7 @@ mod identity;
 mod limits;
 mod login;
 mod lost;
+mod overrides;
 mod pooling;
 mod protocol;
 mod session;

@@ -22,6 +22,7 @@ async fn a_creation_answers_with_everything_that_its_client_needs() {
         "id": id, "slug": "happy-paws", "name": "happy-paws", "app": bed.app.as_str(), "status": "active",
         "isolation": "shared",
         "placement": {"cluster": "main", "database": format!("app_{}", bed.app), "schema": "public"},
+        "pool": {"mode": null, "pooling": null, "max_server_connections": null, "max_clients": null},
         "created_at": made.body["created_at"], "updated_at": made.body["updated_at"],
         "key": made.body["key"], "dsn": made.body["dsn"],
     });
@@ -179,6 +180,12 @@ async fn an_edit_changes_what_it_names_and_nothing_else() {
     assert_eq!((both.body["name"].as_str(), both.body["status"].as_str()), (Some("Two"), Some("suspended")));
     let again = edit(json!({"status": "suspended"})).await;
     assert_eq!((again.status, again.body["status"].as_str()), (200, Some("suspended")), "the same twice is the same");
+    let pool = |mode: Value, most: Value| json!({"mode": mode, "pooling": null, "max_server_connections": most, "max_clients": null});
+    let pooled = edit(json!({"pool": {"mode": "session", "max_server_connections": 7}})).await;
+    assert_eq!((pooled.status, &pooled.body["pool"]), (200, &pool(json!("session"), json!(7))), "{pooled:#?}");
+    assert_eq!(edit(json!({"name": "Two"})).await.body["pool"], pooled.body["pool"], "what is not named stays");
+    let other = edit(json!({"pool": {"mode": "transaction"}})).await;
+    assert_eq!(other.body["pool"], pool(json!("transaction"), Value::Null), "it is given as a whole");
     let nothing = edit(json!({})).await;
     assert_eq!((nothing.status, nothing.body["name"].as_str()), (200, Some("Two")));
 
@@ -192,6 +199,12 @@ async fn an_edit_changes_what_it_names_and_nothing_else() {
         (json!({"slug": "other"}), "/slug"),
         (json!({"isolation": "schema"}), "/isolation"),
         (json!({"name": "fine", "status": "deleting"}), "/status"),
+        (json!({"pool": {"mode": "statement"}}), "/pool/mode"),
+        (json!({"pool": {"pooling": "loose"}}), "/pool/pooling"),
+        (json!({"pool": {"max_clients": 0}}), "/pool/max_clients"),
+        (json!({"pool": {"max_clients": 2_147_483_648_u32}}), "/pool/max_clients"),
+        (json!({"pool": {"max_server_connections": -1}}), "/pool/max_server_connections"),
+        (json!({"pool": {"most": 1}}), "/pool/most"),
         (json!(["fine", "active"]), ""),
     ] {
         edit(body).await.is_problem(422, "INVALID_FIELD").points_at(pointer);

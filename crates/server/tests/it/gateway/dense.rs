@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use domain::{PoolMode, Pooling};
 use futures_util::future::join_all;
-use gateway::{GatewaySettings, PoolMode, Pooling};
+use gateway::GatewaySettings;
 use pool::PoolSettings;
 use reqwest::{Method, StatusCode};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gateway::{GatewaySettings, PoolMode};
+use domain::PoolMode;
+use gateway::GatewaySettings;
 use tokio_postgres::Client;
 
 use crate::bed::{Bed, Options, enter, rows, sqlstate};
