@@ -15,6 +15,7 @@ fn commands() {
     for isolation in ALL {
         a_tenants_life(&home, isolation);
     }
+    pools(&home);
     keys(&home);
     schemas(&home);
     listings(&home);
@@ -85,6 +86,26 @@ fn a_tenants_life(home: &Home, isolation: &str) {
     assert_eq!(psql(line(&prose, "dsn"), "SELECT count(*) FROM clients").ok(), "1\n");
     let deleted = home.json(&["tenant", "delete", line(&prose, "id"), "--yes"]);
     assert_eq!((text(&deleted, "deleted"), text(&deleted, "id")), (slug.as_str(), line(&prose, "id")));
+}
+
+fn pools(home: &Home) {
+    home.sindico(&["tenant", "create", "pooled"]).ok();
+    let shown = home.sindico(&["tenant", "pool", "pooled"]).ok();
+    assert_eq!(line(&shown, "mode"), "as configured (gateway.pool_mode)");
+    let changed =
+        home.sindico(&["tenant", "pool", "pooled", "--mode", "session", "--max-server-connections", "20"]).ok();
+    assert_eq!((line(&changed, "mode"), line(&changed, "max server connections")), ("session", "20"));
+    let changed =
+        home.json(&["tenant", "pool", "pooled", "--mode", "default", "--pooling", "dense", "--max-clients", "3"]);
+    let expected = serde_json::json!({
+        "mode": null, "pooling": "dense", "max_server_connections": 20, "max_clients": 3
+    });
+    assert_eq!(changed, expected, "what is not named stays");
+    home.sindico(&["tenant", "pool", "pooled", "--mode", "statement"])
+        .fails(2, &["statement", "transaction or session"]);
+    home.sindico(&["tenant", "pool", "pooled", "--max-clients", "0"]).fails(2, &["--max-clients"]);
+    home.sindico(&["tenant", "pool", "nobody"]).fails(1, &["there is no tenant"]);
+    home.sindico(&["tenant", "delete", "pooled", "--yes"]).ok();
 }
 
 fn keys(home: &Home) {
