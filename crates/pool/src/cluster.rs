@@ -189,20 +189,29 @@ impl<C> Cluster<C> {
     /// Takes a unit of the budget back, for whoever is next. For [`Permit`] only.
     pub(crate) fn pass_on(self: &Arc<Self>, lent_to: Option<Uuid>, change: Option<Change>) {
         let now = Instant::now();
-        {
+        let award = {
             let mut state = self.state();
             if lent_to.is_some() {
                 state.shaken = Some(now);
             }
             state.fair.free(lent_to, change, now);
-        }
-        self.advance(now);
+            // At once, so that nobody who asks now takes what others wait for.
+            state.fair.award(now, None)
+        };
+        self.hand_out(award, None, now);
     }
 
     /// A connection has changed hands; another may. For [`Permit`] only.
     pub(crate) fn settle(self: &Arc<Self>, change: Change) {
         let now = Instant::now();
         self.state().fair.settle(change, now);
+        self.advance(now);
+    }
+
+    /// A change of hands waits for something that others may not have to wait for. For [`Permit`] only.
+    pub(crate) fn excuse(self: &Arc<Self>, change: Change) {
+        let now = Instant::now();
+        self.state().fair.excuse(change, now);
         self.advance(now);
     }
 
@@ -259,12 +268,15 @@ impl<C> Cluster<C> {
     }
 
     /// Takes somebody off the list, and out of the queue. For [`Enlisted`] only.
-    pub(crate) fn strike(&self, tenant: Uuid, number: u64) {
+    pub(crate) fn strike(self: &Arc<Self>, tenant: Uuid, number: u64) {
         let mut state = self.state();
         state.users.remove(&number);
         let waiter = state.fair.leave(tenant, number);
         drop(state);
-        drop(waiter);
+        if waiter.is_some() {
+            // It may have stood in the way of others.
+            self.advance(Instant::now());
+        }
     }
 
     /// Whether a connection was lost so lately that others may have gone with it.
@@ -303,6 +315,13 @@ impl<C> Cluster<C> {
             };
             drop(closing);
         }
+    }
+
+    /// Whether somebody could be served who was not. Breaks the cluster if so.
+    #[cfg(test)]
+    pub(crate) fn forgets(&self, now: Instant) -> bool {
+        let award = self.state().fair.award(now, None);
+        award.map(std::mem::forget).is_some()
     }
 
     /// The roles of those that rest.

@@ -17,7 +17,7 @@
 //! Nothing here takes longer than the logarithm of how many tenants and connections there are, save for a purpose or a
 //! tenant of which very many rest or wait: then a few kilobytes are moved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,16 +26,19 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Share;
+use crate::health::LOGINS;
 use crate::heat::Age;
-use crate::lane::{Lane, Owner, Rank, Turn, Waiter};
+use crate::lane::{Lane, Owner, Rank, Waiter};
 use crate::pace::{Pace, Waiting};
 use crate::permit::Change;
 use crate::rest::{Rest, Resting};
 use crate::route::{Purpose, Serves};
 
 mod award;
+mod queue;
 
 pub(crate) use award::{Award, Back, What};
+use queue::Queue;
 
 /// How often a tenant may be served out of turn because a connection is there that fits. Eight statements of half a
 /// millisecond take about as long as the login that a change of hands costs.
@@ -82,8 +85,8 @@ pub(crate) struct Fair<C> {
     open: usize,
     rest: Rest<C>,
     lanes: HashMap<Owner, Lane<C>>,
-    /// Tenants that wait and may have more.
-    queue: BTreeMap<Turn, Uuid>,
+    /// Tenants that wait and may have more in use.
+    queue: Queue,
     /// Of each tenant that has any the one at rest that would be closed first, where logins are one tenant's.
     evictable: BTreeSet<Rank>,
     /// Connections that change hands, where logins are one tenant's.
@@ -102,9 +105,9 @@ impl<C> Fair<C> {
             open: 0,
             rest: Rest::default(),
             lanes: HashMap::default(),
-            queue: BTreeMap::new(),
+            queue: Queue::default(),
             evictable: BTreeSet::new(),
-            logins: Pace::new(limits.budget, LOGINS_WAIT),
+            logins: Pace::new(limits.budget.min(LOGINS), LOGINS_WAIT),
             handovers: Pace::new(limits.budget, HANDOVERS_WAIT),
             waiting: 0,
             turns: 0,
@@ -156,10 +159,12 @@ impl<C> Fair<C> {
         let outcome = change(lane, turn);
         let queued_at = lane.place_in_queue();
         if queued_at != lane.queued_at {
-            if let Some(before) = std::mem::replace(&mut lane.queued_at, queued_at) {
-                self.queue.remove(&before);
+            if let Some((of, before)) = std::mem::replace(&mut lane.queued_at, queued_at) {
+                self.queue.of(of).remove(&before);
             }
-            self.queue.extend(queued_at.zip(owner));
+            if let Some(((of, turn), tenant)) = queued_at.zip(owner) {
+                self.queue.of(of).insert(turn, tenant);
+            }
         }
         // What serves many is nobody's.
         let evictable_at = owner.and_then(|_| lane.place_among_evictable());
@@ -191,6 +196,10 @@ impl<C> Fair<C> {
     pub(crate) fn take(&mut self, place: u64, share: Share, now: Instant) -> Option<Resting<C>> {
         let (owner, borrower) = (self.rest.get(place)?.owner, Some(share.tenant));
         let at = self.age(now);
+        // It may be fewer than when they were lent.
+        if self.lanes.get(&borrower).is_some_and(|lane| lane.busy >= share.most) {
+            return None;
+        }
         if owner == borrower {
             self.change(owner, |lane, turn| {
                 lane.stir(place);
@@ -226,16 +235,17 @@ impl<C> Fair<C> {
             return Some(Had::Rested(resting));
         }
         let owner = Some(share.tenant);
-        if self.total(owner) >= share.most {
+        if let Some(lane) = self.lanes.get(&owner).filter(|lane| lane.total() >= share.most) {
             // Another of its own makes room, if one rests.
-            let place = *self.lanes.get(&owner)?.resting.front()?;
+            let place = *lane.resting.front().filter(|_| lane.busy < share.most)?;
             let mut evicted = self.stir(place)?;
             self.lend(share.tenant, now);
             evicted.permit.charge(share.tenant);
             return Some(Had::Evicted(evicted));
         }
         // On a login of many, a change of hands costs less than one more process.
-        if self.open < self.limits.budget && self.rest.least_of(purpose).is_none() {
+        let may_change = self.rest.least_of(purpose).is_some() && self.handovers.has_room();
+        if self.open < self.limits.budget && !may_change {
             self.open += 1;
             self.lend(share.tenant, now);
             return Some(Had::Unit);
@@ -293,7 +303,7 @@ impl<C> Fair<C> {
     fn goes_on(&mut self, tenant: Uuid, purpose: &Arc<Purpose>) -> Option<u64> {
         let lane = self.lanes.get(&Some(tenant))?;
         let (number, (head, _), _) = (lane.wants(purpose)?, lane.head()?, lane.queued_at.filter(|_| lane.may_grow())?);
-        let (&(least, _), &first) = self.queue.first_key_value()?;
+        let ((least, _), first) = self.queue.first()?;
         let in_turn = first == tenant && number == head;
         if !in_turn {
             let favoured = lane.favours < FAVOURS && (first == tenant || lane.busy <= least);
@@ -328,6 +338,11 @@ impl<C> Fair<C> {
     /// A connection has changed hands.
     pub(crate) fn settle(&mut self, change: Change, now: Instant) {
         self.pace(change.of).end(Some(now.saturating_duration_since(change.since)), now);
+    }
+
+    /// One has not, or takes longer than it should for a reason that other changes may not have.
+    pub(crate) fn excuse(&mut self, change: Change, now: Instant) {
+        self.pace(change.of).end(None, now);
     }
 
     fn serve(&mut self, tenant: Uuid, number: u64, now: Instant) -> Option<Waiter<C>> {

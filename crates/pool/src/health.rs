@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
 /// Logins to one cluster at once. Each takes the server a few milliseconds of a core, for a process and a proof.
-const LOGINS: usize = 16;
+pub(crate) const LOGINS: usize = 16;
 
 /// From the first failure to the next attempt.
 const FIRST: Duration = Duration::from_millis(50);

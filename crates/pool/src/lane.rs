@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::cluster::Grant;
 use crate::heat::{Age, Heat, Worth};
 use crate::rest::strike;
-use crate::route::Purpose;
+use crate::route::{Purpose, Serves};
 
 /// Whose connections rest: a tenant's, or, for `None`, those of logins that serve many.
 pub(crate) type Owner = Option<Uuid>;
@@ -51,7 +51,7 @@ pub(crate) struct Lane<C> {
     /// How much it has been served.
     pub(crate) heat: Heat,
     /// Under what it is entered among those that wait.
-    pub(crate) queued_at: Option<Turn>,
+    pub(crate) queued_at: Option<(Serves, Turn)>,
     /// Under what it is entered among those whose connections may be closed.
     pub(crate) evictable_at: Option<Rank>,
 }
@@ -86,9 +86,11 @@ impl<C> Lane<C> {
         self.total() == 0 && self.waiting.is_empty()
     }
 
-    /// Where it stands among those that wait; nowhere if it may not have more in use than it has.
-    pub(crate) fn place_in_queue(&self) -> Option<Turn> {
-        (self.is_waiting() && self.busy < self.most).then_some((self.busy, self.turn))
+    /// Where it stands among those that wait, and for what kind of login its first does; nowhere if it may not have more in use
+    /// than it has.
+    pub(crate) fn place_in_queue(&self) -> Option<(Serves, Turn)> {
+        let (_, head) = self.head()?;
+        (self.busy < self.most).then_some((head.purpose.route.serves, (self.busy, self.turn)))
     }
 
     /// Whether it may have another besides those that it has.

@@ -76,8 +76,12 @@ impl Line {
             },
         };
         let (rested, mut permit) = match grant {
-            Grant::Connection(connection, permit, since) => {
+            Grant::Connection(connection, mut permit, since) => {
                 let fit = self.is_fit(&connection, since);
+                if !fit {
+                    // A login is not what was to be done.
+                    permit.excuse();
+                }
                 (Some(connection).filter(|_| fit), permit)
             }
             Grant::Permit(permit) => (None, permit),
@@ -91,7 +95,7 @@ impl Line {
             }
             None => {
                 // Apart, since few need it.
-                let opened = Box::pin(self.open(deadline)).await?;
+                let opened = Box::pin(self.open(&mut permit, deadline)).await?;
                 permit.settle();
                 opened
             }
@@ -100,12 +104,13 @@ impl Line {
     }
 
     /// Opens a connection, trying again while it is the server's trouble and time is left.
-    async fn open(&self, deadline: Instant) -> Result<Box<Connection>, PoolError> {
+    async fn open(&self, permit: &mut Permit, deadline: Instant) -> Result<Box<Connection>, PoolError> {
         let mut last = None;
         loop {
             let Ok(attempt) = timeout_at(deadline, self.cluster.health.attempt()).await else {
                 return Err(last.unwrap_or_else(unanswered));
             };
+            permit.proceed();
             let error = match reach(&self.purpose, &self.settings, &self.cluster.health.preferred).await {
                 Ok(connection) => {
                     attempt.answered();
@@ -113,6 +118,7 @@ impl Line {
                 }
                 Err(error) => error,
             };
+            permit.excuse();
             match error.trouble() {
                 Trouble::Lasting => {
                     attempt.answered();

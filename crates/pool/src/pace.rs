@@ -7,7 +7,9 @@
 //!
 //! Changes of one kind are all alike, so the time that they take tells how busy the server is. If it is `t` on average where it was
 //! `q` when changes were quickest, then of `n` at a time `n (1 - q / t)` do nothing but wait. As in TCP Vegas (Brakmo and Peterson,
-//! 1995) the number rises while fewer wait than a few, which keep the server from running dry, and falls when more do.
+//! 1995) the number rises while fewer wait than a few, which keep the server from running dry, and falls when more do. What is
+//! quickest is found out anew every minute, by a few changes at the smallest number: a server that is always busy would make all
+//! look quick.
 
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ const FEWEST: f64 = 2.0;
 /// Changes whose times are put together, at least: one says little.
 const BATCH: u32 = 16;
 
-/// For how long at least it is remembered how quick changes can be. Servers move, and get more to do.
+/// For how long it is remembered how quick changes can be. Servers move, and get more to do.
 const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// How many of the changes that run may do nothing but wait.
@@ -39,10 +41,19 @@ pub(crate) struct Pace {
     limit: f64,
     most: f64,
     batch: Batch,
-    /// The least average since `since`, and in the time before.
+    /// The least average since `since`.
     quickest: Duration,
-    quickest_before: Duration,
     since: Option<Instant>,
+    probe: Option<Probe>,
+}
+
+/// It is being found out how quick changes can be.
+#[derive(Debug, Clone, Copy)]
+struct Probe {
+    /// How many ran when it began, of which each has still met the others.
+    left: u32,
+    /// The limit to go on with.
+    then: f64,
 }
 
 #[derive(Debug, Default)]
@@ -63,8 +74,8 @@ impl Pace {
             most: u32::try_from(budget).map_or(f64::MAX, f64::from).max(FEWEST),
             batch: Batch::default(),
             quickest: Duration::MAX,
-            quickest_before: Duration::MAX,
             since: None,
+            probe: None,
         }
     }
 
@@ -82,6 +93,10 @@ impl Pace {
     pub(crate) fn end(&mut self, took: Option<Duration>, now: Instant) {
         let full = !self.has_room();
         self.running = self.running.saturating_sub(1);
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.left > 0) {
+            probe.left -= 1;
+            return;
+        }
         let Some(took) = took else { return };
         self.batch.count += 1;
         self.batch.took += took;
@@ -95,13 +110,17 @@ impl Pace {
     fn learn(&mut self, now: Instant) {
         let Batch { count, took, full } = std::mem::take(&mut self.batch);
         let average = took / count;
-        let since = *self.since.get_or_insert(now);
-        if now.saturating_duration_since(since) >= REMEMBERED {
-            self.quickest_before = std::mem::replace(&mut self.quickest, Duration::MAX);
-            self.since = Some(now);
+        if let Some(probe) = self.probe.take() {
+            (self.limit, self.quickest, self.since) = (probe.then, average, Some(now));
+            return;
         }
         self.quickest = self.quickest.min(average);
-        let quickest = self.quickest.min(self.quickest_before);
+        if now.saturating_duration_since(*self.since.get_or_insert(now)) >= REMEMBERED {
+            self.probe = Some(Probe { left: self.running, then: self.limit });
+            self.limit = FEWEST;
+            return;
+        }
+        let quickest = self.quickest;
         let wait = self.limit * (1.0 - quickest.as_secs_f64() / average.as_secs_f64().max(f64::MIN_POSITIVE));
         if wait > self.waiting.most {
             self.limit -= 1.0;
@@ -165,6 +184,16 @@ mod tests {
         // And more again when it has time.
         let (mut pace, _) = settled(pace, now, |_| one);
         assert!(at_a_time(&mut pace) > 20, "{pace:?}");
+    }
+
+    #[test]
+    fn a_server_that_is_busy_for_hours_does_not_look_quick() {
+        let (mut pace, mut now) = (of(100), Instant::now());
+        let begin = now;
+        while now.duration_since(begin) < Duration::from_hours(1) {
+            (pace, now) = settled(pace, now, |count| Duration::from_millis(5) * count);
+        }
+        assert!((4..=9).contains(&at_a_time(&mut pace)), "{pace:?}");
     }
 
     #[test]

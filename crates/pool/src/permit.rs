@@ -46,6 +46,25 @@ impl<C> Permit<C> {
         }
     }
 
+    /// If it is changing hands, that takes longer than it should for a reason that other changes may not have.
+    pub(crate) fn excuse(&mut self) {
+        if let (Some(cluster), Some(change)) = (&self.cluster, self.change.take()) {
+            cluster.excuse(change);
+        }
+    }
+
+    /// If it is changing hands, the work on it begins now.
+    pub(crate) fn proceed(&mut self) {
+        if let Some(change) = &mut self.change {
+            change.since = Instant::now();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_changing(&self) -> bool {
+        self.change.is_some()
+    }
+
     /// The change that has not been said to be done, of which the cluster takes note.
     pub(crate) fn abandon(&mut self) -> Option<Change> {
         self.change.take()

@@ -236,7 +236,11 @@ impl Model {
 
     fn use_grant(&mut self, tenant: usize, wanted: usize, grant: Grant<Wire>, user: Enlisted<Wire>) {
         let (mut wire, permit) = match grant {
-            Grant::Connection(wire, permit, _) => (wire, permit),
+            Grant::Connection(wire, permit, _) => {
+                let as_it_is = wire.serves == self.serves(tenant, wanted);
+                assert_eq!(permit.is_changing(), !as_it_is, "a change that is none, or is not noted");
+                (wire, permit)
+            }
             Grant::Permit(permit) => {
                 self.opened += 1;
                 (Wire { purpose: wanted, number: self.opened, serves: None }, permit)
@@ -261,6 +265,9 @@ impl Model {
         }
         assert!(had.values().all(|&count| count <= self.most), "more than a tenant's share: {had:?}");
         assert!(stats.changing <= stats.in_use, "what changes hands is in use: {stats:?}");
+        // What is kept for a moment is looked at again when it is over.
+        let keeps = self.limits.minimum > 0;
+        assert!(keeps || !self.cluster.forgets(self.now), "somebody waits for what is there: {stats:?}");
         // Units in use, but not in a client's hands, are promised to somebody who has not looked yet.
         let promised = stats.in_use - self.lent.len();
         assert!(stats.waiting + promised == self.waiting.len(), "{promised} promised: {stats:?}");
@@ -398,6 +405,31 @@ fn what_is_wanted_least_makes_room() {
     model.collect_first();
     give_all_back(&mut model, 0);
     assert_eq!(rests(&model), [3, 0, 1, 2], "of the one that is worth least");
+}
+
+/// A tenant that is given fewer than it has gets no more until it has fewer, in the order in which its clients came.
+#[test]
+fn fewer_than_there_are_at_work() {
+    let mut model = Model::new(Limits { budget: 10, minimum: 1, keep: Duration::from_secs(1) }, 100);
+    for _ in 0..12 {
+        model.ask(0, 0);
+    }
+    model.most = 3;
+    model.ask(0, 0);
+    for _ in 0..7 {
+        let lent = model.lent.remove(0);
+        model.give_back(lent);
+        model.act(&Step::Take { tenant: 0, which: 0 });
+        model.ask(0, 0);
+        for _ in 0..model.waiting.len() {
+            model.collect_first();
+        }
+    }
+    assert_eq!((model.lent.len(), model.waiting.len()), (3, 10), "nobody was served");
+    let lent = model.lent.remove(0);
+    model.give_back(lent);
+    model.collect_first();
+    assert_eq!((model.lent.len(), model.waiting.len()), (3, 9), "one at a time");
 }
 
 /// While as many change hands as the server has time for, others wait, but not those who go on with what they have.

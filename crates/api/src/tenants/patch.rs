@@ -24,7 +24,7 @@ pub(crate) struct PatchBody {
     #[schema(value_type = Option<SettableStatusWord>)]
     status: Option<Status>,
     /// How its clients share server connections: all of it, so what is absent there is what the configuration gives. New clients
-    /// have it at once, those that are there have another number of server connections from their next transaction on.
+    /// have it at once, those that are there keep to another number of server connections with their next transactions.
     pool: Option<PoolBody>,
 }
 

@@ -13,7 +13,7 @@ use crate::route::{Purpose, Serves};
 
 /// How many tenants from the front of the queue are asked whether there is something for them: what one waits for may not be
 /// there while there is what another does.
-const LOOKED_AT: usize = 8;
+const LOOKED_AT: usize = 16;
 
 /// How many that are worth least are looked at for one that need not be kept.
 const KEPT_AT_MOST: usize = 32;
@@ -53,11 +53,10 @@ impl<C> Fair<C> {
         if self.queue.is_empty() {
             return None;
         }
-        let mut first = [None; LOOKED_AT];
-        if self.open < self.limits.budget || self.logins.has_room() || self.handovers.has_room() {
-            first.iter_mut().zip(self.queue.values()).for_each(|(place, tenant)| *place = Some(*tenant));
-        }
-        let in_turn = first.into_iter().flatten().find_map(|tenant| self.award_to(tenant, now));
+        let (spare, login) = (self.open < self.limits.budget, self.logins.has_room());
+        // Where none of a login of many rests, one of another may be closed for it.
+        let first = self.queue.next::<LOOKED_AT>(spare || login, spare || login || self.handovers.has_room());
+        let in_turn = first.into_iter().find_map(|tenant| self.award_to(tenant, now));
         in_turn.or_else(|| self.resume(back?, now))
     }
 
@@ -113,18 +112,18 @@ impl<C> Fair<C> {
             let place = *lane.resting.front()?;
             return Some((What::Evicted(self.stir(place)?), None));
         }
-        if let Some(place) = self.rest.least_of(purpose) {
-            let may = self.handovers.has_room();
-            return Some((rested(may.then(|| self.stir(place))??), Some(Serves::Many)));
+        let least = self.rest.least_of(purpose);
+        if let Some(place) = least.filter(|_| self.handovers.has_room()) {
+            return Some((rested(self.stir(place)?), Some(Serves::Many)));
         }
         if self.open < self.limits.budget {
             self.open += 1;
             return Some((What::Unit, None));
         }
-        if !self.logins.has_room() {
+        if least.is_some() || !self.logins.has_room() {
             return None;
         }
-        let place = self.evicted_for(self.total(Some(tenant)), now)?;
+        let place = self.evicted_for(tenant, now)?;
         Some((What::Evicted(self.stir(place)?), Some(Serves::One)))
     }
 
@@ -137,19 +136,19 @@ impl<C> Fair<C> {
         }
     }
 
-    /// Which of those at rest is closed for a tenant that has so many: what nobody has come back for, else what it is worth least
-    /// to keep. A tenant's minimum is left to it for a moment, unless the other lacks its own.
-    fn evicted_for(&self, total: usize, now: Instant) -> Option<u64> {
+    /// Which of those at rest is closed for a tenant: what nobody has come back for, else what it is worth least to keep. Another's
+    /// minimum is left to it for a moment, unless the one lacks its own.
+    fn evicted_for(&self, tenant: Uuid, now: Instant) -> Option<u64> {
         let (oldest, resting) = self.rest.from(0).next()?;
         if now.saturating_duration_since(resting.since) >= FORGOTTEN {
             return Some(oldest);
         }
         let Limits { budget, minimum, keep } = self.limits;
-        let keeps = total >= minimum && self.rest.len() <= budget / 2;
+        let keeps = self.total(Some(tenant)) >= minimum && self.rest.len() <= budget / 2;
         let kept = |place: u64| {
             let resting = self.rest.get(place)?;
             let young = now.saturating_duration_since(resting.since) < keep;
-            Some(young && self.total(resting.owner) <= minimum)
+            Some(young && resting.owner != Some(tenant) && self.total(resting.owner) <= minimum)
         };
         let mut own = self.evictable.iter().take(KEPT_AT_MOST);
         let own = own.find(|&&(_, place)| !keeps || kept(place) == Some(false)).copied();
