@@ -244,8 +244,8 @@ impl<C> Fair<C> {
             return Some(Had::Evicted(evicted));
         }
         // On a login of many, a change of hands costs less than one more process.
-        let may_change = self.rest.least_of(purpose).is_some() && self.handovers.has_room();
-        if self.open < self.limits.budget && !may_change {
+        let will_change = self.rest.least_of(purpose).is_some() && !self.handovers.hangs(now);
+        if self.open < self.limits.budget && !will_change {
             self.open += 1;
             self.lend(share.tenant, now);
             return Some(Had::Unit);

@@ -24,6 +24,9 @@ const BATCH: u32 = 16;
 /// For how long it is remembered how quick changes can be. Servers move, and get more to do.
 const REMEMBERED: Duration = Duration::from_mins(1);
 
+/// After so long without one that has ended, those that run hang: on connections that a firewall has forgotten, say.
+const HANGING: Duration = Duration::from_millis(100);
+
 /// How many of the changes that run may do nothing but wait.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiting {
@@ -45,6 +48,8 @@ pub(crate) struct Pace {
     quickest: Duration,
     since: Option<Instant>,
     probe: Option<Probe>,
+    /// When one last ended, or the first of those that run began.
+    moved: Option<Instant>,
 }
 
 /// It is being found out how quick changes can be.
@@ -76,6 +81,7 @@ impl Pace {
             quickest: Duration::MAX,
             since: None,
             probe: None,
+            moved: None,
         }
     }
 
@@ -84,14 +90,24 @@ impl Pace {
         f64::from(self.running) + 1.0 <= self.limit
     }
 
+    /// Whether there is no room, and will be none soon.
+    pub(crate) fn hangs(&self, now: Instant) -> bool {
+        let moved = self.moved.map_or(Duration::ZERO, |moved| now.saturating_duration_since(moved));
+        !self.has_room() && moved >= HANGING
+    }
+
     /// One begins.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self, now: Instant) {
+        if self.running == 0 {
+            self.moved = Some(now);
+        }
         self.running += 1;
     }
 
     /// One has ended; it took so long, unless it came to nothing.
     pub(crate) fn end(&mut self, took: Option<Duration>, now: Instant) {
         let full = !self.has_room();
+        self.moved = Some(now);
         self.running = self.running.saturating_sub(1);
         if let Some(probe) = self.probe.as_mut().filter(|probe| probe.left > 0) {
             probe.left -= 1;
@@ -149,7 +165,7 @@ mod tests {
     fn settled(mut pace: Pace, mut now: Instant, time: impl Fn(u32) -> Duration) -> (Pace, Instant) {
         for _ in 0..6000 {
             while pace.has_room() {
-                pace.begin();
+                pace.begin(now);
             }
             let took = time(pace.running());
             now += took / pace.running();
@@ -163,7 +179,7 @@ mod tests {
 
     fn at_a_time(pace: &mut Pace) -> u32 {
         while pace.has_room() {
-            pace.begin();
+            pace.begin(Instant::now());
         }
         let count = pace.running();
         (0..count).for_each(|_| pace.end(None, Instant::now()));
@@ -210,10 +226,23 @@ mod tests {
     fn what_comes_to_nothing_teaches_nothing() {
         let mut pace = of(100);
         for _ in 0..1000 {
-            pace.begin();
+            pace.begin(Instant::now());
             pace.end(None, Instant::now());
         }
         assert_eq!(at_a_time(&mut pace), 2);
         assert_eq!(at_a_time(&mut of(1)), 2, "a budget of one is kept elsewhere");
+    }
+
+    #[test]
+    fn those_that_hang_are_noticed() {
+        let (mut pace, now) = (of(100), Instant::now());
+        let later = |millis| now + Duration::from_millis(millis);
+        pace.begin(now);
+        assert!(!pace.hangs(later(1000)), "there is room");
+        pace.begin(now);
+        assert!(!pace.hangs(later(99)) && pace.hangs(later(100)));
+        pace.end(None, later(90));
+        pace.begin(later(95));
+        assert!(!pace.hangs(later(150)) && pace.hangs(later(190)));
     }
 }

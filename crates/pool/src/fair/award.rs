@@ -79,7 +79,7 @@ impl<C> Fair<C> {
         let (purpose, serves) = (Arc::clone(&head.purpose), head.serves);
         let (what, of) = self.find_for(tenant, &purpose, serves, now)?;
         let change = of.map(|of| {
-            self.pace(of).begin();
+            self.pace(of).begin(now);
             Change { of, since: now }
         });
         self.alter(Some(tenant), |lane, _| lane.favours = 0);
@@ -116,7 +116,9 @@ impl<C> Fair<C> {
         if let Some(place) = least.filter(|_| self.handovers.has_room()) {
             return Some((rested(self.stir(place)?), Some(Serves::Many)));
         }
-        if self.open < self.limits.budget {
+        // One more process costs more than waiting for a moment.
+        let will_change = least.is_some() && !self.handovers.hangs(now);
+        if self.open < self.limits.budget && !will_change {
             self.open += 1;
             return Some((What::Unit, None));
         }
