@@ -155,6 +155,8 @@ impl Scrape {
         self.pools(encoder, ("sindico_servers_idle", "Server connections of a cluster at rest"), |it| it.idle)?;
         let help = "Server connections of a cluster that are on their way from one tenant to another";
         self.pools(encoder, ("sindico_pool_changing", help), |it| it.changing)?;
+        let help = "Server connections of a cluster that may be lent out at a time, as processors allow";
+        self.pools(encoder, ("sindico_pool_concurrency_limit", help), |it| it.concurrency_limit)?;
         let help = "Clients that wait for a server connection of a cluster";
         self.pools(encoder, ("sindico_pool_waiting", help), |it| it.waiting)
     }

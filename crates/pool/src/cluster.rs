@@ -1,5 +1,6 @@
 //! The connections to one cluster: how many there are, which rest, and who waits.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Share;
+use crate::concurrency::Strain;
 use crate::connection::Connection;
-use crate::fair::{Award, Back, Fair, Had, Limits, What};
+use crate::fair::{Award, Back, Fair, Limits, What};
 use crate::health::Health;
 use crate::heat::{Heat, Worth};
 use crate::lane::Waiter;
@@ -29,6 +31,8 @@ pub struct ClusterStats {
     pub in_use: usize,
     /// Those of them that are on their way from one tenant to another.
     pub changing: usize,
+    /// How many may be in use at a time: all, or fewer while this machine has too few processors.
+    pub concurrency_limit: usize,
     /// Clients in the queue.
     pub waiting: usize,
     /// Whether the server is believed to take connections.
@@ -93,6 +97,8 @@ struct State<C> {
 #[derive(Debug)]
 pub(crate) struct Cluster<C = Box<Connection>> {
     pub(crate) health: Health,
+    /// Whether the server runs on this machine, as the last connection showed.
+    pub(crate) is_here: AtomicBool,
     state: Mutex<State<C>>,
 }
 
@@ -111,13 +117,16 @@ impl Serve for Box<Connection> {
 /// How long after a connection was lost the others are looked at before they are lent.
 const SHAKEN: Duration = Duration::from_secs(5);
 
+/// A connection that has been seen in use so often may be doing nothing: a second, as often as is looked.
+const LASTING: u32 = 10;
+
 /// Connections at rest that are looked at while nobody else may ask for one.
 const BATCH: usize = 64;
 
 impl<C> Cluster<C> {
     pub(crate) fn new(limits: Limits) -> Self {
         let state = State { fair: Fair::new(limits), users: HashMap::default(), next_number: 0, shaken: None };
-        Self { health: Health::default(), state: Mutex::new(state) }
+        Self { health: Health::default(), is_here: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
     /// No code that runs under the lock can panic halfway through a change, so a poisoned lock guards a sound state.
@@ -135,10 +144,10 @@ impl<C> Cluster<C> {
         suits: impl Fn(&C) -> bool,
         now: Instant,
     ) -> (Enlisted<C>, Answer<C>) {
-        let (user, had) = {
+        let (user, what) = {
             let mut state = self.state();
             let user = self.enlist(&mut state, purpose, share);
-            let Some(had) = state.fair.ask(purpose, share, serves, suits, now) else {
+            let Some(what) = state.fair.ask(purpose, share, serves, suits, now) else {
                 let (grant, granted) = oneshot::channel();
                 state.fair.wait(user.number(), share, Waiter { purpose: Arc::clone(purpose), serves, grant });
                 let award = state.fair.award(now, None);
@@ -146,18 +155,16 @@ impl<C> Cluster<C> {
                 self.hand_out(award, None, now);
                 return (user, Answer::Later(granted));
             };
-            (user, had)
+            (user, what)
         };
-        let grant = match had {
-            Had::Rested(Resting { connection, permit, since, .. }) => {
-                Grant::Connection(connection, permit, Some(since))
-            }
-            Had::Evicted(Resting { connection, permit, .. }) => {
+        let grant = match what {
+            What::Connection(Resting { connection, permit, .. }, since) => Grant::Connection(connection, permit, since),
+            What::Evicted(Resting { connection, permit, .. }) => {
                 // Closed before another may be opened in its place.
                 drop(connection);
                 Grant::Permit(permit)
             }
-            Had::Unit => Grant::Permit(Permit::new(Arc::clone(self), share.tenant)),
+            What::Unit => Grant::Permit(Permit::new(Arc::clone(self), share.tenant)),
         };
         (user, Answer::Now(grant))
     }
@@ -317,6 +324,41 @@ impl<C> Cluster<C> {
         }
     }
 
+    /// Takes note of how processors are, as is done every so often.
+    pub(crate) fn see(self: &Arc<Self>, strain: Strain, now: Instant) {
+        let ready = {
+            let mut state = self.state();
+            let lasting = state.users.values().filter(|user| user.condemned.seen() > LASTING).count();
+            if state.fair.see(strain, lasting, now) { state.fair.ready() } else { Vec::new() }
+        };
+        self.resume(&ready, now);
+        self.advance(now);
+    }
+
+    /// Serves those for whom there is a connection as it is, as far as they may have it.
+    fn resume(self: &Arc<Self>, ready: &[Back], now: Instant) {
+        for back in ready {
+            loop {
+                let award = self.state().fair.resume(back, now);
+                if award.is_none() {
+                    break;
+                }
+                self.hand_out(award, None, now);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn limit_to(self: &Arc<Self>, limit: Option<u32>, now: Instant) {
+        let ready = {
+            let mut state = self.state();
+            state.fair.limit_to(limit);
+            state.fair.ready()
+        };
+        self.resume(&ready, now);
+        self.advance(now);
+    }
+
     /// Whether somebody could be served who was not. Breaks the cluster if so.
     #[cfg(test)]
     pub(crate) fn forgets(&self, now: Instant) -> bool {
@@ -335,7 +377,8 @@ impl<C> Cluster<C> {
         let (open, idle) = (state.fair.open(), state.fair.resting().len());
         let in_use = open.saturating_sub(idle);
         let changing = usize::try_from(state.fair.changing()).unwrap_or(usize::MAX);
-        ClusterStats { open, idle, in_use, changing, waiting: state.fair.waiting(), up: self.health.is_up() }
+        let (concurrency_limit, waiting) = (state.fair.concurrency_limit(), state.fair.waiting());
+        ClusterStats { open, idle, in_use, changing, concurrency_limit, waiting, up: self.health.is_up() }
     }
 }
 

@@ -14,6 +14,9 @@
 //! - a tenant that has no more than its guaranteed minimum keeps a connection at rest for a moment ([`Limits::keep`]) although
 //!   others wait, provided that these have their minimum, too.
 //!
+//! While there are too few processors, fewer are in use than there are ([`Concurrency`]); a tenant that has less than its minimum
+//! in use does not wait for that.
+//!
 //! Nothing here takes longer than the logarithm of how many tenants and connections there are, save for a purpose or a
 //! tenant of which very many rest or wait: then a few kilobytes are moved.
 
@@ -26,6 +29,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Share;
+use crate::concurrency::{Concurrency, Sight, Strain};
 use crate::health::LOGINS;
 use crate::heat::Age;
 use crate::lane::{Lane, Owner, Rank, Waiter};
@@ -63,17 +67,8 @@ pub(crate) struct Limits {
     pub(crate) minimum: usize,
     /// How long a tenant's last ones rest although others wait.
     pub(crate) keep: Duration,
-}
-
-/// What is at hand for somebody who asks. It counts as lent already.
-#[derive(Debug)]
-pub(crate) enum Had<C> {
-    /// One that has rested.
-    Rested(Resting<C>),
-    /// One more may be opened.
-    Unit,
-    /// One may be opened in place of this one.
-    Evicted(Resting<C>),
+    /// Of the machine that this runs on.
+    pub(crate) processors: usize,
 }
 
 /// The connections to one cluster, by tenant.
@@ -93,6 +88,11 @@ pub(crate) struct Fair<C> {
     logins: Pace,
     /// The same where they serve many.
     handovers: Pace,
+    concurrency: Concurrency,
+    /// Of those in use, how many have been for long: they may do nothing, as in a session's or between a transaction's statements.
+    lasting: usize,
+    /// How many were given back since this was last looked at.
+    done: u32,
     waiting: usize,
     turns: u64,
 }
@@ -109,6 +109,9 @@ impl<C> Fair<C> {
             evictable: BTreeSet::new(),
             logins: Pace::new(limits.budget.min(LOGINS), LOGINS_WAIT),
             handovers: Pace::new(limits.budget, HANDOVERS_WAIT),
+            concurrency: Concurrency::new(limits.processors),
+            lasting: 0,
+            done: 0,
             waiting: 0,
             turns: 0,
         }
@@ -131,6 +134,35 @@ impl<C> Fair<C> {
 
     pub(crate) fn resting(&self) -> &Rest<C> {
         &self.rest
+    }
+
+    /// How many may be in use at a time for want of processors.
+    pub(crate) fn concurrency_limit(&self) -> usize {
+        self.concurrency.limit().map_or(self.limits.budget, |limit| limit.min(self.limits.budget))
+    }
+
+    /// Takes note of how things are, and of how many have been in use for long. Returns whether more may be in use than before.
+    pub(crate) fn see(&mut self, strain: Strain, lasting: usize, now: Instant) -> bool {
+        let (at_work, done, before) = (self.at_work(), std::mem::take(&mut self.done), self.concurrency_limit());
+        self.concurrency.see(Sight { strain, at_work, done, waited_for: self.waiting > 0 }, now);
+        let lasting_before = std::mem::replace(&mut self.lasting, lasting);
+        self.concurrency_limit() > before || (before < self.limits.budget && lasting > lasting_before)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn limit_to(&mut self, limit: Option<u32>) {
+        self.concurrency.set(limit);
+    }
+
+    /// Connections that may be doing something.
+    fn at_work(&self) -> usize {
+        self.open.saturating_sub(self.rest.len()).saturating_sub(self.lasting)
+    }
+
+    /// Whether a tenant may have one more in use, when so many of those in use are about to be no longer.
+    fn has_place(&self, tenant: Uuid, leaving: usize) -> bool {
+        self.concurrency.allows(self.at_work().saturating_sub(leaving))
+            || self.lanes.get(&Some(tenant)).map_or(0, |lane| lane.busy) < self.limits.minimum
     }
 
     fn pace(&mut self, of: Serves) -> &mut Pace {
@@ -194,6 +226,9 @@ impl<C> Fair<C> {
 
     /// Takes one that rests, for somebody whom it serves as it is.
     pub(crate) fn take(&mut self, place: u64, share: Share, now: Instant) -> Option<Resting<C>> {
+        if !self.has_place(share.tenant, 0) {
+            return None;
+        }
         let (owner, borrower) = (self.rest.get(place)?.owner, Some(share.tenant));
         let at = self.age(now);
         // It may be fewer than when they were lent.
@@ -229,10 +264,13 @@ impl<C> Fair<C> {
         serves: Option<Uuid>,
         suits: impl Fn(&C) -> bool,
         now: Instant,
-    ) -> Option<Had<C>> {
+    ) -> Option<What<C>> {
+        if !self.has_place(share.tenant, 0) {
+            return None;
+        }
         let place = self.rest.find(purpose, serves, suits);
         if let Some(resting) = place.and_then(|place| self.take(place, share, now)) {
-            return Some(Had::Rested(resting));
+            return Some(What::rested(resting));
         }
         let owner = Some(share.tenant);
         if let Some(lane) = self.lanes.get(&owner).filter(|lane| lane.total() >= share.most) {
@@ -241,14 +279,14 @@ impl<C> Fair<C> {
             let mut evicted = self.stir(place)?;
             self.lend(share.tenant, now);
             evicted.permit.charge(share.tenant);
-            return Some(Had::Evicted(evicted));
+            return Some(What::Evicted(evicted));
         }
         // On a login of many, a change of hands costs less than one more process.
         let will_change = self.rest.least_of(purpose).is_some() && !self.handovers.hangs(now);
         if self.open < self.limits.budget && !will_change {
             self.open += 1;
             self.lend(share.tenant, now);
-            return Some(Had::Unit);
+            return Some(What::Unit);
         }
         None
     }
@@ -275,8 +313,9 @@ impl<C> Fair<C> {
     /// Takes a connection back that a tenant had. Somebody whom it serves as it is may have it before all others; else it rests.
     pub(crate) fn give_back(&mut self, mut resting: Resting<C>, tenant: Uuid, now: Instant) -> Option<Award<C>> {
         if let Some(change) = resting.permit.abandon() {
-            self.pace(change.of).end(None, now);
+            self.excuse(change, now);
         }
+        self.done += 1;
         // The lane is kept even when it is empty now: what it knows of the tenant goes with the connection to rest.
         let heat = self.alter(Some(tenant), |lane, turn| {
             lane.give_back(turn);
@@ -301,7 +340,7 @@ impl<C> Fair<C> {
     /// Who of a tenant takes a connection as it is. If it is the tenant's turn, that is whoever waits longest for one, and the
     /// others are passed over a few times at most; if not, those whose turn it is are.
     fn goes_on(&mut self, tenant: Uuid, purpose: &Arc<Purpose>) -> Option<u64> {
-        let lane = self.lanes.get(&Some(tenant))?;
+        let lane = self.lanes.get(&Some(tenant)).filter(|_| self.has_place(tenant, 1))?;
         let (number, (head, _), _) = (lane.wants(purpose)?, lane.head()?, lane.queued_at.filter(|_| lane.may_grow())?);
         let ((least, _), first) = self.queue.first()?;
         let in_turn = first == tenant && number == head;
@@ -327,7 +366,7 @@ impl<C> Fair<C> {
     /// Takes a unit of the budget back, which may have been lent.
     pub(crate) fn free(&mut self, lent_to: Option<Uuid>, change: Option<Change>, now: Instant) {
         if let Some(change) = change {
-            self.pace(change.of).end(None, now);
+            self.excuse(change, now);
         }
         if let Some(tenant) = lent_to {
             self.change(Some(tenant), Lane::give_back);

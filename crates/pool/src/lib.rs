@@ -13,6 +13,7 @@
 mod ask;
 mod cancel;
 mod cluster;
+mod concurrency;
 mod connect;
 mod connection;
 mod dialogue;
@@ -26,6 +27,7 @@ mod lease;
 mod line;
 mod pace;
 mod permit;
+mod processors;
 mod reach;
 mod registry;
 mod reset;

@@ -1,6 +1,7 @@
 //! The way to connections of one purpose.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
@@ -39,15 +40,11 @@ impl Line {
     #[must_use]
     pub fn take(&self, wanted: &Settings, tenant: Option<Uuid>) -> Option<Lease> {
         loop {
-            let (user, resting) = self.cluster.take(
-                &self.purpose,
-                self.share,
-                tenant,
-                |connection| suits(connection, wanted),
-                Instant::now(),
-            )?;
+            let now = Instant::now();
+            let (user, resting) =
+                self.cluster.take(&self.purpose, self.share, tenant, |connection| suits(connection, wanted), now)?;
             let Resting { connection, permit, since, .. } = resting;
-            if self.is_fit(&connection, Some(since)) {
+            if self.is_fit(&connection, Some(since), now) {
                 return Some(self.lease(connection, permit, user));
             }
             // Closed before another may be opened in its place.
@@ -77,7 +74,7 @@ impl Line {
         };
         let (rested, mut permit) = match grant {
             Grant::Connection(connection, mut permit, since) => {
-                let fit = self.is_fit(&connection, since);
+                let fit = self.is_fit(&connection, since, Instant::now());
                 if !fit {
                     // A login is not what was to be done.
                     permit.excuse();
@@ -86,19 +83,14 @@ impl Line {
             }
             Grant::Permit(permit) => (None, permit),
         };
-        let connection = match rested {
-            // A login of many is handed over yet.
-            Some(connection) if connection.residue.serves != tenant => connection,
-            Some(connection) => {
-                permit.settle();
-                connection
-            }
-            None => {
-                // Apart, since few need it.
-                let opened = Box::pin(self.open(&mut permit, deadline)).await?;
-                permit.settle();
-                opened
-            }
+        let connection = if let Some(connection) = rested {
+            // If it changes hands, it is handed over yet.
+            connection
+        } else {
+            // Apart, since few need it.
+            let opened = Box::pin(self.open(&mut permit, deadline)).await?;
+            permit.settle();
+            opened
         };
         Ok(self.lease(connection, permit, user))
     }
@@ -114,6 +106,7 @@ impl Line {
             let error = match reach(&self.purpose, &self.settings, &self.cluster.health.preferred).await {
                 Ok(connection) => {
                     attempt.answered();
+                    self.cluster.is_here.store(connection.peer.address.is_here(), Ordering::Relaxed);
                     return Ok(Box::new(connection));
                 }
                 Err(error) => error,
@@ -152,8 +145,7 @@ impl Line {
         &self.purpose.route.role
     }
 
-    fn is_fit(&self, connection: &Connection, since: Option<Instant>) -> bool {
-        let now = Instant::now();
+    fn is_fit(&self, connection: &Connection, since: Option<Instant>, now: Instant) -> bool {
         let fresh = since.is_none_or(|since| now.duration_since(since) < SURELY_OPEN) && !self.cluster.is_shaken();
         now < connection.retires && (fresh || connection.is_quiet())
     }

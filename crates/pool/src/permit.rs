@@ -103,6 +103,8 @@ struct Use {
     condemned: AtomicBool,
     /// The server process; 0 before there is one.
     pid: AtomicU32,
+    /// How often it has been seen with one.
+    seen: AtomicU32,
 }
 
 impl Condemned {
@@ -117,6 +119,11 @@ impl Condemned {
     /// The server process; `None` for who opens a connection or waits for one.
     pub(crate) fn pid(&self) -> Option<u32> {
         Some(self.0.pid.load(Ordering::Relaxed)).filter(|pid| *pid > 0)
+    }
+
+    /// How often this has been asked of a connection in use, this time included; 0 for who has none.
+    pub(crate) fn seen(&self) -> u32 {
+        if self.pid().is_some() { self.0.seen.fetch_add(1, Ordering::Relaxed).saturating_add(1) } else { 0 }
     }
 }
 

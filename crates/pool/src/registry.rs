@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use crate::cluster::{Cluster, ClusterStats, ServerReport};
+use crate::concurrency::Strain;
 use crate::fair::Limits;
+use crate::processors::Processors;
 use crate::residue::Settings;
 use crate::route::Purposes;
 use crate::{Lease, Line, PoolError, Route, SessionParams, Share};
@@ -23,6 +26,8 @@ pub struct PoolSettings {
     pub max_per_tenant: usize,
     /// Connections that each tenant gets before another gets more than this, and keeps for a moment while others wait.
     pub min_per_tenant: usize,
+    /// Whether fewer connections are in use at a time while this machine has too few processors for a server on it and for síndico.
+    pub adapts: bool,
     /// How long somebody may wait for a connection when all are in use, or the server takes none.
     pub wait_timeout: Duration,
     /// How long a connection may rest before it is closed.
@@ -41,6 +46,7 @@ impl Default for PoolSettings {
             max_per_cluster: 80,
             max_per_tenant: 100,
             min_per_tenant: 1,
+            adapts: true,
             wait_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_mins(2),
             max_lifetime: Duration::from_hours(1),
@@ -144,9 +150,10 @@ impl Pool {
         self.clusters()
             .entry(id)
             .or_insert_with(|| {
-                let limits = Limits { budget: settings.max_per_cluster, minimum: settings.min_per_tenant, keep: KEEP };
-                let cluster = Arc::new(Cluster::new(limits));
-                tokio::spawn(tend(Arc::downgrade(&cluster), settings.idle_timeout));
+                let (budget, minimum) = (settings.max_per_cluster, settings.min_per_tenant);
+                let processors = Processors::count();
+                let cluster = Arc::new(Cluster::new(Limits { budget, minimum, keep: KEEP, processors }));
+                tokio::spawn(tend(Arc::downgrade(&cluster), settings.idle_timeout, settings.adapts));
                 cluster
             })
             .clone()
@@ -157,16 +164,23 @@ impl Pool {
 /// person's page to come to its next statement, and little enough for the others.
 const KEEP: Duration = Duration::from_secs(1);
 
+/// How often it is looked how processors are, and whether what was kept for tenants that did not come back for it is others'.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Closes what has rested for too long, until the pool is gone.
-async fn tend(cluster: Weak<Cluster>, idle_timeout: Duration) {
+async fn tend(cluster: Weak<Cluster>, idle_timeout: Duration, adapts: bool) {
     // A connection outlives its time by a quarter at most.
     let turn = (idle_timeout / 4).clamp(Duration::from_millis(50), Duration::from_secs(15));
     let mut tended = Instant::now();
+    let mut processors = Processors::default();
     loop {
-        sleep(turn.min(KEEP / 4)).await;
+        sleep(turn.min(LOOK)).await;
         let Some(cluster) = cluster.upgrade() else { return };
-        // What was kept for tenants that did not come back for it is others' now.
-        cluster.advance(Instant::now());
+        let now = Instant::now();
+        // A server on another machine has processors of its own.
+        let looks = adapts && cluster.is_here.load(Ordering::Relaxed);
+        let strain = if looks { processors.look(now) } else { None };
+        cluster.see(strain.unwrap_or(Strain::None), now);
         if tended.elapsed() >= turn {
             tended = Instant::now();
             cluster.tend(|connection, since| since.elapsed() >= idle_timeout || connection.is_spent());

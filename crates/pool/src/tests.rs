@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::cluster::{Answer, Cluster, Grant, Serve};
+use crate::concurrency::Strain;
 use crate::fair::Limits;
 use crate::permit::{Enlisted, Permit};
 use crate::route::Purpose;
@@ -55,6 +56,8 @@ enum Step {
     CloseTenant { tenant: usize },
     /// Time passes.
     Pass { millis: u64 },
+    /// Processors become few, or many again.
+    Limit { limit: Option<u32> },
     /// What rests for too long is closed.
     Tend,
 }
@@ -72,6 +75,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => tenant.prop_map(|tenant| Step::CloseTenant { tenant }),
         1 => (0..3000_u64).prop_map(|millis| Step::Pass { millis }),
         1 => Just(Step::Tend),
+        1 => prop::option::of(1..4_u32).prop_map(|limit| Step::Limit { limit }),
     ]
 }
 
@@ -194,6 +198,7 @@ impl Model {
                 self.now += Duration::from_millis(millis);
                 self.cluster.advance(self.now);
             }
+            Step::Limit { limit } => self.cluster.limit_to(limit, self.now),
             Step::Tend => {
                 let now = self.now;
                 self.cluster.tend(|_, since| now.duration_since(since) > Duration::from_secs(5));
@@ -309,7 +314,7 @@ proptest! {
         budget in 1..6_usize, minimum in 0..3_usize, most in 1..5_usize,
         steps in prop::collection::vec(step(), 1..200),
     ) {
-        let limits = Limits { budget, minimum, keep: Duration::from_secs(1) };
+        let limits = Limits { budget, minimum, keep: Duration::from_secs(1), processors: 2 };
         let mut model = Model::new(limits, most);
         for step in &steps {
             model.act(step);
@@ -322,7 +327,7 @@ proptest! {
 /// Five hundred clients of one tenant that come back at once, and one of another.
 #[test]
 fn a_crowd_does_not_stand_ahead_of_one() {
-    let mut model = Model::new(Limits { budget: 10, minimum: 1, keep: Duration::from_secs(1) }, 100);
+    let mut model = Model::new(Limits { budget: 10, minimum: 1, keep: Duration::from_secs(1), processors: 2 }, 100);
     for _ in 0..500 {
         model.ask(0, 0);
     }
@@ -355,7 +360,7 @@ fn a_crowd_does_not_stand_ahead_of_one() {
 /// what is worth least to whoever has it.
 #[test]
 fn what_is_wanted_least_makes_room() {
-    let mut model = Model::new(Limits { budget: 6, minimum: 1, keep: Duration::from_secs(1) }, 100);
+    let mut model = Model::new(Limits { budget: 6, minimum: 1, keep: Duration::from_secs(1), processors: 2 }, 100);
     let give_all_back = |model: &mut Model, pause: u64| {
         while let Some(lent) = (!model.lent.is_empty()).then(|| model.lent.remove(0)) {
             model.give_back(lent);
@@ -410,7 +415,7 @@ fn what_is_wanted_least_makes_room() {
 /// A tenant that is given fewer than it has gets no more until it has fewer, in the order in which its clients came.
 #[test]
 fn fewer_than_there_are_at_work() {
-    let mut model = Model::new(Limits { budget: 10, minimum: 1, keep: Duration::from_secs(1) }, 100);
+    let mut model = Model::new(Limits { budget: 10, minimum: 1, keep: Duration::from_secs(1), processors: 2 }, 100);
     for _ in 0..12 {
         model.ask(0, 0);
     }
@@ -435,7 +440,7 @@ fn fewer_than_there_are_at_work() {
 /// While as many change hands as the server has time for, others wait, but not those who go on with what they have.
 #[test]
 fn few_change_hands_at_a_time() {
-    let mut model = Model::new(Limits { budget: 10, minimum: 1, keep: Duration::from_secs(1) }, 100);
+    let mut model = Model::new(Limits { budget: 10, minimum: 1, keep: Duration::from_secs(1), processors: 2 }, 100);
     for _ in 0..10 {
         model.ask(0, 0);
     }
@@ -475,10 +480,57 @@ fn few_change_hands_at_a_time() {
     assert!(model.waiting.is_empty());
 }
 
+/// While processors are few, fewer are at work than there are, divided as ever; who has nothing at work does not wait for that, and
+/// what lasts for long is not taken for work.
+#[test]
+fn few_are_at_work_while_processors_are_few() {
+    let mut model = Model::new(Limits { budget: 10, minimum: 1, keep: Duration::from_secs(1), processors: 2 }, 100);
+    for _ in 0..30 {
+        model.ask(0, 0);
+    }
+    let collect = |model: &mut Model| {
+        for _ in 0..model.waiting.len() {
+            model.collect_first();
+        }
+    };
+    model.cluster.limit_to(Some(3), model.now);
+    for _ in 0..7 {
+        assert_eq!(model.waiting.len(), 20, "nobody is served before there are as few as may be");
+        let lent = model.lent.remove(0);
+        model.give_back(lent);
+        collect(&mut model);
+    }
+    let lent = model.lent.remove(0);
+    model.give_back(lent);
+    collect(&mut model);
+    assert_eq!((model.lent.len(), model.waiting.len()), (3, 19), "one at a time");
+    model.act(&Step::Take { tenant: 0, which: 0 });
+    model.ask(0, 0);
+    assert_eq!((model.lent.len(), model.waiting.len()), (3, 20), "nor is anybody who comes, although some rest");
+    model.ask(1, 2);
+    collect(&mut model);
+    assert_eq!(model.lent.iter().filter(|lent| lent.tenant == 1).count(), 1, "another tenant's first");
+    model.ask(1, 2);
+    assert_eq!((model.lent.len(), model.waiting.len()), (4, 21), "but not its second");
+    // All four last.
+    for lent in &model.lent {
+        lent.user.got(1);
+    }
+    for _ in 0..11 {
+        model.cluster.see(Strain::Much, model.now);
+    }
+    collect(&mut model);
+    assert_eq!(model.lent.len(), 7);
+    model.cluster.limit_to(None, model.now);
+    collect(&mut model);
+    assert_eq!(model.lent.len(), 10);
+    model.settle();
+}
+
 /// Whoever has more than others is served after them.
 #[test]
 fn connections_in_use_are_divided_equally() {
-    let mut model = Model::new(Limits { budget: 12, minimum: 1, keep: Duration::from_secs(1) }, 100);
+    let mut model = Model::new(Limits { budget: 12, minimum: 1, keep: Duration::from_secs(1), processors: 2 }, 100);
     for tenant in 0..3 {
         for _ in 0..100 {
             model.ask(tenant, 2 * tenant);

@@ -39,6 +39,15 @@ impl Address {
         Ok((Self::Tcp(socket.peer_addr()?), Socket::Tcp(socket)))
     }
 
+    /// Whether it is one of this machine's to itself.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Local(_) => true,
+        }
+    }
+
     /// Connects.
     pub async fn connect(&self) -> io::Result<Socket> {
         Ok(match self {

@@ -28,6 +28,7 @@ pub(crate) struct Award<C> {
     pub(crate) change: Option<Change>,
 }
 
+/// What there is for somebody.
 #[derive(Debug)]
 pub(crate) enum What<C> {
     /// A connection, and since when it has rested if it has.
@@ -36,6 +37,13 @@ pub(crate) enum What<C> {
     Evicted(Resting<C>),
     /// The right to open one more.
     Unit,
+}
+
+impl<C> What<C> {
+    pub(super) fn rested(resting: Resting<C>) -> Self {
+        let since = resting.since;
+        Self::Connection(resting, Some(since))
+    }
 }
 
 /// A connection that has come back and may rest by now: whom it serves as it is.
@@ -53,28 +61,42 @@ impl<C> Fair<C> {
         if self.queue.is_empty() {
             return None;
         }
-        let (spare, login) = (self.open < self.limits.budget, self.logins.has_room());
-        // Where none of a login of many rests, one of another may be closed for it.
-        let first = self.queue.next::<LOOKED_AT>(spare || login, spare || login || self.handovers.has_room());
+        // For want of processors, what somebody waits for may be at rest. Where none of a login of many is, one of another may be
+        // closed for it.
+        let spare = self.open < self.limits.budget || self.concurrency.limit().is_some() || self.logins.has_room();
+        let first = self.queue.next::<LOOKED_AT>(spare, spare || self.handovers.has_room());
         let in_turn = first.into_iter().find_map(|tenant| self.award_to(tenant, now));
         in_turn.or_else(|| self.resume(back?, now))
     }
 
-    fn resume(&mut self, back: &Back, now: Instant) -> Option<Award<C>> {
+    /// For whom who waits, at whatever place in the queue, there is a connection as it is: few when there were more processors.
+    pub(crate) fn ready(&self) -> Vec<Back> {
+        let ready = |whom: Uuid| {
+            let (_, head) = self.lanes.get(&Some(whom))?.head()?;
+            let (purpose, serves) = (Arc::clone(&head.purpose), head.serves);
+            self.rest.find(&purpose, serves, |_| true).map(|_| Back { whom, purpose, serves })
+        };
+        self.queue.all().filter_map(ready).collect()
+    }
+
+    /// Serves who can go on with what rests as it is.
+    pub(crate) fn resume(&mut self, back: &Back, now: Instant) -> Option<Award<C>> {
         let Back { whom, purpose, serves } = back;
         let lane = self.lanes.get(&Some(*whom))?;
-        let (number, _) = (lane.wants(purpose)?, lane.queued_at?);
+        let (number, _) = (lane.wants(purpose)?, lane.queued_at.filter(|_| self.has_place(*whom, 0))?);
         let place = self.rest.find(purpose, *serves, |_| true)?;
         if serves.is_some() && !lane.may_grow() {
             return None;
         }
         let resting = self.stir(place)?;
-        let since = resting.since;
         let waiter = self.serve(*whom, number, now)?;
-        Some(Award { waiter, tenant: *whom, what: What::Connection(resting, Some(since)), change: None })
+        Some(Award { waiter, tenant: *whom, what: What::rested(resting), change: None })
     }
 
     fn award_to(&mut self, tenant: Uuid, now: Instant) -> Option<Award<C>> {
+        if !self.has_place(tenant, 0) {
+            return None;
+        }
         let (number, head) = self.lanes.get(&Some(tenant))?.head()?;
         let (purpose, serves) = (Arc::clone(&head.purpose), head.serves);
         let (what, of) = self.find_for(tenant, &purpose, serves, now)?;
@@ -95,17 +117,13 @@ impl<C> Fair<C> {
         serves: Option<Uuid>,
         now: Instant,
     ) -> Option<(What<C>, Option<Serves>)> {
-        let rested = |resting: Resting<C>| {
-            let since = resting.since;
-            What::Connection(resting, Some(since))
-        };
         let lane = self.lanes.get(&Some(tenant))?;
         let may_grow = lane.may_grow();
         let exact = self.rest.find(purpose, serves, |_| true);
         if let Some(place) = exact.filter(|_| may_grow || purpose.route.serves == Serves::One) {
             let resting = self.stir(place)?;
             self.alter(Some(tenant), |lane, _| lane.heat = lane.heat.max(resting.heat));
-            return Some((rested(resting), None));
+            return Some((What::rested(resting), None));
         }
         if !may_grow {
             // Another of its own makes room.
@@ -114,7 +132,7 @@ impl<C> Fair<C> {
         }
         let least = self.rest.least_of(purpose);
         if let Some(place) = least.filter(|_| self.handovers.has_room()) {
-            return Some((rested(self.stir(place)?), Some(Serves::Many)));
+            return Some((What::rested(self.stir(place)?), Some(Serves::Many)));
         }
         // One more process costs more than waiting for a moment.
         let will_change = least.is_some() && !self.handovers.hangs(now);
@@ -145,7 +163,7 @@ impl<C> Fair<C> {
         if now.saturating_duration_since(resting.since) >= FORGOTTEN {
             return Some(oldest);
         }
-        let Limits { budget, minimum, keep } = self.limits;
+        let Limits { budget, minimum, keep, .. } = self.limits;
         let keeps = self.total(Some(tenant)) >= minimum && self.rest.len() <= budget / 2;
         let kept = |place: u64| {
             let resting = self.rest.get(place)?;

@@ -33,6 +33,11 @@ impl Queue {
         first(&self.one).into_iter().chain(first(&self.many)).min()
     }
 
+    /// All, those that want a login of one tenant's first.
+    pub(super) fn all(&self) -> impl Iterator<Item = Uuid> {
+        self.one.values().chain(self.many.values()).copied()
+    }
+
     /// Those whose turn it is and will be next, in order: up to so many of each kind that is asked for, half of `SEEN`.
     pub(super) fn next<const SEEN: usize>(&self, one: bool, many: bool) -> impl Iterator<Item = Uuid> + use<SEEN> {
         let mut seen = [None; SEEN];
