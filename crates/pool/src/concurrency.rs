@@ -9,6 +9,8 @@
 //! for each processor; when it no longer does, more. Whether that costs anything is measured, not believed: servers may wait
 //! for disks while something else takes the processors. When less is done than before, there are more at work again, and
 //! it is not tried anew for a while.
+//!
+//! Waiting for a turn costs some ten microseconds, which is not worth it before there are many who would be at work.
 
 use std::time::Duration;
 
@@ -33,9 +35,12 @@ pub(crate) struct Sight {
     pub(crate) at_work: usize,
     /// How many were given back since the last sight.
     pub(crate) done: u32,
-    /// Whether somebody waits.
-    pub(crate) waited_for: bool,
+    /// How many wait to be.
+    pub(crate) waiting: usize,
 }
+
+/// So many at work or waiting for each processor are a crowd.
+const CROWD: f64 = 16.0;
 
 /// What is at work is halved at once, and then made less by so much at a time: a step whose effect can be told from chance.
 const LESS: f64 = 0.75;
@@ -62,6 +67,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 #[derive(Debug)]
 pub(crate) struct Concurrency {
     fewest: f64,
+    crowd: f64,
     /// None while as many may be at work as there are.
     limit: Option<f64>,
     /// Given back in a second, on average.
@@ -80,13 +86,14 @@ struct Round {
     sights: u32,
     strained: u32,
     waited_for: u32,
+    waiting: usize,
     at_work: usize,
     done: u32,
 }
 
 impl Round {
     fn new(since: Instant) -> Self {
-        Self { since, sights: 0, strained: 0, waited_for: 0, at_work: 0, done: 0 }
+        Self { since, sights: 0, strained: 0, waited_for: 0, waiting: 0, at_work: 0, done: 0 }
     }
 
     fn add(&mut self, sight: Sight) {
@@ -96,7 +103,8 @@ impl Round {
             Strain::Some => 1,
             Strain::Much => 2,
         };
-        self.waited_for += u32::from(sight.waited_for);
+        self.waited_for += u32::from(sight.waiting > 0);
+        self.waiting += sight.waiting;
         self.at_work += sight.at_work;
         self.done += sight.done;
     }
@@ -119,8 +127,8 @@ impl Concurrency {
     /// With these processors.
     pub(crate) fn new(processors: usize) -> Self {
         // Two for each, so that one works while the other's answer is on its way.
-        let fewest = u32::try_from(processors.max(2) * 2).map_or(f64::MAX, f64::from);
-        Self { fewest, limit: None, rate: 0.0, best: 0.0, round: None, not_before: None, pause: PAUSE }
+        let (fewest, crowd) = (as_number(processors.max(2)) * 2.0, as_number(processors) * CROWD);
+        Self { fewest, crowd, limit: None, rate: 0.0, best: 0.0, round: None, not_before: None, pause: PAUSE }
     }
 
     /// Whether one more may be at work beside so many.
@@ -159,12 +167,13 @@ impl Concurrency {
         let took = now.saturating_duration_since(round.since).as_secs_f64().max(f64::MIN_POSITIVE);
         self.rate += NEWS * (f64::from(round.done) / took - self.rate);
         let at_work = as_number(round.at_work) / f64::from(round.sights.max(1));
+        let wanted = at_work + as_number(round.waiting) / f64::from(round.sights.max(1));
         let waited_for = round.waited_for * 2 > round.sights;
         let may_lower = self.not_before.is_none_or(|not_before| now >= not_before);
         let Some(limit) = self.limit else {
             self.best = self.rate;
             match round.strain() {
-                Strain::Much if may_lower && at_work > self.fewest => {
+                Strain::Much if may_lower && at_work > self.fewest && wanted > self.crowd => {
                     self.limit = Some((at_work / 2.0).max(self.fewest));
                 }
                 Strain::None if may_lower => self.pause = PAUSE,
@@ -173,7 +182,7 @@ impl Concurrency {
             return;
         };
         self.best = (self.best * KEPT).max(self.rate);
-        let limit = if !waited_for {
+        let limit = if !waited_for || wanted < self.crowd / 2.0 {
             limit * MORE
         } else if self.rate < self.best * LOSS {
             self.not_before = Some(now + self.pause);
@@ -223,9 +232,9 @@ mod tests {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a made-up rate")]
                 let done = (rate(at_work) * chance / 10.0) as u32;
                 self.now += Duration::from_millis(100);
-                let waited_for = at_work < self.clients;
+                let waiting = self.clients - at_work;
                 let strain = strain(at_work);
-                self.concurrency.see(Sight { strain, at_work, done, waited_for }, self.now);
+                self.concurrency.see(Sight { strain, at_work, done, waiting }, self.now);
                 seen.push(at_work);
             }
             seen
@@ -284,8 +293,16 @@ mod tests {
         assert!(machine.concurrency.allows(99));
         // Or the crowd has gone, and the processors are busy with something else.
         machine.run(10, |_| 9_000.0, always);
-        machine.clients = 3;
-        machine.run(10, |_| 100.0, always);
+        machine.clients = 10;
+        machine.run(30, |_| 100.0, always);
         assert!(machine.concurrency.allows(99));
+    }
+
+    #[test]
+    fn a_few_are_not_thinned_out() {
+        let mut machine = Machine::new(32);
+        assert!(machine.run(60, |_| 9_000.0, always).iter().all(|&at_work| at_work == 32));
+        machine.clients = 33;
+        assert_eq!(machine.run(10, |_| 9_000.0, always).last(), Some(&4));
     }
 }

@@ -144,7 +144,7 @@ impl<C> Fair<C> {
     /// Takes note of how things are, and of how many have been in use for long. Returns whether more may be in use than before.
     pub(crate) fn see(&mut self, strain: Strain, lasting: usize, now: Instant) -> bool {
         let (at_work, done, before) = (self.at_work(), std::mem::take(&mut self.done), self.concurrency_limit());
-        self.concurrency.see(Sight { strain, at_work, done, waited_for: self.waiting > 0 }, now);
+        self.concurrency.see(Sight { strain, at_work, done, waiting: self.waiting }, now);
         let lasting_before = std::mem::replace(&mut self.lasting, lasting);
         self.concurrency_limit() > before || (before < self.limits.budget && lasting > lasting_before)
     }
