@@ -11,6 +11,7 @@ mod door;
 mod health;
 mod keys;
 mod metrics;
+mod operations;
 mod problem;
 mod problems;
 mod router;

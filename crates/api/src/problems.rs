@@ -2,10 +2,11 @@
 
 use axum::http::StatusCode;
 use catalog::CatalogError;
-use lifecycle::LifecycleError;
+use lifecycle::{JobsError, LifecycleError};
 use tenancy::Refusal;
 use tracing::error;
 
+use crate::operations::unknown;
 use crate::problem::{Fault, Problem};
 
 impl From<CatalogError> for Problem {
@@ -91,7 +92,23 @@ impl From<LifecycleError> for Problem {
                 problem.detail.push_str("; síndico is still removing what was made");
                 problem
             }
-            LifecycleError::Unverified(_) | LifecycleError::Injected(_) | LifecycleError::CutOff => {
+            LifecycleError::PutOff { operation, cause } => {
+                let mut problem = Self::from(*cause);
+                problem.detail.push_str(&format!("; síndico goes on with it: `sindico operation show {operation}`"));
+                problem
+            }
+            LifecycleError::Jobs(JobsError::UnderWay) | LifecycleError::TakenOver(_) => {
+                conflict("CHANGE_IN_PROGRESS", "Another change is under way")
+            }
+            LifecycleError::Jobs(JobsError::Database(error)) => CatalogError::Database(error).into(),
+            LifecycleError::Cancelled => conflict("CANCELLED", "The operation was cancelled"),
+            LifecycleError::NotCancellable { .. } => conflict("NOT_CANCELLABLE", "The operation cannot be cancelled"),
+            LifecycleError::UnknownOperation(_) => unknown(detail),
+            LifecycleError::Unverified(_)
+            | LifecycleError::Injected(_)
+            | LifecycleError::CutOff
+            | LifecycleError::Step(_)
+            | LifecycleError::Jobs(JobsError::Lost | JobsError::Unreadable(_)) => {
                 error!(error = %detail, "a change failed");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error", detail)
             }

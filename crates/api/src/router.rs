@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
-use crate::{Door, admin, apps, audits, clusters, health, keys, metrics, schema, tenant, tenants, views};
+use crate::{Door, admin, apps, audits, clusters, health, keys, metrics, operations, schema, tenant, tenants, views};
 
 /// The longest change is registering an app with many tables on many clusters.
 const MAX_TIME: Duration = Duration::from_mins(5);
@@ -38,6 +38,7 @@ const MAX_TIME: Duration = Duration::from_mins(5);
         (name = "keys", description = "Tenants' credentials for machines"),
         (name = "apps", description = "Applications that tenants use"),
         (name = "clusters", description = "PostgreSQL servers that tenants are placed on"),
+        (name = "operations", description = "Durable work, and how far it is"),
         (name = "audits", description = "Proof that no known attack leaves a tenant"),
         (name = "tenant", description = "A tenant's own view of itself"),
         (name = "health", description = "Whether this síndico works")
@@ -67,6 +68,9 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(keys::revoke::revoke))
         .routes(routes!(apps::list::list, apps::add::add))
         .routes(routes!(clusters::list::list, clusters::add::add))
+        .routes(routes!(operations::list::list))
+        .routes(routes!(operations::get::get))
+        .routes(routes!(operations::cancel::cancel))
         .routes(routes!(audits::create::create))
         .routes(routes!(audits::get::get));
     let everybody = OpenApiRouter::new().routes(routes!(tenant::tenant)).routes(routes!(health::health));

@@ -1,4 +1,4 @@
-//! Closed sets of words, as the OpenAPI description lists them. Built from the domain, so that the two cannot disagree.
+//! Closed sets of words, as the OpenAPI description lists them. Built from what they are read with, so that the two cannot disagree.
 
 use domain::{Access, Isolation, PoolMode, Pooling, Status};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -23,6 +23,9 @@ pub(crate) enum PoolModeWord {}
 /// Which server connections a tenant's transactions run on.
 pub(crate) enum PoolingWord {}
 
+/// How an operation stands.
+pub(crate) enum OperationStateWord {}
+
 macro_rules! described {
     ($name:ident, $words:expr) => {
         impl PartialSchema for $name {
@@ -40,4 +43,5 @@ described!(StatusWord, [Status::Provisioning, Status::Active, Status::Suspended,
 described!(SettableStatusWord, [Status::Active, Status::Suspended].map(Status::as_str));
 described!(PoolModeWord, PoolMode::ALL.map(PoolMode::as_str));
 described!(PoolingWord, Pooling::ALL.map(Pooling::as_str));
+described!(OperationStateWord, lifecycle::State::ALL.map(lifecycle::State::as_str));
 described!(AccessWord, [Access::ReadWrite, Access::ReadOnly].map(Access::as_str));

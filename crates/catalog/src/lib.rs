@@ -21,7 +21,7 @@ pub use cluster::{Cluster, NewCluster};
 pub use error::CatalogError;
 pub use key::{Key, KeySecret, NewKey};
 pub use lock::ChangeLock;
-pub use open::Catalog;
+pub use open::{Catalog, ControlTx};
 pub use proof::{ChannelKey, HmacBlocks, TokenKey};
 pub use reserve::Reservation;
 pub use routes::{ClusterRoute, RouteKey, Routes, TenantRoute};

@@ -4,10 +4,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::{CatalogError, MasterKey, Routes};
+
+/// A transaction on the control database.
+pub type ControlTx = Transaction<'static, Postgres>;
 
 /// The control database and the routing snapshot that follows it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,6 +51,17 @@ impl Catalog {
     #[must_use]
     pub fn master(&self) -> &MasterKey {
         &self.master
+    }
+
+    /// The control database itself, for what keeps its own tables there.
+    #[must_use]
+    pub fn database(&self) -> PgPool {
+        self.db.clone()
+    }
+
+    /// A transaction on it.
+    pub async fn begin(&self) -> Result<ControlTx, CatalogError> {
+        Ok(self.db.begin().await?)
     }
 
     /// Closes every connection, waiting for those in use.

@@ -1,10 +1,9 @@
 //! Reserving a new tenant's name, place and first key, all or nothing.
 
 use domain::{Access, AppName, ClusterName, DisplayName, Isolation, KeyId, Placement, Slug, TenantId};
-use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use crate::{Catalog, CatalogError, Key, KeySecret, SealError};
+use crate::{Catalog, CatalogError, ControlTx, Key, KeySecret, SealError};
 
 /// What a new tenant asks for. Its id is chosen by the caller, who holds the tenant's lock.
 #[derive(Debug)]
@@ -24,17 +23,20 @@ pub struct Reservation<'a> {
 }
 
 impl Catalog {
-    /// Records the tenant as `provisioning`, with its placement and a first key. Nobody else can have the slug or the
-    /// place on the cluster from here on.
-    pub async fn reserve(&self, wanted: &Reservation<'_>) -> Result<(Placement, Key, KeySecret), CatalogError> {
+    /// Records the tenant as `provisioning`, with its placement and a first key. Once this is committed, nobody else can have the slug
+    /// or the place on the cluster.
+    pub async fn reserve(
+        &self,
+        tx: &mut ControlTx,
+        wanted: &Reservation<'_>,
+    ) -> Result<(Placement, Key, KeySecret), CatalogError> {
         let mut salt = [0; 16];
         aws_lc_rs::rand::fill(&mut salt).map_err(|_| SealError::Random)?;
         let secret = KeySecret::generate()?;
         let verifier = secret.verifier(&salt).to_string();
 
-        let mut tx = self.db.begin().await?;
         let ready = sqlx::query_scalar!("SELECT ready FROM sindico.apps WHERE name = $1", wanted.app.as_str())
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut **tx)
             .await?;
         match ready {
             None => return Err(CatalogError::AppUnknown(wanted.app.clone())),
@@ -50,12 +52,12 @@ impl Catalog {
             wanted.app.as_str(),
             salt.as_slice(),
         )
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         if inserted.rows_affected() == 0 {
             return Err(CatalogError::SlugTaken(wanted.slug.clone()));
         }
-        let cluster = choose_cluster(&mut tx, wanted).await?;
+        let cluster = choose_cluster(tx, wanted).await?;
         let placement = Placement::of(wanted.id, wanted.app, wanted.isolation, cluster);
         sqlx::query!(
             "INSERT INTO sindico.placements (tenant, cluster, isolation, database, schema) VALUES ($1, $2, $3, $4, $5)",
@@ -65,7 +67,7 @@ impl Catalog {
             placement.database,
             placement.schema,
         )
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
         let key = KeyId::from_uuid(Uuid::now_v7());
         let created_at = sqlx::query_scalar!(
@@ -76,9 +78,8 @@ impl Catalog {
             Access::ReadWrite.as_str(),
             verifier,
         )
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut **tx)
         .await?;
-        tx.commit().await?;
         let key =
             Key { id: key, label: "first key".to_owned(), access: Access::ReadWrite, created_at, expires_at: None };
         Ok((placement, key, secret))
@@ -87,10 +88,7 @@ impl Catalog {
 
 /// The emptiest cluster of the right kind with room. Its row stays locked until the reservation commits, so that two
 /// creations cannot both take the last place.
-async fn choose_cluster(
-    tx: &mut Transaction<'static, Postgres>,
-    wanted: &Reservation<'_>,
-) -> Result<Uuid, CatalogError> {
+async fn choose_cluster(tx: &mut ControlTx, wanted: &Reservation<'_>) -> Result<Uuid, CatalogError> {
     let dedicated = wanted.isolation == Isolation::Cluster;
     if let Some(name) = wanted.cluster {
         let is_dedicated = sqlx::query_scalar!("SELECT dedicated FROM sindico.clusters WHERE name = $1", name.as_str())

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::error::read;
-use crate::{Catalog, CatalogError};
+use crate::{Catalog, CatalogError, ControlTx};
 
 /// A tenant as control data has it.
 #[derive(Debug, Clone, Serialize)]
@@ -201,18 +201,27 @@ impl Catalog {
         Ok(count)
     }
 
-    /// Tenants that a creation or a deletion left unfinished, or is at work on right now.
+    /// Tenants that are neither made nor gone and that no operation is under way for: there are none, unless somebody has changed the
+    /// control database by hand.
     pub async fn unfinished_tenants(&self) -> Result<Vec<TenantId>, CatalogError> {
         let ids = sqlx::query_scalar!(
-            "SELECT id FROM sindico.tenants WHERE status IN ('provisioning', 'deleting') ORDER BY id"
+            "SELECT id FROM sindico.tenants t WHERE status IN ('provisioning', 'deleting')
+                 AND NOT EXISTS (SELECT FROM sindico.operations o WHERE o.subject = t.id AND o.ended_at IS NULL)
+             ORDER BY id"
         )
         .fetch_all(&self.db)
         .await?;
         Ok(ids.into_iter().map(TenantId::from_uuid).collect())
     }
 
-    /// Moves a tenant to another state, if it is in one of those named. `false` when it is not, or is gone.
-    pub async fn set_status(&self, id: TenantId, from: &[Status], to: Status) -> Result<bool, CatalogError> {
+    /// Moves a tenant to another state, if it is in one of those named, and commits. `false` when it is not, or is gone.
+    pub async fn set_status(
+        &self,
+        mut tx: ControlTx,
+        id: TenantId,
+        from: &[Status],
+        to: Status,
+    ) -> Result<bool, CatalogError> {
         let from: Vec<String> = from.iter().map(ToString::to_string).collect();
         let done = sqlx::query!(
             "UPDATE sindico.tenants SET status = $3, updated_at = now() WHERE id = $1 AND status = ANY ($2)",
@@ -220,8 +229,9 @@ impl Catalog {
             &from,
             to.as_str(),
         )
-        .execute(&self.db)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         self.refresh_tenant(id).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -266,14 +276,15 @@ impl Catalog {
         self.refresh_tenant(id).await
     }
 
-    /// Forgets a tenant that has nothing left outside the control database.
-    pub async fn remove_tenant(&self, id: TenantId) -> Result<(), CatalogError> {
+    /// Forgets a tenant that has nothing left outside the control database, and commits.
+    pub async fn remove_tenant(&self, mut tx: ControlTx, id: TenantId) -> Result<(), CatalogError> {
         sqlx::query!(
             "DELETE FROM sindico.tenants WHERE id = $1 AND status IN ('provisioning', 'deleting')",
             id.as_uuid()
         )
-        .execute(&self.db)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         self.refresh_tenant(id).await
     }
 }

@@ -10,7 +10,7 @@ use tenantize::{Manifest, Plan, Sources, SqlFile};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::create_tenant::Site;
+use crate::site::Site;
 use crate::{Lifecycle, LifecycleError};
 
 /// An app as its folder has it.
@@ -96,7 +96,7 @@ impl Lifecycle {
     ) -> Result<(), LifecycleError> {
         let id = TenantId::from_uuid(Uuid::now_v7());
         let placement = Placement::of(id, app, isolation, cluster);
-        let made = self.build_tenant(&Site { tenant: id, app, plan, placement: &placement }).await;
+        let made = self.build_tenant(&Site { tenant: id, app, plan, placement: &placement, work: None }).await;
         let removed = self.erase(id, &placement).await;
         made.and(removed)
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use catalog::{Catalog, ChangeLock, Tenant, TenantRef};
 use domain::AppName;
+use jobs::Jobs;
 use tenancy::Threshold;
 use tenantize::Plan;
 use tokio::sync::Semaphore;
@@ -23,9 +24,10 @@ pub struct Lifecycle {
     pub(crate) catalog: Catalog,
     pub(crate) threshold: Threshold,
     pub(crate) probe: Probe,
+    pub(crate) jobs: Jobs,
     /// Each running change holds a connection to the control database and up to two to a cluster.
-    slots: Arc<Semaphore>,
-    running: TaskTracker,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) running: TaskTracker,
     /// Apps never change once registered, and reading their SQL takes milliseconds.
     plans: Arc<Mutex<HashMap<AppName, Arc<Plan>>>>,
 }
@@ -35,6 +37,7 @@ impl Lifecycle {
     #[must_use]
     pub fn new(catalog: Catalog, threshold: Threshold, at_once: usize, probe: Probe) -> Self {
         Self {
+            jobs: Jobs::new(catalog.database()),
             catalog,
             threshold,
             probe,

@@ -9,7 +9,7 @@ use domain::quote_ident;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::server::Session;
+use crate::server::{Builder, Session};
 use crate::{Lifecycle, LifecycleError};
 
 /// What PostgreSQL says of a session that it waits for; its process id stands behind.
@@ -30,8 +30,13 @@ const IS_TEMPLATE: &str =
 
 impl Lifecycle {
     /// Drops a database and whatever is connected to it; none of that name is as good.
-    pub(crate) async fn drop_database(&self, cluster: Uuid, database: &str) -> Result<(), LifecycleError> {
-        let (server, mut said) = self.hearing(cluster).await?;
+    pub(crate) async fn drop_database(
+        &self,
+        by: Option<Builder<'_>>,
+        cluster: Uuid,
+        database: &str,
+    ) -> Result<(), LifecycleError> {
+        let (server, mut said) = self.hearing(by, cluster).await?;
         if !server.ask("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", &[&database]).await? {
             return Ok(());
         }

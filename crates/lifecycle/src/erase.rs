@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use domain::{Isolation, Placement, Role, TenantId, quote_ident};
 use tokio::time::sleep;
-use uuid::Uuid;
 
-use crate::server::{Session, builder_name};
+use crate::server::{Builder, Session, builder_name};
 use crate::{Lifecycle, LifecycleError};
 
 /// How long a session that was told to end may take, in milliseconds.
@@ -31,26 +30,65 @@ const END_RESTING: &str = "
 /// How often it is looked whether a tenant is still served.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
+/// What is to be removed of a tenant, and by whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Remains<'a> {
+    pub(crate) by: Builder<'a>,
+    pub(crate) placement: &'a Placement,
+}
+
 impl Lifecycle {
-    /// Removes roles, schema, database and rows, then reads back that none is left.
+    /// Removes roles, schema, database and rows of a tenant that no operation knows of, then reads back that none is left.
     pub(crate) async fn erase(&self, tenant: TenantId, placement: &Placement) -> Result<(), LifecycleError> {
-        self.threshold.forget(tenant);
-        let server = self.admin(placement.cluster, None).await?;
-        end_sessions(&server, Sessions::Building(tenant)).await?;
-        let roles = close_logins(&server, tenant).await?;
-        match placement.isolation {
-            // Roles are made first and removed last: without them nothing of the tenant can be inside.
-            Isolation::Shared | Isolation::Schema if roles.is_empty() => {}
-            Isolation::Shared | Isolation::Schema => self.erase_inside(tenant, placement).await?,
-            Isolation::Database | Isolation::Cluster => {
-                self.drop_database(placement.cluster, &placement.database).await?;
-            }
+        let remains = Remains { by: Builder { tenant, work: None }, placement };
+        self.evict(remains).await?;
+        self.drop_storage(remains).await?;
+        self.drop_roles(remains).await
+    }
+
+    /// Ends everybody who is at the tenant, whoever builds it included, and lets none of its logins in any more.
+    pub(crate) async fn evict(&self, remains: Remains<'_>) -> Result<(), LifecycleError> {
+        let Remains { by, placement } = remains;
+        self.threshold.forget(by.tenant);
+        let server = self.builder(by, placement.cluster, None).await?;
+        end_sessions(&server, Sessions::Building(by.tenant)).await?;
+        let roles = existing_roles(&server, by.tenant).await?;
+        for role in &roles {
+            server.run(&format!("ALTER ROLE \"{role}\" NOLOGIN")).await?;
         }
-        self.drop_owned(&server, placement.cluster, &roles).await?;
+        end_sessions(&server, Sessions::Of(&roles)).await
+    }
+
+    /// Lets its logins in again.
+    pub(crate) async fn readmit(&self, remains: Remains<'_>) -> Result<(), LifecycleError> {
+        let server = self.builder(remains.by, remains.placement.cluster, None).await?;
+        for role in existing_roles(&server, remains.by.tenant).await? {
+            server.run(&format!("ALTER ROLE \"{role}\" LOGIN")).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what holds the tenant's rows. Nobody is at it: [`Lifecycle::evict`].
+    pub(crate) async fn drop_storage(&self, remains: Remains<'_>) -> Result<(), LifecycleError> {
+        let Remains { by, placement } = remains;
+        if placement.isolation.has_own_database() {
+            return self.drop_database(Some(by), placement.cluster, &placement.database).await;
+        }
+        let server = self.builder(by, placement.cluster, None).await?;
+        // Roles are made first and removed last: without them nothing of the tenant can be inside.
+        if existing_roles(&server, by.tenant).await?.is_empty() { Ok(()) } else { self.erase_inside(remains).await }
+    }
+
+    /// Removes the tenant's logins, and reads back that neither they nor a database of its own is left.
+    pub(crate) async fn drop_roles(&self, remains: Remains<'_>) -> Result<(), LifecycleError> {
+        let Remains { by, placement } = remains;
+        let server = self.builder(by, placement.cluster, None).await?;
+        let roles = existing_roles(&server, by.tenant).await?;
+        self.drop_owned(&server, remains, &roles).await?;
         for role in &roles {
             server.run(&format!("DROP ROLE IF EXISTS \"{role}\"")).await?;
         }
-        let names = Role::both(tenant).map(|role| role.to_string()).to_vec();
+        let names = Role::both(by.tenant).map(|role| role.to_string()).to_vec();
         let gone = server
             .ask(
                 "SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ANY ($1::text[]))
@@ -58,12 +96,12 @@ impl Lifecycle {
                 &[&names, &placement.database, &placement.isolation.has_own_database()],
             )
             .await?;
-        if gone { Ok(()) } else { Err(LifecycleError::Unverified(format!("removal of tenant {tenant}"))) }
+        if gone { Ok(()) } else { Err(LifecycleError::Unverified(format!("removal of tenant {}", by.tenant))) }
     }
 
     /// Whatever belongs to the roles or grants them something, in whichever database: another tenant may have granted them
     /// a large object of its own, and a role with grants cannot be removed.
-    async fn drop_owned(&self, server: &Session, cluster: Uuid, roles: &[String]) -> Result<(), LifecycleError> {
+    async fn drop_owned(&self, server: &Session, remains: Remains<'_>, roles: &[String]) -> Result<(), LifecycleError> {
         let places = server
             .query(
                 "SELECT DISTINCT d.datname::text FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
@@ -74,7 +112,7 @@ impl Lifecycle {
             .await
             .map_err(|error| server.fault(&error))?;
         for place in places.iter().map(|row| row.get::<_, String>(0)) {
-            let inside = self.admin(cluster, Some(&place)).await?;
+            let inside = self.builder(remains.by, remains.placement.cluster, Some(&place)).await?;
             for role in roles {
                 inside.run(&format!("DROP OWNED BY \"{role}\"")).await?;
             }
@@ -83,8 +121,10 @@ impl Lifecycle {
     }
 
     /// Rows and sequences, or the schema, in the app's database.
-    async fn erase_inside(&self, tenant: TenantId, placement: &Placement) -> Result<(), LifecycleError> {
-        let inside = self.admin(placement.cluster, Some(&placement.database)).await?;
+    async fn erase_inside(&self, remains: Remains<'_>) -> Result<(), LifecycleError> {
+        let Remains { by, placement } = remains;
+        let tenant = by.tenant;
+        let inside = self.builder(by, placement.cluster, Some(&placement.database)).await?;
         inside.run("BEGIN").await?;
         let schemas = if placement.isolation == Isolation::Schema {
             vec![placement.schema.clone()]
@@ -116,17 +156,14 @@ async fn wait_for_served(inside: &Session, tenant: TenantId) -> Result<(), Lifec
     }
 }
 
-/// Ends the tenant's sessions for good: no new login first, then those that are there. Returns the roles that exist.
-async fn close_logins(server: &Session, tenant: TenantId) -> Result<Vec<String>, LifecycleError> {
-    let mut existing = Vec::new();
-    for role in Role::both(tenant).map(|role| role.to_string()) {
-        if server.ask("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1::text)", &[&role]).await? {
-            server.run(&format!("ALTER ROLE \"{role}\" NOLOGIN")).await?;
-            existing.push(role);
-        }
-    }
-    end_sessions(server, Sessions::Of(&existing)).await?;
-    Ok(existing)
+/// Those of the tenant's roles that there are.
+async fn existing_roles(server: &Session, tenant: TenantId) -> Result<Vec<String>, LifecycleError> {
+    let names = Role::both(tenant).map(|role| role.to_string()).to_vec();
+    let rows = server
+        .query("SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1::text[])", &[&names])
+        .await
+        .map_err(|error| server.fault(&error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Which sessions to end.
@@ -134,8 +171,8 @@ async fn close_logins(server: &Session, tenant: TenantId) -> Result<Vec<String>,
 pub(crate) enum Sessions<'a> {
     /// Those that logged in as one of these roles.
     Of(&'a [String]),
-    /// What a process that died left running for a tenant. Whoever erases holds the tenant's lock, so nobody alive is
-    /// building it.
+    /// Those that build a tenant, this one excepted: what a process that died left running, or one that has lost the operation and
+    /// does not know it.
     Building(TenantId),
 }
 
@@ -145,7 +182,7 @@ pub(crate) async fn end_sessions(server: &Session, which: Sessions<'_>) -> Resul
         Sessions::Of(roles) => ("usename", roles.to_vec()),
         Sessions::Building(tenant) => ("application_name", vec![builder_name(tenant)]),
     };
-    let theirs = format!("FROM pg_stat_activity WHERE {column} = ANY ($1::text[])");
+    let theirs = format!("FROM pg_stat_activity WHERE {column} = ANY ($1::text[]) AND pid <> pg_backend_pid()");
     let end = format!("SELECT coalesce(bool_and(pg_terminate_backend(pid, $2)), true) {theirs}");
     // A session that ended by itself in between answers false as well, so only what is still there counts. That is a
     // question of its own: within one statement the view does not change.

@@ -2,8 +2,10 @@
 
 use catalog::CatalogError;
 use domain::{AppName, ClusterName, Isolation, Slug, Status};
+use jobs::JobsError;
 use tenancy::RepairError;
 use tenantize::Refusals;
+use uuid::Uuid;
 
 /// Failures of a change. Whatever it began has been undone when one of these is returned, or will be (see
 /// [`LifecycleError::Undone`]).
@@ -12,6 +14,37 @@ pub enum LifecycleError {
     /// Control data refused.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The operation's journal, or whose it is.
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
+    /// Somebody has cancelled it.
+    #[error("the operation was cancelled, and what it had begun was undone")]
+    Cancelled,
+    /// It could not be finished now; the operation goes on.
+    #[error("{cause}; it will be tried again: `sindico operation show {operation}`")]
+    PutOff {
+        /// Which operation.
+        operation: Uuid,
+        /// Why not now.
+        cause: Box<LifecycleError>,
+    },
+    /// The process lost the operation to another, or its control database for too long.
+    #[error("the operation is being finished by another process: `sindico operation show {0}`")]
+    TakenOver(Uuid),
+    /// There is no such operation.
+    #[error("operation {0} not found; `sindico operation list` shows those that there are")]
+    UnknownOperation(Uuid),
+    /// It has ended, is being undone already, or must be brought to its end.
+    #[error("operation {operation} cannot be cancelled: {why}")]
+    NotCancellable {
+        /// Which operation.
+        operation: Uuid,
+        /// What keeps it from being.
+        why: &'static str,
+    },
+    /// A step failed for a reason of its own.
+    #[error("{0}")]
+    Step(String),
     /// A tenant's roles could not be given their own passwords and settings again.
     #[error("the tenant's roles could not be restored: {0}")]
     Repair(#[from] RepairError),

@@ -1,35 +1,39 @@
 //! What changes a tenant: making and removing it, its schema, and the apps and clusters it stands on.
 //!
-//! A change either happens or leaves nothing. The tenant's record says what is under way, names in PostgreSQL follow from
-//! its id, and removal is idempotent; so a change that fails, or whose process dies, is undone by the same
-//! [`erase`](crate::Lifecycle::delete_tenant) that deletes tenants.
+//! A change either happens or leaves nothing. Making and removing a tenant are operations (`jobs`): a journal says how far one has
+//! come, and whoever finds it without anybody at it goes on. Names in PostgreSQL follow from the tenant's id, so whatever a crash leaves
+//! can be found, and removal is idempotent.
 
 mod add_app;
 mod add_cluster;
-mod create_tenant;
-mod delete_tenant;
 mod desk;
 mod drop_database;
 mod edit_tenant;
 mod erase;
 mod error;
 mod lock_watch;
+mod operations;
 mod prepare;
 mod probe;
+mod provision;
 mod recover;
+mod removal;
 mod roles;
 mod schema;
 mod seed;
 mod server;
+mod site;
 mod storage;
+mod subject;
 mod verify;
 mod views;
 
 pub use add_app::AddApp;
 pub use add_cluster::{AddCluster, AddedCluster};
-pub use create_tenant::{Created, NewTenant};
 pub use desk::Lifecycle;
 pub use edit_tenant::EditTenant;
 pub use error::LifecycleError;
+pub use jobs::{JobsError, Operation, OperationFilter, State, StepRecord};
 pub use probe::Probe;
+pub use provision::{Created, NewTenant};
 pub use views::TenantViews;

@@ -67,9 +67,9 @@ impl Lifecycle {
         let names = app.names();
         let server = self.admin(cluster.id, None).await?;
         for database in [&names.database, &names.template] {
-            self.drop_database(cluster.id, &building(database)).await?;
+            self.drop_database(None, cluster.id, &building(database)).await?;
             if self.is_ours(&server, app, cluster.id, database).await? {
-                self.drop_database(cluster.id, database).await?;
+                self.drop_database(None, cluster.id, database).await?;
             }
         }
         let left_over = server.ask(LEFT_OVER, &[&names.database, &names.template]).await?;
@@ -95,7 +95,7 @@ impl Lifecycle {
             .map_err(|error| server.fault(&error))?;
         for role in members.iter().map(|row| row.get::<_, String>(0)) {
             if let Ok(tenant) = role[2..].parse() {
-                self.drop_database(cluster, &app.own_database(tenant)).await?;
+                self.drop_database(None, cluster, &app.own_database(tenant)).await?;
             }
             server.run(&format!("DROP ROLE IF EXISTS {}", quote_ident(&role))).await?;
         }
@@ -119,7 +119,7 @@ impl Lifecycle {
             return Ok(());
         }
         let building = building(database);
-        self.drop_database(cluster.id, &building).await?;
+        self.drop_database(None, cluster.id, &building).await?;
         // Until its privileges are in place nobody but a superuser may connect: whoever slipped in would stay in.
         let create =
             format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' CONNECTION LIMIT 0", quote_ident(&building));

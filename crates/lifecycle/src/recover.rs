@@ -3,28 +3,22 @@
 use std::time::Duration;
 
 use catalog::{CatalogError, TenantRef};
-use domain::{AppName, TenantId};
+use domain::AppName;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::removal::removal;
 use crate::{Lifecycle, LifecycleError};
 
-/// How often unfinished tenants are looked for.
+/// How often unfinished changes are looked for.
 const INTERVAL: Duration = Duration::from_secs(30);
 
 impl Lifecycle {
-    /// Undoes creations and registrations of apps, and finishes deletions, that nobody is at work on. Returns how many.
+    /// Goes on with operations, and undoes registrations of apps, that nobody is at work on. Returns how many.
     ///
     /// A tenant whose cluster does not answer is left for the next time; it keeps no other from being recovered.
     pub async fn recover(&self) -> Result<usize, LifecycleError> {
-        let mut recovered = 0;
-        for id in self.catalog.unfinished_tenants().await? {
-            match self.recover_one(id).await {
-                Ok(true) => recovered += 1,
-                Ok(false) => {}
-                Err(error) => warn!(tenant = %id, %error, "unfinished tenant could not be removed yet"),
-            }
-        }
+        let mut recovered = self.recover_strays().await? + self.resume_all().await?;
         for app in self.catalog.apps().await?.into_iter().filter(|app| !app.ready) {
             match self.recover_app(&app.name).await {
                 Ok(true) => recovered += 1,
@@ -33,6 +27,18 @@ impl Lifecycle {
             }
         }
         Ok(recovered)
+    }
+
+    /// Records a removal for each tenant that is neither made nor gone and that no operation knows of.
+    async fn recover_strays(&self) -> Result<usize, LifecycleError> {
+        let strays = self.catalog.unfinished_tenants().await?;
+        for id in &strays {
+            let Some(tenant) = self.catalog.tenant(&TenantRef::Id(*id)).await? else { continue };
+            info!(tenant = %id, slug = %tenant.slug, status = %tenant.status, "removing an unfinished tenant");
+            let claim = self.enqueue_removal(&tenant).await?;
+            self.leave(claim, removal(self));
+        }
+        Ok(strays.len())
     }
 
     async fn recover_app(&self, name: &AppName) -> Result<bool, LifecycleError> {
@@ -60,7 +66,7 @@ impl Lifecycle {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 done = self.recover() => if let Err(error) = done {
-                    warn!(%error, "unfinished tenants could not be looked for");
+                    warn!(%error, "unfinished changes could not be looked for");
                 }
             }
             tokio::select! {
@@ -68,26 +74,5 @@ impl Lifecycle {
                 () = tokio::time::sleep(INTERVAL) => {}
             }
         }
-    }
-
-    async fn recover_one(&self, id: TenantId) -> Result<bool, LifecycleError> {
-        let lock = match self.catalog.lock_tenant(id).await {
-            Ok(lock) => lock,
-            // Its maker is alive.
-            Err(CatalogError::Busy(_)) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
-        Self::under(lock, self.recover_locked(id)).await
-    }
-
-    async fn recover_locked(&self, id: TenantId) -> Result<bool, LifecycleError> {
-        // Its maker may have finished between the listing and the lock.
-        let Some(tenant) = self.catalog.tenant(&TenantRef::Id(id)).await? else { return Ok(false) };
-        if matches!(tenant.status, domain::Status::Active | domain::Status::Suspended) {
-            return Ok(false);
-        }
-        info!(tenant = %id, slug = %tenant.slug, status = %tenant.status, "removing an unfinished tenant");
-        self.remove(id, &tenant.placement).await?;
-        Ok(true)
     }
 }

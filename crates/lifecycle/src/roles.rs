@@ -2,15 +2,15 @@
 
 use domain::{Access, AppName, Isolation, Role, quote_ident, quote_literal};
 
-use crate::create_tenant::Site;
 use crate::prepare::membership;
+use crate::site::Site;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
     /// Makes `t_…` and `r_…`, members of nothing but the app's grant groups for the tenant's isolation; both or neither.
     pub(crate) async fn create_roles(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
         let Site { tenant, app, placement, .. } = *site;
-        let server = self.builder(tenant, placement.cluster, None).await?;
+        let server = self.builder(site.by(), placement.cluster, None).await?;
         let options = membership(&server).await?;
         let mut sql = String::from("BEGIN;");
         for role in Role::both(tenant) {

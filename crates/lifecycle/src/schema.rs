@@ -4,8 +4,8 @@ use catalog::{Tenant, TenantRef};
 use domain::{Isolation, Role, TenantId, quote_ident};
 use tracing::info;
 
-use crate::create_tenant::Site;
 use crate::erase::{Sessions, end_sessions};
+use crate::site::Site;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
@@ -37,7 +37,7 @@ impl Lifecycle {
             return Err(LifecycleError::SchemaExists(tenant.slug));
         }
         let plan = self.plan_of(&tenant.app).await?;
-        let site = Site { tenant: id, app: &tenant.app, plan: &plan, placement: &tenant.placement };
+        let site = Site { tenant: id, app: &tenant.app, plan: &plan, placement: &tenant.placement, work: None };
         self.create_schema_of(&site).await?;
         self.probe.pass("schema seed")?;
         // The tenant had its role to itself since it was made, and the seed logs in as it.

@@ -3,8 +3,8 @@
 use domain::{Access, Isolation, Role, quote_literal};
 use tenantize::Statement;
 
-use crate::create_tenant::Site;
 use crate::server::Session;
+use crate::site::Site;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
@@ -13,6 +13,7 @@ impl Lifecycle {
     pub(crate) async fn seed(&self, site: &Site<'_>) -> Result<Session, LifecycleError> {
         let Site { tenant, plan, placement, .. } = *site;
         let session = self.as_role(placement, Role::new(tenant, Access::ReadWrite)).await?;
+        site.by().still_may().await?;
         let statements = match placement.isolation {
             Isolation::Shared => plan.shared_tenant_seed(),
             Isolation::Schema | Isolation::Database | Isolation::Cluster => plan.own_tenant_seed(),
@@ -32,7 +33,7 @@ impl Lifecycle {
         let row = session.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|error| session.fault(&error))?;
         let pid: i32 = row.try_get(0).map_err(|error| session.fault(&error))?;
         let role = quote_literal(&Role::new(tenant, Access::ReadWrite).to_string());
-        let inside = self.builder(tenant, placement.cluster, Some(&placement.database)).await?;
+        let inside = self.builder(site.by(), placement.cluster, Some(&placement.database)).await?;
         inside.run(&format!("INSERT INTO sindico.loading (role, pid) VALUES ({role}, {pid})")).await?;
         let written = write(session, statements).await;
         let removed = inside.run(&format!("DELETE FROM sindico.loading WHERE role = {role}")).await;

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use domain::{Role, TenantId};
+use jobs::Work;
 use tenantize::Statement;
 use tls::{Dsn, DsnError};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -122,6 +123,25 @@ pub(crate) fn parse_dsn(dsn: &str) -> Result<Dsn, LifecycleError> {
     Ok(dsn)
 }
 
+/// Who builds or removes a tenant.
+#[derive(Clone, Copy)]
+pub(crate) struct Builder<'a> {
+    pub(crate) tenant: TenantId,
+    /// The operation that this is part of, if it is part of one.
+    pub(crate) work: Option<&'a Work>,
+}
+
+impl Builder<'_> {
+    /// Makes sure that a session that has just been opened may be used: whoever has taken the operation over has ended those that
+    /// were there then.
+    pub(crate) async fn still_may(self) -> Result<(), LifecycleError> {
+        match self.work {
+            Some(work) => Ok(work.holds().await?),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What sessions that build a tenant call themselves.
 pub(crate) fn builder_name(tenant: TenantId) -> String {
     format!("sindico {}", tenant.hex())
@@ -138,25 +158,38 @@ impl Lifecycle {
     }
 
     /// The same, with what the server says beside its answers.
-    pub(crate) async fn hearing(&self, cluster: Uuid) -> Result<(Session, UnboundedReceiver<String>), LifecycleError> {
-        let dsn = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
-        Session::open_hearing(cluster, dsn).await
+    pub(crate) async fn hearing(
+        &self,
+        by: Option<Builder<'_>>,
+        cluster: Uuid,
+    ) -> Result<(Session, UnboundedReceiver<String>), LifecycleError> {
+        let mut dsn = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
+        if let Some(Builder { tenant, .. }) = by {
+            dsn.config.application_name(builder_name(tenant));
+        }
+        let opened = Session::open_hearing(cluster, dsn).await?;
+        if let Some(by) = by {
+            by.still_may().await?;
+        }
+        Ok(opened)
     }
 
     /// The same for building one tenant. The session says whom it works for, because PostgreSQL finishes a statement whose
-    /// client has died: whoever undoes the work has to end it first ([`Lifecycle::erase`]).
+    /// client has died: whoever undoes the work has to end it first ([`Lifecycle::evict`]).
     pub(crate) async fn builder(
         &self,
-        tenant: TenantId,
+        by: Builder<'_>,
         cluster: Uuid,
         database: Option<&str>,
     ) -> Result<Session, LifecycleError> {
         let mut dsn = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
-        dsn.config.application_name(builder_name(tenant));
+        dsn.config.application_name(builder_name(by.tenant));
         if let Some(database) = database {
             dsn.config.dbname(database);
         }
-        Session::open(cluster, dsn).await
+        let session = Session::open(cluster, dsn).await?;
+        by.still_may().await?;
+        Ok(session)
     }
 
     /// A session as a tenant's own role, with nothing but that role's rights.

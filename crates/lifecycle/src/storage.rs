@@ -2,7 +2,7 @@
 
 use domain::{Isolation, Role, quote_ident};
 
-use crate::create_tenant::Site;
+use crate::site::Site;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
@@ -18,8 +18,8 @@ impl Lifecycle {
     /// One transaction, so that the schema is there whole or not at all. Whatever an interrupted drop left of an
     /// earlier one goes first.
     pub(crate) async fn create_schema_of(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
-        let Site { tenant, app, plan, placement } = *site;
-        let inside = self.builder(tenant, placement.cluster, Some(&placement.database)).await?;
+        let Site { tenant, app, plan, placement, .. } = *site;
+        let inside = self.builder(site.by(), placement.cluster, Some(&placement.database)).await?;
         let schema = quote_ident(&placement.schema);
         let owner = quote_ident(&app.names().owner);
         let [t, r] = Role::both(tenant);
@@ -41,8 +41,8 @@ impl Lifecycle {
     /// The schema of the tenant's own sequences. The role that owns it also owns the functions that draw from them and
     /// restart them for whoever the tenant is served by.
     async fn create_sequences(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
-        let Site { tenant, app, plan, placement } = *site;
-        let inside = self.builder(tenant, placement.cluster, Some(&placement.database)).await?;
+        let Site { tenant, app, plan, placement, .. } = *site;
+        let inside = self.builder(site.by(), placement.cluster, Some(&placement.database)).await?;
         let schema = quote_ident(&tenant.sequence_schema());
         let definer = quote_ident(&app.names().definer);
         let [t, r] = Role::both(tenant);
@@ -63,7 +63,7 @@ impl Lifecycle {
     /// stay in.
     async fn copy_template(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
         let Site { tenant, app, placement, .. } = *site;
-        let server = self.builder(tenant, placement.cluster, None).await?;
+        let server = self.builder(site.by(), placement.cluster, None).await?;
         let (database, template) = (quote_ident(&placement.database), quote_ident(&app.names().template));
         let [t, r] = Role::both(tenant);
         server

@@ -3,8 +3,8 @@
 use domain::{Access, Isolation, Role, quote_ident};
 use tenantize::Scope;
 
-use crate::create_tenant::Site;
 use crate::server::Session;
+use crate::site::Site;
 use crate::{Lifecycle, LifecycleError};
 
 /// Privileges that both roles have to have, and those that one or both must not have: TRUNCATE asks no policy.

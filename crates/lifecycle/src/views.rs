@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use tracing::info;
 
 use crate::error::postgres_text;
-use crate::server::Session;
+use crate::server::{Builder, Session};
 use crate::{Lifecycle, LifecycleError};
 
 /// A tenant's views.
@@ -109,7 +109,9 @@ impl Lifecycle {
         let [owner, readers] = [&names.views, &names.reports].map(|role| quote_ident(role));
         let schema = quote_ident(&id.views_schema());
         // As whoever builds the tenant: a crash leaves nothing of a transaction, and an erasure ends the session.
-        let inside = self.builder(id, tenant.placement.cluster, Some(&tenant.placement.database)).await?;
+        let inside = self
+            .builder(Builder { tenant: id, work: None }, tenant.placement.cluster, Some(&tenant.placement.database))
+            .await?;
         inside.run(&format!("BEGIN; {PATIENCE}; SET LOCAL search_path = public, global, extensions")).await?;
         let before = drop_made(&inside, &tenant).await?;
         let tables = inside.query(TABLES, &[]).await.map_err(|error| inside.fault(&error))?;
@@ -147,7 +149,9 @@ impl Lifecycle {
 
     async fn drop_views_locked(&self, id: TenantId) -> Result<(), LifecycleError> {
         let tenant = self.find_sharing(id).await?;
-        let inside = self.builder(id, tenant.placement.cluster, Some(&tenant.placement.database)).await?;
+        let inside = self
+            .builder(Builder { tenant: id, work: None }, tenant.placement.cluster, Some(&tenant.placement.database))
+            .await?;
         inside.run(&format!("BEGIN; {PATIENCE}")).await?;
         if drop_made(&inside, &tenant).await?.is_empty() {
             return Err(LifecycleError::NoViews(tenant.slug));

@@ -43,12 +43,44 @@ pub enum Command {
     /// Customers of an app.
     #[command(subcommand)]
     Tenant(TenantCommand),
+    /// Durable work: tenants being made and removed.
+    #[command(subcommand)]
+    Operation(OperationCommand),
     /// Prove on this installation that no known attack leaves a tenant: make tenants that attack each other, inspect the
     /// clusters, and remove the tenants again.
     Audit {
         /// Only the app, the isolation and the cluster of this tenant, which is itself left alone.
         #[arg(long, value_name = "SLUG")]
         tenant: Option<String>,
+    },
+}
+
+/// `sindico operation …`
+#[derive(Debug, Subcommand)]
+pub enum OperationCommand {
+    /// List operations, newest first.
+    List {
+        /// Only those that are queued, running, undoing, succeeded, failed or cancelled.
+        #[arg(long)]
+        state: Option<String>,
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
+        limit: i64,
+    },
+    /// Show an operation and its steps.
+    Show {
+        /// Its id.
+        operation: String,
+    },
+    /// Wait for an operation's end; fails unless it succeeds.
+    Watch {
+        /// Its id.
+        operation: String,
+    },
+    /// Stop an operation, and undo what it has begun.
+    Cancel {
+        /// Its id.
+        operation: String,
     },
 }
 
@@ -161,6 +193,9 @@ pub enum TenantCommand {
         /// A particular cluster; whichever has room if not given.
         #[arg(long)]
         cluster: Option<ClusterName>,
+        /// Do not wait until it is made.
+        #[arg(long)]
+        no_wait: bool,
     },
     /// List the tenants.
     List {
@@ -195,6 +230,9 @@ pub enum TenantCommand {
         /// Do not ask.
         #[arg(long)]
         yes: bool,
+        /// Do not wait until it is gone.
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Open psql as a tenant, with a key made for the occasion.
     Psql {

@@ -75,6 +75,11 @@ impl Client {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// The same, without waiting for the operation that it begins.
+    pub(crate) async fn begin(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        self.exchange(method, path, body, true).await
+    }
+
     pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(Method::PUT, path, Some(body)).await
     }
@@ -88,9 +93,16 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        self.exchange(method, path, body, false).await
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Option<&Value>, no_wait: bool) -> anyhow::Result<Value> {
         let mut request = self.http.request(method, format!("{}/api/v1{path}", self.api)).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);
+        }
+        if no_wait {
+            request = request.header("Prefer", "respond-async");
         }
         let unreachable =
             |error: reqwest::Error| ClientError::Unreachable { api: self.api.clone(), reason: innermost(&error) };

@@ -94,6 +94,8 @@ impl House {
         let (lifecycle, shutdown) = (self.lifecycle.clone(), self.shutdown.clone());
         self.tasks.spawn(async move { lifecycle.recover_forever(shutdown).await });
         let (lifecycle, shutdown) = (self.lifecycle.clone(), self.shutdown.clone());
+        self.tasks.spawn(async move { lifecycle.work_forever(shutdown).await });
+        let (lifecycle, shutdown) = (self.lifecycle.clone(), self.shutdown.clone());
         self.tasks.spawn(lifecycle.watch_locks(shutdown));
         self.tasks.spawn(gateway::serve(gateway, self.threshold.clone(), gateway_settings, self.shutdown.clone()));
         let door = Door {

@@ -2,15 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use domain::{AppName, ClusterName, DisplayName, Isolation, Slug};
 use lifecycle::NewTenant;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::Door;
 use crate::body::Body;
+use crate::operations::{accepted, wants_no_wait};
 use crate::problem::Problem;
 use crate::tenants::TenantView;
 use crate::words::IsolationWord;
@@ -45,20 +47,27 @@ pub(crate) struct CreatedView {
     key: String,
     /// A connection string with that key, as any PostgreSQL client takes it.
     dsn: String,
+    /// The operation that has made it, or is making it: `GET /operations/{operation}`.
+    operation: Uuid,
 }
 
-/// Makes a tenant, complete with roles, tables and the app's first rows. If anything fails, nothing is left.
+/// Makes a tenant, complete with roles, tables and the app's first rows. If anything fails, nothing is left. With the header
+/// `Prefer: respond-async` (RFC 7240) the answer comes as soon as the operation is recorded, and the tenant is open when that has
+/// succeeded.
 #[utoipa::path(post, path = "/tenants", operation_id = "createTenant",
     tag = "tenants", security(("admin" = [])),
+    params(("prefer" = Option<String>, Header, description = "`respond-async`: do not wait")),
     request_body = NewTenantBody,
     responses(
+        (status = 202, body = CreatedView, headers(("location" = String, description = "The operation's address"))),
         (status = 201, body = CreatedView, headers(("location" = String, description = "Its address"))),
         (status = 400, body = Problem), (status = 401, body = Problem), (status = 409, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(crate) async fn create(
     State(door): State<Door>,
+    headers: HeaderMap,
     Body(new): Body<NewTenantBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let name = match new.name {
         Some(name) => name,
         None => {
@@ -71,14 +80,24 @@ pub(crate) async fn create(
     };
     let isolation = new.isolation.unwrap_or(Isolation::Shared);
     let wanted = NewTenant { slug: new.slug, name, app, isolation, cluster: new.cluster };
-    let created = door.lifecycle.create_tenant(wanted).await?;
+    let no_wait = wants_no_wait(&headers);
+    let desk = &door.lifecycle;
+    let created = if no_wait { desk.begin_tenant(wanted).await? } else { desk.create_tenant(wanted).await? };
     let location = format!("/api/v1/tenants/{}", created.tenant.id);
     let dsn = door.gateway.dsn(&created.tenant.slug, created.secret.reveal(), &created.tenant.app);
-    let view = CreatedView { key: created.secret.reveal().to_owned(), dsn, tenant: created.tenant.into() };
+    let view = CreatedView {
+        key: created.secret.reveal().to_owned(),
+        dsn,
+        operation: created.operation,
+        tenant: created.tenant.into(),
+    };
+    if no_wait {
+        return Ok((StatusCode::ACCEPTED, accepted(view.operation), Json(view)).into_response());
+    }
     // The answer holds a secret.
     let headers: [(HeaderName, String); 2] =
         [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
-    Ok((StatusCode::CREATED, headers, Json(view)))
+    Ok((StatusCode::CREATED, headers, Json(view)).into_response())
 }
 
 async fn only_app(door: &Door) -> Result<AppName, Problem> {

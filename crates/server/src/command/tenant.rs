@@ -3,6 +3,7 @@
 use std::io::{BufRead, IsTerminal};
 
 use anyhow::bail;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cli::{PoolArgs, TenantCommand};
@@ -22,16 +23,21 @@ const CARD: [(&str, &str); 8] = [
 
 pub(crate) async fn run(command: TenantCommand, client: &Client, console: Console) -> anyhow::Result<()> {
     match command {
-        TenantCommand::Create { slug, isolation, name, app, cluster } => {
+        TenantCommand::Create { slug, isolation, name, app, cluster, no_wait } => {
             let mut body = json!({"slug": slug, "isolation": isolation});
             for (field, value) in [("name", json!(name)), ("app", json!(app)), ("cluster", json!(cluster))] {
                 if !value.is_null() {
                     body[field] = value;
                 }
             }
-            let made = console.wait("making the tenant", client.post("/tenants", &body)).await?;
+            let made = if no_wait {
+                client.begin(Method::POST, "/tenants", Some(&body)).await?
+            } else {
+                console.wait("making the tenant", client.post("/tenants", &body)).await?
+            };
             console.result(&made, |made| {
-                let shown = card(made, &[CARD.as_slice(), &[("key", "/key"), ("dsn", "/dsn")]].concat());
+                let more = [("key", "/key"), ("dsn", "/dsn"), ("operation", "/operation")];
+                let shown = card(made, &[CARD.as_slice(), if no_wait { &more } else { &more[..2] }].concat());
                 format!(
                     "{shown}\n\nThe key is shown only now. Try it: psql \"{}\"",
                     made["dsn"].as_str().unwrap_or_default()
@@ -60,7 +66,7 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
         TenantCommand::Pool(words) => pool(words, client, console).await?,
         TenantCommand::Suspend { tenant } => set_status(&tenant, "suspended", client, console).await?,
         TenantCommand::Resume { tenant } => set_status(&tenant, "active", client, console).await?,
-        TenantCommand::Delete { tenant, yes } => delete(&tenant, yes, client, console).await?,
+        TenantCommand::Delete { tenant, yes, no_wait } => delete(&tenant, yes, no_wait, client, console).await?,
         TenantCommand::Psql { .. } | TenantCommand::Key(_) | TenantCommand::Schema(_) | TenantCommand::Views(_) => {}
     }
     Ok(())
@@ -129,7 +135,7 @@ async fn pool(words: PoolArgs, client: &Client, console: Console) -> anyhow::Res
     Ok(())
 }
 
-async fn delete(tenant: &str, yes: bool, client: &Client, console: Console) -> anyhow::Result<()> {
+async fn delete(tenant: &str, yes: bool, no_wait: bool, client: &Client, console: Console) -> anyhow::Result<()> {
     let path = format!("/tenants/{}", segment(tenant));
     let found = client.get(&path).await?;
     let slug = found["slug"].as_str().unwrap_or_default();
@@ -143,6 +149,14 @@ async fn delete(tenant: &str, yes: bool, client: &Client, console: Console) -> a
         if typed.trim() != slug {
             bail!("nothing was deleted");
         }
+    }
+    if no_wait {
+        let begun = client.begin(Method::DELETE, &path, None).await?;
+        console.result(&begun, |begun| {
+            let operation = begun["id"].as_str().unwrap_or_default();
+            format!("{slug} is being deleted: sindico operation watch {operation}")
+        });
+        return Ok(());
     }
     console.wait("deleting the tenant", client.delete(&path, None)).await?;
     console.result(&json!({"deleted": slug, "id": found["id"]}), |_| format!("{slug} is deleted"));

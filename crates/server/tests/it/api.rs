@@ -5,6 +5,7 @@ mod keys;
 mod listing;
 mod metrics;
 mod openapi;
+mod operations;
 mod races;
 mod refusals;
 mod schema;

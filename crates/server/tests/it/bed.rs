@@ -104,7 +104,12 @@ impl Bed {
         Box::pin(self.open(options, false)).await;
     }
 
-    async fn open(&mut self, options: Options, first: bool) {
+    /// Another process over the same control database, without doors.
+    pub(crate) async fn another(&self) -> House {
+        self.enter(Options::default()).await.0
+    }
+
+    async fn enter(&self, options: Options) -> (House, GatewaySettings, i32) {
         let house = House::enter(HouseSettings {
             control_dsn: self.servers.dsn(0, &self.control),
             control_connections: 32,
@@ -117,13 +122,18 @@ impl Bed {
         })
         .await
         .expect("the control database opens");
+        (house, options.gateway, options.dedicated_capacity)
+    }
+
+    async fn open(&mut self, options: Options, first: bool) {
+        let (house, gateway_settings, dedicated_capacity) = self.enter(options).await;
         if first {
             for (index, name) in ["main", "dedicated"].into_iter().enumerate() {
                 let cluster = AddCluster {
                     name: name.parse().expect("a cluster name"),
                     dsn: self.servers.dsn(index, "postgres"),
                     dedicated: index == 1,
-                    capacity: (index == 1).then_some(options.dedicated_capacity),
+                    capacity: (index == 1).then_some(dedicated_capacity),
                     // Other tests use the same servers.
                     exclusive: false,
                 };
@@ -137,7 +147,7 @@ impl Bed {
         self.api = format!("http://{}", api.local_addr().expect("bound"));
         let public = GatewayAddress { host: "127.0.0.1".to_owned(), port: self.gateway_port, tls: false };
         let console = gateway::Console::new(TOKEN, Arc::new(|| Err("nothing to read".to_owned())), Arc::new(Vec::new));
-        let settings = GatewaySettings { console, ..options.gateway };
+        let settings = GatewaySettings { console, ..gateway_settings };
         house.open_doors(gateway, settings, api, AdminToken::new(TOKEN), public).expect("open doors");
         self.house = Some(house);
     }

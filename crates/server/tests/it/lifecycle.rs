@@ -1,6 +1,7 @@
 //! Tenants come, are used, closed, opened and removed; whatever fails leaves nothing.
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use lifecycle::Probe;
@@ -119,6 +120,65 @@ async fn a_removal_that_fails_is_finished_later() {
     let (status, _) = bed.call(Method::GET, "/tenants/sticky", None).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "the next start finishes it");
     bed.close().await;
+}
+
+/// A process stands still in the middle, another takes over and finishes, somebody works with the tenant; then the first wakes up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_was_thought_dead_changes_nothing() {
+    for (at, isolation) in [("storage", "schema"), ("seed", "schema"), ("roles", "shared"), ("verify", "database")] {
+        let stopped = Arc::new(AtomicBool::new(false));
+        // Dropped when the test fails, which wakes it up as well.
+        let (wake, waits) = mpsc::channel();
+        let (tell, waits) = (Arc::clone(&stopped), Mutex::new(waits));
+        // It blocks the thread that does the operation and keeps its lease, as a stopped process would.
+        let probe = Probe::new(move |now| {
+            let first = now == at && !tell.swap(true, Ordering::SeqCst);
+            if first {
+                // What else this thread would do, others do.
+                let _woken = tokio::task::block_in_place(|| waits.lock().expect("not poisoned").recv());
+            }
+            false
+        });
+        // The app is tried with tenants of its own before.
+        let mut bed = Bed::make().await;
+        bed.restart(Options { probe, ..Options::default() }).await;
+        let bed = Arc::new(bed);
+        let creating = {
+            let bed = Arc::clone(&bed);
+            tokio::spawn(async move {
+                bed.call(Method::POST, "/tenants", Some(json!({"slug": "twice", "isolation": isolation}))).await
+            })
+        };
+        while !stopped.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // Its lease is over.
+        let control = bed.control().await;
+        let expire =
+            "UPDATE sindico.operations SET leased_until = clock_timestamp() - interval '1 s' WHERE ended_at IS NULL";
+        assert_eq!(control.execute(expire, &[]).await.expect("expired"), 1);
+        let other = bed.another().await;
+        // Unless the first has others that look for work.
+        other.lifecycle.recover().await.expect("recovered");
+        for left in (0..600).rev() {
+            let (_, shown) = bed.call(Method::GET, "/tenants/twice", None).await;
+            if shown["status"] == "active" {
+                break;
+            }
+            assert!(left > 0, "at {at}: {shown}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let (_, key) = bed.call(Method::POST, "/tenants/twice/keys", Some(json!({"label": "mine"}))).await;
+        let client = enter(&key).await;
+        client.batch_execute("INSERT INTO clients (name, email) VALUES ('Bia', 'b@example.org')").await.expect("used");
+        wake.send(()).expect("it waits");
+        let (status, problem) = creating.await.expect("answered");
+        assert_eq!((status, problem["code"].as_str()), (StatusCode::CONFLICT, Some("CHANGE_IN_PROGRESS")), "{problem}");
+        assert_eq!(rows(&client, "SELECT name FROM clients ORDER BY id").await, ["Ana Souza", "Bia"], "at {at}");
+        assert_eq!(rows(&enter(&key).await, "SELECT count(*) FROM clients").await, ["2"], "at {at}");
+        other.leave().await;
+        Arc::into_inner(bed).expect("all tasks ended").close().await;
+    }
 }
 
 #[tokio::test]

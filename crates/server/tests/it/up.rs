@@ -1,6 +1,7 @@
 //! `sindico up`: from nothing to open doors and back, again and again.
 
 mod crash;
+mod steps;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -24,7 +24,7 @@ async fn a_creation_answers_with_everything_that_its_client_needs() {
         "placement": {"cluster": "main", "database": format!("app_{}", bed.app), "schema": "public"},
         "pool": {"mode": null, "pooling": null, "max_server_connections": null, "max_clients": null},
         "created_at": made.body["created_at"], "updated_at": made.body["updated_at"],
-        "key": made.body["key"], "dsn": made.body["dsn"],
+        "key": made.body["key"], "dsn": made.body["dsn"], "operation": made.body["operation"],
     });
     assert_eq!(made.body, expected);
     let key = made.body["key"].as_str().expect("a key");
@@ -38,6 +38,7 @@ async fn a_creation_answers_with_everything_that_its_client_needs() {
     let fields = without_secrets.as_object_mut().expect("an object");
     fields.remove("key");
     fields.remove("dsn");
+    fields.remove("operation");
     assert_eq!(shown.body, without_secrets, "the same tenant, and no secret is shown twice");
     bed.close().await;
 }

@@ -250,7 +250,7 @@ fn verify(home: &Home, port: u64, known: &[Known], deleted: &[String]) {
 }
 
 /// Roles, databases, schemas and shared rows that carry the id of no listed tenant.
-fn strangers(home: &Home, listed: &[serde_json::Value]) -> Vec<String> {
+pub(super) fn strangers(home: &Home, listed: &[serde_json::Value]) -> Vec<String> {
     let ids: BTreeSet<String> = listed.iter().map(|tenant| text(tenant, "id").replace('-', "")).collect();
     let mut found = Vec::new();
     for cluster in ["main", "dedicated"] {

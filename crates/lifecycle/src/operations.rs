@@ -1,0 +1,156 @@
+//! Operations: doing them, going on with those that others have left, and what people see of them.
+
+use std::error::Error;
+use std::time::Duration;
+
+use jobs::{Claim, Ended, Operation, OperationFilter, Procedure, StepRecord};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::provision::{PROVISION, provision};
+use crate::removal::{REMOVE, removal};
+use crate::{Lifecycle, LifecycleError};
+
+/// Every kind that there is.
+const KINDS: [&str; 2] = [PROVISION, REMOVE];
+
+/// Those that can be cancelled.
+const REVERSIBLE: [&str; 1] = [PROVISION];
+
+/// How often it is looked for operations that are due.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// For how long an operation that has ended is kept.
+const KEPT_DAYS: i32 = 30;
+const PURGE: Duration = Duration::from_hours(1);
+
+impl Lifecycle {
+    fn procedure(&self, kind: &str) -> Option<Procedure> {
+        match kind {
+            PROVISION => Some(provision(self)),
+            REMOVE => Some(removal(self)),
+            _ => None,
+        }
+    }
+
+    /// Does an operation to its end for somebody who waits for it.
+    pub(crate) async fn finish(&self, claim: Claim, procedure: &Procedure) -> Result<(), LifecycleError> {
+        let operation = claim.operation();
+        match self.jobs.run(claim, procedure).await {
+            Ended::Succeeded => Ok(()),
+            Ended::Undone(Some(cause)) => Err(read(cause)),
+            Ended::Undone(None) => Err(LifecycleError::Cancelled),
+            Ended::PutOff(cause) => Err(LifecycleError::PutOff { operation, cause: Box::new(read(cause)) }),
+            Ended::UndoPutOff(cause, undoing) => {
+                let cause = cause.map_or(LifecycleError::Cancelled, read);
+                Err(cause.undone(Err(read(undoing))))
+            }
+            Ended::Lost => Err(LifecycleError::TakenOver(operation)),
+        }
+    }
+
+    /// Does an operation for nobody in particular. One that finds no turn here is gone on with when its lease is over.
+    pub(crate) fn leave(&self, claim: Claim, procedure: Procedure) {
+        let desk = self.clone();
+        self.running.spawn(async move {
+            let Ok(slot) = desk.slots.clone().acquire_owned().await else { return };
+            desk.run(claim, &procedure).await;
+            drop(slot);
+        });
+    }
+
+    async fn run(&self, claim: Claim, procedure: &Procedure) {
+        let (operation, kind, subject) = (claim.operation(), claim.kind.clone(), claim.title.clone());
+        match self.finish(claim, procedure).await {
+            Ok(()) => info!(%operation, kind, subject, "operation done"),
+            Err(error) => warn!(%operation, kind, subject, %error, "operation not done"),
+        }
+    }
+
+    /// Goes on with every operation that nobody is at, also with what has been put off. Returns how many there were.
+    pub(crate) async fn resume_all(&self) -> Result<usize, LifecycleError> {
+        let mut resumed = Vec::new();
+        // Each once: one that is put off again is for later.
+        while let Some(claim) = self.jobs.claim_early(&KINDS).await? {
+            if resumed.contains(&claim.operation()) {
+                break;
+            }
+            resumed.push(claim.operation());
+            if let Some(procedure) = self.procedure(&claim.kind) {
+                self.run(claim, &procedure).await;
+            }
+        }
+        Ok(resumed.len())
+    }
+
+    /// Goes on with operations as they become due, as many at a time as there are turns, until `shutdown`.
+    pub async fn work_forever(&self, shutdown: CancellationToken) {
+        let mut purged: Option<Instant> = None;
+        loop {
+            if let Err(error) = self.take_due().await {
+                warn!(%error, "operations could not be looked for");
+            }
+            if purged.is_none_or(|at| at.elapsed() >= PURGE) {
+                purged = Some(Instant::now());
+                if let Err(error) = self.jobs.purge(KEPT_DAYS).await {
+                    warn!(%error, "old operations could not be forgotten");
+                }
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+
+    async fn take_due(&self) -> Result<(), LifecycleError> {
+        while let Ok(slot) = self.slots.clone().try_acquire_owned() {
+            let Some(claim) = self.jobs.claim(&KINDS).await? else { break };
+            let Some(procedure) = self.procedure(&claim.kind) else { break };
+            let desk = self.clone();
+            self.running.spawn(async move {
+                desk.run(claim, &procedure).await;
+                drop(slot);
+            });
+        }
+        Ok(())
+    }
+
+    /// An operation with its steps.
+    pub async fn operation(&self, id: Uuid) -> Result<(Operation, Vec<StepRecord>), LifecycleError> {
+        let found = self.jobs.operation(id).await?.ok_or(LifecycleError::UnknownOperation(id))?;
+        Ok((found, self.jobs.steps(id).await?))
+    }
+
+    /// A page of operations, newest first.
+    pub async fn operations(&self, filter: &OperationFilter) -> Result<Vec<Operation>, LifecycleError> {
+        Ok(self.jobs.operations(filter).await?)
+    }
+
+    /// Asks for an operation to be cancelled: it stops, and what it has begun is undone.
+    pub async fn cancel_operation(&self, id: Uuid) -> Result<Operation, LifecycleError> {
+        let asked = self.jobs.cancel(id, &REVERSIBLE).await?;
+        let (found, _) = self.operation(id).await?;
+        if asked || found.cancel_requested && found.ended_at.is_none() {
+            return Ok(found);
+        }
+        let why = if found.ended_at.is_some() {
+            "it has ended"
+        } else if REVERSIBLE.contains(&found.kind.as_str()) {
+            "it is being undone already"
+        } else {
+            "there is no way back from it, and it is tried until it is done"
+        };
+        Err(LifecycleError::NotCancellable { operation: id, why })
+    }
+}
+
+/// What went wrong, in the words of whoever waits.
+fn read(cause: Box<dyn Error + Send + Sync>) -> LifecycleError {
+    match cause.downcast::<LifecycleError>() {
+        Ok(error) => *error,
+        Err(other) => LifecycleError::Step(other.to_string()),
+    }
+}

@@ -1,0 +1,94 @@
+//! Making a tenant: reserve → roles → storage → open.
+
+mod open;
+mod reserve;
+mod roles;
+mod storage;
+
+use catalog::{Key, KeySecret, Reservation, Tenant, TenantRef};
+use domain::{AppName, ClusterName, DisplayName, Isolation, Slug, TenantId};
+use jobs::{NewOperation, Procedure};
+use tracing::info;
+use uuid::Uuid;
+
+use crate::subject::Subject;
+use crate::{Lifecycle, LifecycleError};
+
+/// What the operation is called.
+pub(crate) const PROVISION: &str = "provision";
+
+/// What a new tenant asks for.
+#[derive(Debug)]
+pub struct NewTenant {
+    /// Unique in the installation.
+    pub slug: Slug,
+    /// What people call it.
+    pub name: DisplayName,
+    /// Which app it uses.
+    pub app: AppName,
+    /// How it is kept apart.
+    pub isolation: Isolation,
+    /// A particular cluster, or whichever has room.
+    pub cluster: Option<ClusterName>,
+}
+
+/// A tenant with its first key, the only time that the key is known.
+#[derive(Debug)]
+pub struct Created {
+    /// As it was recorded.
+    pub tenant: Tenant,
+    /// Its first key.
+    pub key: Key,
+    /// The first key's secret.
+    pub secret: KeySecret,
+    /// The operation that has made it, or is making it.
+    pub operation: Uuid,
+}
+
+impl Lifecycle {
+    /// Makes a tenant. A failure anywhere undoes all of it; if this process dies, another goes on where it stopped.
+    pub async fn create_tenant(&self, new: NewTenant) -> Result<Created, LifecycleError> {
+        let desk = self.clone();
+        self.through(Box::pin(async move {
+            let (claim, made) = desk.reserve(&new).await?;
+            desk.finish(claim, &provision(&desk)).await?;
+            info!(tenant = %made.tenant.id, slug = %new.slug, isolation = %new.isolation, "tenant created");
+            Ok(Created { tenant: desk.find(&TenantRef::Id(made.tenant.id)).await?, ..made })
+        }))
+        .await
+    }
+
+    /// The same for who does not wait: the tenant is recorded when this returns, and made, or undone, by the operation that it names.
+    pub async fn begin_tenant(&self, new: NewTenant) -> Result<Created, LifecycleError> {
+        let (claim, made) = self.reserve(&new).await?;
+        self.leave(claim, provision(self));
+        Ok(made)
+    }
+
+    async fn reserve(&self, new: &NewTenant) -> Result<(jobs::Claim, Created), LifecycleError> {
+        self.probe.pass("reserve")?;
+        let id = TenantId::from_uuid(Uuid::now_v7());
+        let NewTenant { slug, name, app, isolation, cluster } = new;
+        let wanted = Reservation { id, slug, name, app, isolation: *isolation, cluster: cluster.as_ref() };
+        let mut tx = self.catalog.begin().await?;
+        let (placement, key, secret) = self.catalog.reserve(&mut tx, &wanted).await?;
+        let input = Subject::new(id, app, &placement).to_json();
+        let subject = id.as_uuid();
+        let operation = NewOperation { kind: PROVISION, subject, title: slug.as_str(), input, priority: 0 };
+        let claim = self.jobs.enqueue(&mut tx, operation).await?;
+        tx.commit().await.map_err(catalog::CatalogError::from)?;
+        let tenant = self.find(&TenantRef::Id(id)).await?;
+        let operation = claim.operation();
+        Ok((claim, Created { tenant, key, secret, operation }))
+    }
+}
+
+/// The steps, for whoever does them.
+pub(crate) fn provision(desk: &Lifecycle) -> Procedure {
+    Procedure::reversible(vec![
+        Box::new(reserve::Reserve(desk.clone())),
+        Box::new(roles::Roles(desk.clone())),
+        Box::new(storage::Storage(desk.clone())),
+        Box::new(open::Open(desk.clone())),
+    ])
+}

@@ -1,0 +1,74 @@
+//! Removing a tenant: close → evict → storage → roles → forget. There is no way back, so it is never undone: it is gone on with
+//! until it is done.
+
+mod close;
+mod evict;
+mod forget;
+mod roles;
+mod storage;
+
+use catalog::{Tenant, TenantRef};
+use domain::Status;
+use jobs::{Claim, JobsError, NewOperation, Procedure};
+use tracing::info;
+use uuid::Uuid;
+
+use crate::subject::Subject;
+use crate::{Lifecycle, LifecycleError};
+
+/// What the operation is called.
+pub(crate) const REMOVE: &str = "remove";
+
+impl Lifecycle {
+    /// Closes every door to a tenant, then removes all of it. What cannot be removed now is tried again until it is.
+    pub async fn delete_tenant(&self, which: TenantRef) -> Result<(), LifecycleError> {
+        let desk = self.clone();
+        self.through(Box::pin(async move {
+            let tenant = desk.find(&which).await?;
+            let claim = desk.enqueue_removal(&tenant).await?;
+            desk.finish(claim, &removal(&desk)).await?;
+            info!(tenant = %tenant.id, slug = %tenant.slug, "tenant deleted");
+            Ok(())
+        }))
+        .await
+    }
+
+    /// The same for who does not wait. Returns the operation.
+    pub async fn begin_removal(&self, which: TenantRef) -> Result<Uuid, LifecycleError> {
+        let tenant = self.find(&which).await?;
+        let claim = self.enqueue_removal(&tenant).await?;
+        let operation = claim.operation();
+        self.leave(claim, removal(self));
+        Ok(operation)
+    }
+
+    /// Records the removal, or takes the one that was put off.
+    pub(crate) async fn enqueue_removal(&self, tenant: &Tenant) -> Result<Claim, LifecycleError> {
+        let subject = tenant.id.as_uuid();
+        let input = Subject::new(tenant.id, &tenant.app, &tenant.placement).to_json();
+        let new = NewOperation { kind: REMOVE, subject, title: tenant.slug.as_str(), input, priority: 0 };
+        let mut tx = self.catalog.begin().await?;
+        match self.jobs.enqueue(&mut tx, new).await {
+            Ok(claim) => {
+                tx.commit().await.map_err(catalog::CatalogError::from)?;
+                Ok(claim)
+            }
+            Err(JobsError::UnderWay) => Ok(self.jobs.claim_for(subject, REMOVE).await?.ok_or(JobsError::UnderWay)?),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The steps, for whoever does them.
+pub(crate) fn removal(desk: &Lifecycle) -> Procedure {
+    Procedure::unstoppable(vec![
+        Box::new(close::Close(desk.clone())),
+        Box::new(evict::Evict(desk.clone())),
+        Box::new(storage::Storage(desk.clone())),
+        Box::new(roles::Roles(desk.clone())),
+        Box::new(forget::Forget(desk.clone())),
+    ])
+}
+
+/// From which a tenant is removed.
+const ANY: [Status; 4] = [Status::Provisioning, Status::Active, Status::Suspended, Status::Deleting];

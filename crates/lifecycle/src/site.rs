@@ -1,0 +1,44 @@
+//! Where a tenant is built.
+
+use domain::{AppName, Placement, TenantId};
+use jobs::Work;
+use tenantize::Plan;
+
+use crate::server::Builder;
+use crate::{Lifecycle, LifecycleError};
+
+/// What every step of building a tenant works on.
+#[derive(Clone, Copy)]
+pub(crate) struct Site<'a> {
+    pub(crate) tenant: TenantId,
+    pub(crate) app: &'a AppName,
+    pub(crate) plan: &'a Plan,
+    pub(crate) placement: &'a Placement,
+    /// The operation that this is part of, if it is part of one.
+    pub(crate) work: Option<&'a Work>,
+}
+
+impl<'a> Site<'a> {
+    pub(crate) fn by(&self) -> Builder<'a> {
+        Builder { tenant: self.tenant, work: self.work }
+    }
+}
+
+impl Lifecycle {
+    /// Everything of a tenant that is in PostgreSQL, whether or not a record knows of it.
+    pub(crate) async fn build_tenant(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+        self.probe.pass("roles")?;
+        self.create_roles(site).await?;
+        self.probe.pass("storage")?;
+        self.create_storage(site).await?;
+        self.populate(site).await
+    }
+
+    /// The first rows, as the tenant, and then what the tenant says of itself.
+    pub(crate) async fn populate(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+        self.probe.pass("seed")?;
+        let session = self.seed(site).await?;
+        self.probe.pass("verify")?;
+        self.verify(&session, site).await
+    }
+}
