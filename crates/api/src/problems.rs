@@ -101,7 +101,9 @@ impl From<LifecycleError> for Problem {
                 conflict("CHANGE_IN_PROGRESS", "Another change is under way")
             }
             LifecycleError::Jobs(JobsError::Database(error)) => CatalogError::Database(error).into(),
-            LifecycleError::Cancelled => conflict("CANCELLED", "The operation was cancelled"),
+            LifecycleError::Cancelled | LifecycleError::Jobs(JobsError::Cancelled) => {
+                conflict("CANCELLED", "The operation was cancelled")
+            }
             LifecycleError::NotCancellable { .. } => conflict("NOT_CANCELLABLE", "The operation cannot be cancelled"),
             LifecycleError::UnknownOperation(_) => unknown(detail),
             LifecycleError::Unverified(_)

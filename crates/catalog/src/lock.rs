@@ -2,9 +2,8 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::{AppName, ClusterName, TenantId};
-use sqlx::{Postgres, Transaction};
 
-use crate::{Catalog, CatalogError};
+use crate::{Catalog, CatalogError, ControlTx};
 
 /// The right to make a change, held as long as this value lives.
 ///
@@ -12,7 +11,7 @@ use crate::{Catalog, CatalogError};
 /// whoever gets the lock of something unfinished knows that nobody is at work on it.
 #[derive(Debug)]
 pub struct ChangeLock {
-    held_by: Transaction<'static, Postgres>,
+    held_by: ControlTx,
 }
 
 impl ChangeLock {
@@ -47,14 +46,24 @@ impl Catalog {
         self.lock("audit", b"").await
     }
 
-    async fn lock(&self, what: &'static str, name: &[u8]) -> Result<ChangeLock, CatalogError> {
-        // PostgreSQL's advisory locks are numbers: 64 bits of a hash keep two things from meeting on one.
-        let hash = digest(&SHA256, &[what.as_bytes(), name].concat());
-        let number = hash.as_ref().iter().take(8).fold(0_i64, |sum, byte| (sum << 8) | i64::from(*byte));
-        let mut tx = self.db.begin().await?;
-        let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "locked!""#, number)
-            .fetch_one(&mut *tx)
-            .await?;
-        if locked { Ok(ChangeLock { held_by: tx }) } else { Err(CatalogError::Busy(what)) }
+    /// Takes a tenant's lock for as long as a transaction lasts, or answers [`CatalogError::Busy`] at once.
+    pub async fn lock_tenant_within(&self, tx: &mut ControlTx, tenant: TenantId) -> Result<(), CatalogError> {
+        lock(tx, "tenant", tenant.as_uuid().as_bytes()).await
     }
+
+    async fn lock(&self, what: &'static str, name: &[u8]) -> Result<ChangeLock, CatalogError> {
+        let mut tx = self.db.begin().await?;
+        lock(&mut tx, what, name).await?;
+        Ok(ChangeLock { held_by: tx })
+    }
+}
+
+async fn lock(tx: &mut ControlTx, what: &'static str, name: &[u8]) -> Result<(), CatalogError> {
+    // PostgreSQL's advisory locks are numbers: 64 bits of a hash keep two things from meeting on one.
+    let hash = digest(&SHA256, &[what.as_bytes(), name].concat());
+    let number = hash.as_ref().iter().take(8).fold(0_i64, |sum, byte| (sum << 8) | i64::from(*byte));
+    let locked = sqlx::query_scalar!(r#"SELECT pg_try_advisory_xact_lock($1) AS "locked!""#, number)
+        .fetch_one(&mut **tx)
+        .await?;
+    if locked { Ok(()) } else { Err(CatalogError::Busy(what)) }
 }

@@ -214,7 +214,8 @@ impl Catalog {
         Ok(ids.into_iter().map(TenantId::from_uuid).collect())
     }
 
-    /// Moves a tenant to another state, if it is in one of those named, and commits. `false` when it is not, or is gone.
+    /// Moves a tenant to another state, if it is in one of those named, and commits. `false` when it is not, or is gone: then nothing of
+    /// the transaction happens.
     pub async fn set_status(
         &self,
         mut tx: ControlTx,
@@ -231,9 +232,13 @@ impl Catalog {
         )
         .execute(&mut *tx)
         .await?;
+        if done.rows_affected() == 0 {
+            tx.rollback().await?;
+            return Ok(false);
+        }
         tx.commit().await?;
         self.refresh_tenant(id).await?;
-        Ok(done.rows_affected() == 1)
+        Ok(true)
     }
 
     /// Changes what people see and what doors allow, in one statement; pool settings all at once. `false` when the tenant is neither active nor
@@ -276,15 +281,19 @@ impl Catalog {
         self.refresh_tenant(id).await
     }
 
-    /// Forgets a tenant that has nothing left outside the control database, and commits.
-    pub async fn remove_tenant(&self, mut tx: ControlTx, id: TenantId) -> Result<(), CatalogError> {
+    /// Forgets a tenant that has nothing left outside the control database, and commits. `false` if it may be in use.
+    pub async fn remove_tenant(&self, mut tx: ControlTx, id: TenantId) -> Result<bool, CatalogError> {
         sqlx::query!(
             "DELETE FROM sindico.tenants WHERE id = $1 AND status IN ('provisioning', 'deleting')",
             id.as_uuid()
         )
         .execute(&mut *tx)
         .await?;
+        let there = sqlx::query_scalar!("SELECT 1 FROM sindico.tenants WHERE id = $1", id.as_uuid())
+            .fetch_optional(&mut *tx)
+            .await?;
         tx.commit().await?;
-        self.refresh_tenant(id).await
+        self.refresh_tenant(id).await?;
+        Ok(there.is_none())
     }
 }

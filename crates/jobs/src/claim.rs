@@ -92,26 +92,32 @@ impl Jobs {
 
     /// Takes an operation of these kinds that is due and that nobody is at, if there is one.
     pub async fn claim(&self, kinds: &[&str]) -> Result<Option<Claim>, JobsError> {
-        self.take(kinds, None, false).await
+        self.take(kinds, None, false, &[]).await
     }
 
-    /// The same with what has been put off, due or not.
-    pub async fn claim_early(&self, kinds: &[&str]) -> Result<Option<Claim>, JobsError> {
-        self.take(kinds, None, true).await
+    /// The same with what has been put off, due or not, besides these.
+    pub async fn claim_early(&self, kinds: &[&str], besides: &[Uuid]) -> Result<Option<Claim>, JobsError> {
+        self.take(kinds, None, true, besides).await
     }
 
     /// Takes the operation that changes this, if it is of this kind and nobody is at it, due or not.
     pub async fn claim_for(&self, subject: Uuid, kind: &str) -> Result<Option<Claim>, JobsError> {
-        self.take(&[kind], Some(subject), true).await
+        self.take(&[kind], Some(subject), true, &[]).await
     }
 
-    async fn take(&self, kinds: &[&str], subject: Option<Uuid>, early: bool) -> Result<Option<Claim>, JobsError> {
+    async fn take(
+        &self,
+        kinds: &[&str],
+        subject: Option<Uuid>,
+        early: bool,
+        besides: &[Uuid],
+    ) -> Result<Option<Claim>, JobsError> {
         let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
         let row = sqlx::query!(
             "UPDATE sindico.operations SET fence = fence + 1, leased_until = clock_timestamp() + $2::interval
              WHERE id = (SELECT id FROM sindico.operations
                          WHERE ended_at IS NULL AND ($4 OR due_at <= clock_timestamp()) AND kind = ANY ($1)
-                             AND ($3::uuid IS NULL OR subject = $3)
+                             AND ($3::uuid IS NULL OR subject = $3) AND id <> ALL ($5)
                              AND (leased_until IS NULL OR leased_until < clock_timestamp())
                          ORDER BY priority DESC, due_at FOR UPDATE SKIP LOCKED LIMIT 1)
              RETURNING id, fence, kind, title, input, state, at, error, put_off",
@@ -119,6 +125,7 @@ impl Jobs {
             interval(LEASE),
             subject,
             early,
+            besides,
         )
         .fetch_optional(&self.db)
         .await?;

@@ -12,6 +12,9 @@ pub enum JobsError {
     /// Somebody else has taken the operation over, or it has ended.
     #[error("the operation is no longer this process' to work on")]
     Lost,
+    /// Somebody wants it cancelled.
+    #[error("the operation was cancelled")]
+    Cancelled,
     /// Another operation changes the same thing.
     #[error("another operation on it is under way; see `sindico operation list`")]
     UnderWay,
@@ -25,6 +28,8 @@ pub enum JobsError {
 pub enum Fault {
     /// The operation is somebody else's by now, who will see to the rest.
     Lost,
+    /// Somebody wants it cancelled.
+    Cancelled,
     /// It may go better another time.
     Passing(Box<dyn Error + Send + Sync>),
     /// It will not.
@@ -37,6 +42,7 @@ impl Fault {
     pub fn into_cause(self) -> Box<dyn Error + Send + Sync> {
         match self {
             Self::Lost => Box::new(JobsError::Lost),
+            Self::Cancelled => Box::new(JobsError::Cancelled),
             Self::Passing(cause) | Self::Lasting(cause) => cause,
         }
     }
@@ -46,6 +52,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost => JobsError::Lost.fmt(f),
+            Self::Cancelled => JobsError::Cancelled.fmt(f),
             Self::Passing(cause) | Self::Lasting(cause) => cause.fmt(f),
         }
     }
@@ -55,6 +62,7 @@ impl From<JobsError> for Fault {
     fn from(error: JobsError) -> Self {
         match error {
             JobsError::Lost => Self::Lost,
+            JobsError::Cancelled => Self::Cancelled,
             JobsError::Database(_) => Self::Passing(Box::new(error)),
             JobsError::UnderWay | JobsError::Unreadable(_) => Self::Lasting(Box::new(error)),
         }

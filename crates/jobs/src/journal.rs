@@ -22,17 +22,29 @@ pub(crate) enum Begun {
     Cancelled,
 }
 
+/// What is heard when a lease is renewed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Renewed {
+    Yes,
+    /// Somebody wants the operation cancelled.
+    Cancelled,
+    /// It has come to its end meanwhile, by this process.
+    Ended,
+}
+
 impl Work {
     /// A step is about to be done, after the one before it, if any, has been, with its output.
     pub(crate) async fn begin_step(
         &self,
-        done: Option<(i32, Value)>,
+        done: Option<&(i32, Value)>,
         (number, name): Place,
     ) -> Result<Begun, JobsError> {
-        let (done, output) = done.unzip();
+        let (done, output) = done.map(|(number, output)| (*number, output)).unzip();
         let row = sqlx::query!(
             r#"WITH held AS (
-                   UPDATE sindico.operations SET at = $3, state = 'running', put_off = 0, progress_done = NULL, progress_total = NULL,
+                   UPDATE sindico.operations SET state = 'running', progress_done = NULL, progress_total = NULL,
+                       at = CASE WHEN cancel_requested THEN at ELSE $3 END,
+                       put_off = CASE WHEN $5::integer IS NULL THEN put_off ELSE 0 END,
                        started_at = coalesce(started_at, clock_timestamp()), leased_until = clock_timestamp() + $7::interval
                    WHERE id = $1 AND fence = $2 AND state IN ('queued', 'running') RETURNING id, cancel_requested
                ), done AS (
@@ -64,8 +76,21 @@ impl Work {
         })
     }
 
-    /// The last step has been done, and with it the operation.
-    pub(crate) async fn succeed(&self, (number, output): (i32, Value)) -> Result<(), JobsError> {
+    /// Whether the last step has said itself that the operation is done ([`Work::conclude`]): it may not have lived to hear that it has.
+    pub(crate) async fn has_concluded(&self) -> Result<bool, JobsError> {
+        let concluded = sqlx::query_scalar!(
+            "SELECT 1 FROM sindico.operations WHERE id = $1 AND fence = $2 AND state = 'succeeded'",
+            self.operation,
+            self.fence,
+        );
+        Ok(concluded.fetch_optional(&self.db).await?.is_some())
+    }
+
+    /// The last step has been done, and with it the operation, unless it has said so itself ([`Work::conclude`]).
+    pub(crate) async fn succeed(&self, (number, output): &(i32, Value)) -> Result<(), JobsError> {
+        if self.has_concluded().await? {
+            return Ok(());
+        }
         let written = sqlx::query!(
             "WITH held AS (
                  UPDATE sindico.operations SET state = 'succeeded', ended_at = clock_timestamp(), leased_until = NULL, error = NULL
@@ -83,9 +108,9 @@ impl Work {
         one(written.rows_affected())
     }
 
-    /// What is wrong with the step under way, which may be tried again.
+    /// What is wrong with the step under way, if it has been begun.
     pub(crate) async fn note(&self, number: i32, error: &str) -> Result<(), JobsError> {
-        let written = sqlx::query!(
+        sqlx::query!(
             "UPDATE sindico.operation_steps s SET error = $4 FROM sindico.operations o
              WHERE o.id = $1 AND o.fence = $2 AND o.ended_at IS NULL AND s.operation = o.id AND s.number = $3",
             self.operation,
@@ -95,7 +120,7 @@ impl Work {
         )
         .execute(&self.db)
         .await?;
-        one(written.rows_affected())
+        Ok(())
     }
 
     /// From here on it is undone: because of an error, or at somebody's wish.
@@ -150,18 +175,23 @@ impl Work {
         one(written.rows_affected())
     }
 
-    /// Says that this process is still at it. Tells whether somebody wants it cancelled.
-    pub(crate) async fn renew(&self) -> Result<bool, JobsError> {
-        sqlx::query_scalar!(
-            "UPDATE sindico.operations SET leased_until = clock_timestamp() + $3::interval
-             WHERE id = $1 AND fence = $2 AND ended_at IS NULL RETURNING cancel_requested",
+    /// Says that this process is still at it.
+    pub(crate) async fn renew(&self) -> Result<Renewed, JobsError> {
+        let row = sqlx::query!(
+            r#"UPDATE sindico.operations SET leased_until = clock_timestamp() + $3::interval
+               WHERE id = $1 AND fence = $2 RETURNING cancel_requested, ended_at IS NOT NULL AS "ended!""#,
             self.operation,
             self.fence,
             interval(LEASE),
         )
         .fetch_optional(&self.db)
         .await?
-        .ok_or(JobsError::Lost)
+        .ok_or(JobsError::Lost)?;
+        Ok(match row.ended {
+            true => Renewed::Ended,
+            false if row.cancel_requested => Renewed::Cancelled,
+            false => Renewed::Yes,
+        })
     }
 }
 

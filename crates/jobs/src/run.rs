@@ -1,15 +1,16 @@
 //! Doing an operation's steps, or undoing them.
 
 use std::error::Error;
+use std::future::pending;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
 use crate::claim::LEASE;
-use crate::journal::Begun;
+use crate::journal::{Begun, Renewed};
 use crate::procedure::{Procedure, Step};
 use crate::{Claim, Fault, Jobs, JobsError, Work};
 
@@ -52,8 +53,9 @@ impl Jobs {
     pub async fn run(&self, claim: Claim, procedure: &Procedure) -> Ended {
         let (tell, cancelled) = watch::channel(false);
         let heartbeat = beat(&claim.work, &tell);
-        let mut run = Run { claim: &claim, procedure, cancelled };
+        let mut run = Run { claim: &claim, procedure, cancelled, progressed: false };
         tokio::select! {
+            biased;
             ended = run.through() => ended,
             () = heartbeat => Ended::Lost,
         }
@@ -65,17 +67,24 @@ async fn beat(work: &Work, cancelled: &watch::Sender<bool>) {
     let mut renewed = Instant::now();
     loop {
         sleep(LEASE / 5).await;
-        match work.renew().await {
-            Ok(cancel) => {
+        match timeout_at(renewed + LEASE, work.renew()).await {
+            Ok(Ok(heard)) => {
                 renewed = Instant::now();
-                cancelled.send_if_modified(|told| std::mem::replace(told, cancel) != cancel);
+                match heard {
+                    Renewed::Yes => {}
+                    Renewed::Cancelled => {
+                        cancelled.send_replace(true);
+                    }
+                    // Whoever has ended it is about to hear so.
+                    Renewed::Ended => pending::<()>().await,
+                }
             }
-            Err(JobsError::Lost) => return,
+            Ok(Err(JobsError::Lost)) | Err(_) => return,
             // The database may be back before the lease is over; afterwards it must be taken for somebody else's.
-            Err(error) if renewed.elapsed() < LEASE => {
+            Ok(Err(error)) if renewed.elapsed() < LEASE => {
                 warn!(operation = %work.operation, %error, "a lease is not renewed");
             }
-            Err(_) => return,
+            Ok(Err(_)) => return,
         }
     }
 }
@@ -84,6 +93,8 @@ struct Run<'a> {
     claim: &'a Claim,
     procedure: &'a Procedure,
     cancelled: watch::Receiver<bool>,
+    /// Whether a step has been done or undone in this run.
+    progressed: bool,
 }
 
 impl Run<'_> {
@@ -96,6 +107,7 @@ impl Run<'_> {
             match self.forward(&mut at).await {
                 Ok(()) => return Ended::Succeeded,
                 Err(Interrupted::Faulted(Fault::Lost)) => return Ended::Lost,
+                Err(Interrupted::Faulted(Fault::Cancelled)) if self.procedure.gives_up => None,
                 Err(Interrupted::Faulted(fault)) if !self.procedure.gives_up => {
                     return self.put_off().await.map_or_else(lost, |()| Ended::PutOff(fault.into_cause()));
                 }
@@ -107,7 +119,8 @@ impl Run<'_> {
             let said = cause.as_ref().map(ToString::to_string);
             info!(operation = %claim.operation(), kind = claim.kind, subject = claim.title, error = said, "undoing an operation");
             if let Err(error) = claim.work.turn_back(said.as_deref()).await {
-                return unsaid(error, cause);
+                // Nobody knows that it was to be undone: somebody goes on with it when the lease is over.
+                return lost(error);
             }
         }
         match self.backward(at).await {
@@ -125,17 +138,19 @@ impl Run<'_> {
         let (claim, procedure) = (self.claim, self.procedure);
         let from = usize::try_from(*at).unwrap_or(usize::MAX);
         for (number, step) in (*at..).zip(procedure.steps.iter().skip(from)) {
-            let begun = claim.work.begin_step(done.take(), (number, step.name())).await?;
-            *at = number;
+            let place = (number, step.name());
+            let begun = persist(|| claim.work.begin_step(done.as_ref(), place)).await?;
             let again = match begun {
                 Begun::Cancelled if procedure.gives_up => return Err(Interrupted::Cancelled),
                 Begun::Again | Begun::Cancelled => true,
                 Begun::Fresh => false,
             };
+            *at = number;
+            self.progressed |= done.is_some();
             done = Some((number, self.act(step.as_ref(), number, again).await?));
         }
         if let Some(last) = done {
-            claim.work.succeed(last).await?;
+            persist(|| claim.work.succeed(&last)).await?;
         }
         Ok(())
     }
@@ -155,8 +170,11 @@ impl Run<'_> {
                 Ok(output) => return Ok(output),
                 Err(fault) => fault,
             };
-            if let Fault::Lost = fault {
+            if let Fault::Lost | Fault::Cancelled = fault {
                 return Err(Interrupted::Faulted(fault));
+            }
+            if persist(|| work.has_concluded()).await? {
+                return Ok(Value::Null);
             }
             work.note(number, &fault.to_string()).await?;
             let (Fault::Passing(_), Some(pause)) = (&fault, pauses.next()) else {
@@ -177,11 +195,13 @@ impl Run<'_> {
         }
     }
 
-    async fn backward(&self, at: i32) -> Result<(), Fault> {
+    async fn backward(&mut self, at: i32) -> Result<(), Fault> {
         let count = usize::try_from(at).unwrap_or(0).saturating_add(1).min(self.procedure.steps.len());
         for (number, step) in (0..).zip(&self.procedure.steps).take(count).collect::<Vec<_>>().into_iter().rev() {
             self.undo(step.as_ref(), number).await?;
-            self.claim.work.undone(number).await?;
+            let work = &self.claim.work;
+            persist(|| work.undone(number)).await?;
+            self.progressed = true;
         }
         Ok(())
     }
@@ -201,7 +221,7 @@ impl Run<'_> {
     }
 
     async fn put_off(&self) -> Result<(), JobsError> {
-        let times = u32::try_from(self.claim.put_off).unwrap_or(u32::MAX).min(10);
+        let times = if self.progressed { 0 } else { u32::try_from(self.claim.put_off).unwrap_or(u32::MAX).min(10) };
         self.claim.work.put_off((PUT_OFF * 2_u32.pow(times)).min(LONGEST)).await
     }
 }
@@ -214,9 +234,17 @@ fn lost(error: JobsError) -> Ended {
     }
 }
 
-fn unsaid(error: JobsError, cause: Option<Box<dyn Error + Send + Sync>>) -> Ended {
-    match error {
-        JobsError::Lost => Ended::Lost,
-        error => Ended::UndoPutOff(cause, Box::new(error)),
+/// Writes into the journal, again if the database fails: what has been done should not be undone because nobody could say so.
+async fn persist<T, W>(write: impl Fn() -> W) -> Result<T, JobsError>
+where
+    W: Future<Output = Result<T, JobsError>>,
+{
+    for pause in AGAIN {
+        match write().await {
+            Err(JobsError::Database(error)) => warn!(%error, "the journal could not be written; trying again"),
+            written => return written,
+        }
+        sleep(pause).await;
     }
+    write().await
 }

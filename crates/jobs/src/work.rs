@@ -39,7 +39,34 @@ impl Work {
         .fetch_optional(&mut *tx)
         .await?
         .ok_or(Fault::Lost)?;
+        // Whoever stands still in the middle of it holds up whoever takes the operation over.
+        sqlx::query!("SET LOCAL idle_in_transaction_session_timeout = '10s'").execute(&mut *tx).await?;
         Ok(tx)
+    }
+
+    /// Ends the operation as done in the transaction in which its last step makes its effect known: there is no moment at which others
+    /// see the one without the other, and so nothing that is in use is ever undone.
+    pub async fn conclude(&self, tx: &mut Transaction<'static, Postgres>) -> Result<(), Fault> {
+        let ended = sqlx::query!(
+            "UPDATE sindico.operations SET state = 'succeeded', ended_at = clock_timestamp(), leased_until = NULL, error = NULL
+             WHERE id = $1 AND fence = $2 AND state = 'running' AND NOT cancel_requested",
+            self.operation,
+            self.fence,
+        )
+        .execute(&mut **tx)
+        .await?;
+        if ended.rows_affected() == 0 {
+            // Whoever has lost it has not come here: `begin` has asked.
+            return Err(Fault::Cancelled);
+        }
+        sqlx::query!(
+            "UPDATE sindico.operation_steps SET state = 'done', error = NULL, ended_at = clock_timestamp()
+             WHERE operation = $1 AND state = 'begun'",
+            self.operation,
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
     }
 
     /// Makes sure that the operation is still this process' own. To be asked after a session on another server has been opened and

@@ -1,6 +1,6 @@
 //! Operations end as they should: whatever fails, whoever dies, and whoever comes back from the dead.
 
-#![expect(clippy::expect_used, reason = "a test's helpers fail the test")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test's helpers fail the test")]
 
 mod support;
 
@@ -210,6 +210,77 @@ async fn one_that_runs_is_cancelled_and_undone() {
     assert!(matches!(ground.jobs.run(claim, &reversible(&world, |_| Ok(()))).await, Ended::Undone(None)));
     assert_eq!((world.there(), ground.standing(id).await[0].as_str()), (vec![], "cancelled"));
     ground.close().await;
+}
+
+/// A last step that makes its effect known and ends the operation in one transaction, and then fails or is slow to say so.
+struct Last {
+    fails: bool,
+}
+
+impl Step for Last {
+    fn name(&self) -> &'static str {
+        "last"
+    }
+
+    fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
+        Box::pin(async move {
+            let mut tx = work.begin().await?;
+            work.conclude(&mut tx).await?;
+            tx.commit().await?;
+            if self.fails { Err(passing("the answer is lost")) } else { Ok(Value::Null) }
+        })
+    }
+
+    fn undo<'a>(&'a self, _: &'a Work) -> Act<'a, ()> {
+        Box::pin(async { panic!("what is in use is undone") })
+    }
+}
+
+#[tokio::test]
+async fn what_has_been_made_known_is_never_undone() {
+    let ground = Ground::make().await;
+    for fails in [false, true] {
+        let claim = ground.enqueue("make").await;
+        let id = claim.operation();
+        let ended = ground.jobs.run(claim, &Procedure::reversible(vec![Box::new(Last { fails })])).await;
+        assert!(matches!(ended, Ended::Succeeded), "{ended:?}");
+        assert_eq!(ground.standing(id).await, ["succeeded", "last done 1"]);
+        assert!(!ground.jobs.cancel(id, &["make"]).await.expect("asked"));
+    }
+    // Somebody wants it cancelled before that: then it does not come to it.
+    let claim = ground.enqueue("make").await;
+    let id = claim.operation();
+    let procedure = Procedure::reversible(vec![Box::new(Held { jobs: ground.jobs.clone(), id })]);
+    let ended = ground.jobs.run(claim, &procedure).await;
+    assert!(matches!(ended, Ended::Undone(None)), "{ended:?}");
+    assert_eq!(ground.standing(id).await, ["cancelled", "held undone 1"]);
+    ground.close().await;
+}
+
+/// A last step during which it is cancelled.
+struct Held {
+    jobs: jobs::Jobs,
+    id: Uuid,
+}
+
+impl Step for Held {
+    fn name(&self) -> &'static str {
+        "held"
+    }
+
+    fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
+        Box::pin(async move {
+            assert!(self.jobs.cancel(self.id, &["make"]).await.expect("asked"));
+            let mut tx = work.begin().await?;
+            work.conclude(&mut tx).await?;
+            tx.commit().await?;
+            Ok(Value::Null)
+        })
+    }
+
+    fn undo<'a>(&'a self, _: &'a Work) -> Act<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use jobs::{Claim, Ended, Operation, OperationFilter, Procedure, StepRecord};
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -21,6 +22,9 @@ const REVERSIBLE: [&str; 1] = [PROVISION];
 
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// For how long a start waits for what the last run left.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// For how long an operation that has ended is kept.
 const KEPT_DAYS: i32 = 30;
@@ -52,13 +56,13 @@ impl Lifecycle {
     }
 
     /// Does an operation for nobody in particular. One that finds no turn here is gone on with when its lease is over.
-    pub(crate) fn leave(&self, claim: Claim, procedure: Procedure) {
+    pub(crate) fn leave(&self, claim: Claim, procedure: Procedure) -> JoinHandle<()> {
         let desk = self.clone();
         self.running.spawn(async move {
             let Ok(slot) = desk.slots.clone().acquire_owned().await else { return };
             desk.run(claim, &procedure).await;
             drop(slot);
-        });
+        })
     }
 
     async fn run(&self, claim: Claim, procedure: &Procedure) {
@@ -69,18 +73,19 @@ impl Lifecycle {
         }
     }
 
-    /// Goes on with every operation that nobody is at, also with what has been put off. Returns how many there were.
+    /// Goes on with every operation that nobody is at, also with what has been put off, and waits for a while. Returns how many there
+    /// were.
     pub(crate) async fn resume_all(&self) -> Result<usize, LifecycleError> {
-        let mut resumed = Vec::new();
-        // Each once: one that is put off again is for later.
-        while let Some(claim) = self.jobs.claim_early(&KINDS).await? {
-            if resumed.contains(&claim.operation()) {
-                break;
-            }
+        let (mut resumed, mut running) = (Vec::new(), Vec::new());
+        while let Some(claim) = self.jobs.claim_early(&KINDS, &resumed).await? {
             resumed.push(claim.operation());
             if let Some(procedure) = self.procedure(&claim.kind) {
-                self.run(claim, &procedure).await;
+                running.push(self.leave(claim, procedure));
             }
+        }
+        let patience = Instant::now() + PATIENCE;
+        for operation in running {
+            let _later = timeout_at(patience, operation).await;
         }
         Ok(resumed.len())
     }

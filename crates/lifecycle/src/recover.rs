@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use catalog::{CatalogError, TenantRef};
-use domain::AppName;
+use domain::{AppName, Status, TenantId};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -14,31 +14,41 @@ use crate::{Lifecycle, LifecycleError};
 const INTERVAL: Duration = Duration::from_secs(30);
 
 impl Lifecycle {
-    /// Goes on with operations, and undoes registrations of apps, that nobody is at work on. Returns how many.
+    /// Goes on with operations, and undoes registrations of apps, that nobody is at work on; for a start. Returns how many.
     ///
-    /// A tenant whose cluster does not answer is left for the next time; it keeps no other from being recovered.
+    /// A tenant whose cluster does not answer is left for later; it keeps no other from being recovered.
     pub async fn recover(&self) -> Result<usize, LifecycleError> {
-        let mut recovered = self.recover_strays().await? + self.resume_all().await?;
+        Ok(self.resume_all().await? + self.recover_strays().await?)
+    }
+
+    /// What no operation knows of.
+    async fn recover_strays(&self) -> Result<usize, LifecycleError> {
+        let mut recovered = 0;
+        for id in self.catalog.unfinished_tenants().await? {
+            match self.recover_tenant(id).await {
+                Ok(done) => recovered += usize::from(done),
+                Err(error) => warn!(tenant = %id, %error, "unfinished tenant could not be removed yet"),
+            }
+        }
         for app in self.catalog.apps().await?.into_iter().filter(|app| !app.ready) {
             match self.recover_app(&app.name).await {
-                Ok(true) => recovered += 1,
-                Ok(false) => {}
+                Ok(done) => recovered += usize::from(done),
                 Err(error) => warn!(app = %app.name, %error, "unfinished app could not be removed yet"),
             }
         }
         Ok(recovered)
     }
 
-    /// Records a removal for each tenant that is neither made nor gone and that no operation knows of.
-    async fn recover_strays(&self) -> Result<usize, LifecycleError> {
-        let strays = self.catalog.unfinished_tenants().await?;
-        for id in &strays {
-            let Some(tenant) = self.catalog.tenant(&TenantRef::Id(*id)).await? else { continue };
-            info!(tenant = %id, slug = %tenant.slug, status = %tenant.status, "removing an unfinished tenant");
-            let claim = self.enqueue_removal(&tenant).await?;
-            self.leave(claim, removal(self));
+    /// Records the removal of a tenant that is neither made nor gone.
+    async fn recover_tenant(&self, id: TenantId) -> Result<bool, LifecycleError> {
+        let Some(tenant) = self.catalog.tenant(&TenantRef::Id(id)).await? else { return Ok(false) };
+        if !matches!(tenant.status, Status::Provisioning | Status::Deleting) {
+            return Ok(false);
         }
-        Ok(strays.len())
+        info!(tenant = %id, slug = %tenant.slug, status = %tenant.status, "removing an unfinished tenant");
+        let claim = self.enqueue_removal(&tenant).await?;
+        self.leave(claim, removal(self));
+        Ok(true)
     }
 
     async fn recover_app(&self, name: &AppName) -> Result<bool, LifecycleError> {
@@ -65,7 +75,7 @@ impl Lifecycle {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                done = self.recover() => if let Err(error) = done {
+                done = self.recover_strays() => if let Err(error) = done {
                     warn!(%error, "unfinished changes could not be looked for");
                 }
             }

@@ -48,12 +48,18 @@ impl Lifecycle {
         let input = Subject::new(tenant.id, &tenant.app, &tenant.placement).to_json();
         let new = NewOperation { kind: REMOVE, subject, title: tenant.slug.as_str(), input, priority: 0 };
         let mut tx = self.catalog.begin().await?;
+        // While another change is under way, whoever asks is told so, and nothing is recorded.
+        self.catalog.lock_tenant_within(&mut tx, tenant.id).await?;
         match self.jobs.enqueue(&mut tx, new).await {
             Ok(claim) => {
                 tx.commit().await.map_err(catalog::CatalogError::from)?;
                 Ok(claim)
             }
-            Err(JobsError::UnderWay) => Ok(self.jobs.claim_for(subject, REMOVE).await?.ok_or(JobsError::UnderWay)?),
+            Err(JobsError::UnderWay) => {
+                // Each change has one connection to the control database at a time.
+                tx.rollback().await.map_err(catalog::CatalogError::from)?;
+                Ok(self.jobs.claim_for(subject, REMOVE).await?.ok_or(JobsError::UnderWay)?)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -84,6 +84,8 @@ impl From<LifecycleError> for Fault {
 pub(crate) async fn remove_record(desk: &Lifecycle, work: &Work) -> Result<(), Fault> {
     let target = Subject::of(work)?;
     let tx = work.begin().await?;
-    desk.catalog.remove_tenant(tx, target.tenant).await.map_err(LifecycleError::from)?;
-    Ok(())
+    if desk.catalog.remove_tenant(tx, target.tenant).await.map_err(LifecycleError::from)? {
+        return Ok(());
+    }
+    Err(Fault::from(LifecycleError::Unverified(format!("removal of the record of tenant {}", target.tenant))))
 }

@@ -337,12 +337,12 @@ impl<C> Cluster<C> {
 
     /// Serves those for whom there is a connection as it is, as far as they may have it.
     fn resume(self: &Arc<Self>, ready: &[Back], now: Instant) {
-        for back in ready {
-            loop {
+        // One for each in turn.
+        let mut served = !ready.is_empty();
+        while std::mem::take(&mut served) {
+            for back in ready {
                 let award = self.state().fair.resume(back, now);
-                if award.is_none() {
-                    break;
-                }
+                served |= award.is_some();
                 self.hand_out(award, None, now);
             }
         }

@@ -141,12 +141,15 @@ impl<C> Fair<C> {
         self.concurrency.limit().map_or(self.limits.budget, |limit| limit.min(self.limits.budget))
     }
 
-    /// Takes note of how things are, and of how many have been in use for long. Returns whether more may be in use than before.
+    /// Takes note of how things are, and of how many have been in use for long. Returns whether somebody who
+    /// waits may have what rests for want of processors.
     pub(crate) fn see(&mut self, strain: Strain, lasting: usize, now: Instant) -> bool {
         let (at_work, done, before) = (self.at_work(), std::mem::take(&mut self.done), self.concurrency_limit());
         self.concurrency.see(Sight { strain, at_work, done, waiting: self.waiting }, now);
         let lasting_before = std::mem::replace(&mut self.lasting, lasting);
-        self.concurrency_limit() > before || (before < self.limits.budget && lasting > lasting_before)
+        let limited = self.concurrency.limit().is_some();
+        let roomier = self.concurrency_limit() > before || lasting > lasting_before;
+        self.waiting > 0 && (roomier || limited && self.concurrency.allows(self.at_work()))
     }
 
     #[cfg(test)]

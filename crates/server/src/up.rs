@@ -111,7 +111,7 @@ async fn open(
     let unfinished = house.lifecycle.recover().await?;
     steps.done("control database");
     if unfinished > 0 {
-        steps.done(&format!("{unfinished} unfinished tenants or apps of the last run removed"));
+        steps.done(&format!("{unfinished} changes that the last run had left were gone on with"));
     }
     load_sample(&house, steps).await?;
 

@@ -14,36 +14,23 @@ impl Step for Open {
         "open"
     }
 
+    /// The operation ends in the same moment: a tenant that may be in use is never undone.
     fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
         Box::pin(async move {
             self.0.probe.pass("open")?;
             let Target { tenant, .. } = Subject::of(work)?;
-            let tx = work.begin().await?;
-            if !self
-                .0
-                .catalog
-                .set_status(tx, tenant, &[Status::Provisioning], Status::Active)
-                .await
-                .map_err(LifecycleError::from)?
-            {
-                return Err(Fault::from(LifecycleError::Unverified(format!("status of tenant {tenant}"))));
+            let mut tx = work.begin().await?;
+            work.conclude(&mut tx).await?;
+            let opened = self.0.catalog.set_status(tx, tenant, &[Status::Provisioning], Status::Active).await;
+            if opened.map_err(LifecycleError::from)? {
+                return Ok(Value::Null);
             }
-            Ok(Value::Null)
+            Err(Fault::from(LifecycleError::Unverified(format!("status of tenant {tenant}"))))
         })
     }
 
-    /// An answer that was lost may have opened it: somebody may be at it, and sees it close.
-    fn undo<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
-        Box::pin(async move {
-            let target = Subject::of(work)?;
-            let tx = work.begin().await?;
-            self.0
-                .catalog
-                .set_status(tx, target.tenant, &[Status::Active], Status::Provisioning)
-                .await
-                .map_err(LifecycleError::from)?;
-            self.0.threshold.forget(target.tenant);
-            Ok(())
-        })
+    /// It is open only when there is nothing to undo any more.
+    fn undo<'a>(&'a self, _: &'a Work) -> Act<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 }

@@ -19,11 +19,9 @@ impl Step for Close {
     fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
         Box::pin(async move {
             let target = Subject::of(work)?;
-            let lock = self.0.catalog.lock_tenant(target.tenant).await.map_err(LifecycleError::from)?;
-            let tx = work.begin().await?;
-            let closed = self.0.catalog.set_status(tx, target.tenant, &ANY, Status::Deleting).await;
-            lock.release().await;
-            closed.map_err(LifecycleError::from)?;
+            let mut tx = work.begin().await?;
+            self.0.catalog.lock_tenant_within(&mut tx, target.tenant).await.map_err(LifecycleError::from)?;
+            self.0.catalog.set_status(tx, target.tenant, &ANY, Status::Deleting).await.map_err(LifecycleError::from)?;
             self.0.threshold.forget(target.tenant);
             Ok(Value::Null)
         })

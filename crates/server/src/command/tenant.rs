@@ -38,10 +38,13 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
             console.result(&made, |made| {
                 let more = [("key", "/key"), ("dsn", "/dsn"), ("operation", "/operation")];
                 let shown = card(made, &[CARD.as_slice(), if no_wait { &more } else { &more[..2] }].concat());
-                format!(
-                    "{shown}\n\nThe key is shown only now. Try it: psql \"{}\"",
-                    made["dsn"].as_str().unwrap_or_default()
-                )
+                let word = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
+                let next = if no_wait {
+                    format!("Wait until it is open: sindico operation watch {}", word("operation"))
+                } else {
+                    format!("Try it: psql \"{}\"", word("dsn"))
+                };
+                format!("{shown}\n\nThe key is shown only now. {next}")
             });
         }
         TenantCommand::List { app, isolation } => {

@@ -16,6 +16,7 @@ fn commands() {
         a_tenants_life(&home, isolation);
     }
     pools(&home);
+    operations(&home);
     keys(&home);
     schemas(&home);
     listings(&home);
@@ -106,6 +107,30 @@ fn pools(home: &Home) {
     home.sindico(&["tenant", "pool", "pooled", "--max-clients", "0"]).fails(2, &["--max-clients"]);
     home.sindico(&["tenant", "pool", "nobody"]).fails(1, &["there is no tenant"]);
     home.sindico(&["tenant", "delete", "pooled", "--yes"]).ok();
+}
+
+fn operations(home: &Home) {
+    let made = home.sindico(&["tenant", "create", "unhurried", "--no-wait"]).ok();
+    let id = line(&made, "operation");
+    assert!(made.contains(&format!("sindico operation watch {id}")), "{made}");
+    let watched = home.sindico(&["operation", "watch", id]).ok();
+    assert_eq!((line(&watched, "state"), line(&watched, "kind")), ("succeeded", "provision"));
+    assert_eq!(psql(line(&made, "dsn"), "SELECT name FROM clients").ok(), "Ana Souza\n");
+    let shown = home.sindico(&["operation", "show", id]).ok();
+    let steps: Vec<_> =
+        words(&shown).into_iter().filter(|words| words.get(1) == Some(&"done")).map(|it| it[0]).collect();
+    assert_eq!(steps, ["reserve", "roles", "storage", "open"]);
+    home.sindico(&["operation", "cancel", id]).fails(1, &["cannot be cancelled", "it has ended"]);
+
+    let gone = home.json(&["tenant", "delete", "unhurried", "--yes", "--no-wait"]);
+    let ended = home.json(&["operation", "watch", text(&gone, "id")]);
+    assert_eq!((text(&ended, "state"), text(&ended, "kind")), ("succeeded", "remove"));
+    let listed = home.sindico(&["operation", "list", "--limit", "2"]).ok();
+    let kinds: Vec<_> = words(&listed).iter().map(|words| words[1]).collect();
+    assert_eq!(kinds, ["KIND", "remove", "provision"], "newest first");
+    assert_eq!(home.sindico(&["operation", "list", "--state", "failed"]).ok(), "no operations\n");
+    home.sindico(&["operation", "list", "--state", "lost"]).fails(1, &["lost", "succeeded"]);
+    home.sindico(&["operation", "show", "nothing"]).fails(1, &["there is no operation", "nothing"]);
 }
 
 fn keys(home: &Home) {

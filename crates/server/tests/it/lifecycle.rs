@@ -118,7 +118,7 @@ async fn a_removal_that_fails_is_finished_later() {
     assert_eq!(refusal(dsn(&made)).await.0, "28000");
     bed.restart(Options::default()).await;
     let (status, _) = bed.call(Method::GET, "/tenants/sticky", None).await;
-    assert_eq!(status, StatusCode::NOT_FOUND, "the next start finishes it");
+    assert_eq!(status, StatusCode::NOT_FOUND, "the next start finishes it, and waits for that");
     bed.close().await;
 }
 

@@ -1,19 +1,24 @@
-//! `sindico up` is killed at each step of making and of removing a tenant: after the step was written down and before anything was
-//! done of it, and after it was done and before that was written down.
+//! `sindico up` is killed at each step of making, of undoing and of removing a tenant: after the step was written down and before
+//! anything was done of it, and after it was done and before that was written down.
 
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::{ALL, moved};
 use crate::instance::{ANY_PORTS, Home, psql, text};
 use crate::up::crash::strangers;
 
-/// Whoever writes into the journal what `halt` holds waits while it does.
+/// Whoever writes into the journal what `halt` holds waits while it does; what `fail` holds cannot be written.
 const HALT: &str = "
     CREATE TABLE public.halt (step text, state text);
+    CREATE TABLE public.fail (step text, state text);
     CREATE FUNCTION public.halt() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
+        IF EXISTS (SELECT FROM public.fail f WHERE f.step = NEW.name AND f.state = NEW.state) THEN
+            RAISE EXCEPTION 'no luck';
+        END IF;
         WHILE EXISTS (SELECT FROM public.halt h WHERE h.step = NEW.name AND h.state = NEW.state) LOOP
             PERFORM pg_sleep(0.02);
         END LOOP;
@@ -33,35 +38,51 @@ enum Writing {
     Lost,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Making,
+    Undoing,
+    Removing,
+}
+
+const POINTS: [(Doing, &str, &str); 14] = [
+    (Doing::Making, "reserve", "begun"),
+    (Doing::Making, "roles", "begun"),
+    (Doing::Making, "storage", "begun"),
+    (Doing::Making, "open", "begun"),
+    (Doing::Making, "open", "done"),
+    (Doing::Undoing, "storage", "undone"),
+    (Doing::Undoing, "roles", "undone"),
+    (Doing::Undoing, "reserve", "undone"),
+    (Doing::Removing, "close", "begun"),
+    (Doing::Removing, "evict", "begun"),
+    (Doing::Removing, "storage", "begun"),
+    (Doing::Removing, "roles", "begun"),
+    (Doing::Removing, "forget", "begun"),
+    (Doing::Removing, "forget", "done"),
+];
+
 #[test]
 fn killed_at_any_step_an_operation_is_finished() {
     let home = Home::new();
     let mut up = home.up(&ANY_PORTS);
     let control = |sql: &str| home.superuser("main", CONTROL, sql);
     control(HALT);
-    let making = [("reserve", "begun"), ("roles", "begun"), ("storage", "begun"), ("open", "begun"), ("open", "done")];
-    let removing = [
-        ("close", "begun"),
-        ("evict", "begun"),
-        ("storage", "begun"),
-        ("roles", "begun"),
-        ("forget", "begun"),
-        ("forget", "done"),
-    ];
-    let points = making.map(|point| (true, point)).into_iter().chain(removing.map(|point| (false, point)));
-    let points = points.flat_map(|point| [Writing::Kept, Writing::Lost].map(|writing| (point, writing)));
-    for (number, ((makes, (step, state)), writing)) in points.enumerate() {
+    let points = POINTS.into_iter().flat_map(|point| [Writing::Kept, Writing::Lost].map(|writing| (point, writing)));
+    for (number, ((doing, step, state), writing)) in points.enumerate() {
         let (slug, isolation) = (format!("t-{number}"), ALL[number % ALL.len()]);
-        let about =
-            format!("{isolation}, {} at {step} {state}, {writing:?}", if makes { "making" } else { "removing" });
-        if !makes {
+        let about = format!("{doing:?} at {step} {state}, {writing:?}, {isolation}");
+        if doing == Doing::Removing {
             home.json(&["tenant", "create", &slug, "--isolation", isolation]);
         }
+        if doing == Doing::Undoing {
+            control("INSERT INTO public.fail VALUES ('open', 'begun')");
+        }
         control(&format!("INSERT INTO public.halt VALUES ('{step}', '{state}')"));
-        let begun = if makes {
-            home.json(&["tenant", "create", &slug, "--isolation", isolation, "--no-wait"])
-        } else {
+        let begun = if doing == Doing::Removing {
             home.json(&["tenant", "delete", &slug, "--yes", "--no-wait"])
+        } else {
+            home.json(&["tenant", "create", &slug, "--isolation", isolation, "--no-wait"])
         };
         let halted = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
         let until = Instant::now() + PATIENCE;
@@ -73,15 +94,16 @@ fn killed_at_any_step_an_operation_is_finished() {
             control(&format!("SELECT pg_terminate_backend(pid, 5000) FROM ({halted}) halted"));
         }
         control("DELETE FROM public.halt");
-        // As if the lease of the dead were over.
-        std::thread::sleep(Duration::from_millis(50));
+        control("DELETE FROM public.fail");
+        // What waited is written, and then it is as if the lease of the dead were over.
+        while !control(halted).is_empty() {}
         control("UPDATE sindico.operations SET leased_until = clock_timestamp() WHERE ended_at IS NULL");
 
         up = home.up(&ANY_PORTS);
-        let operation = text(&begun, if makes { "operation" } else { "id" });
-        let ended = home.json(&["operation", "watch", operation]);
-        assert_eq!(ended["state"], "succeeded", "{about}: {ended:#}");
-        if makes {
+        let ended = ended(&home, text(&begun, if doing == Doing::Removing { "id" } else { "operation" }));
+        let expected = if doing == Doing::Undoing { "failed" } else { "succeeded" };
+        assert_eq!(ended["state"], expected, "{about}: {ended:#}");
+        if doing == Doing::Making {
             let dsn = moved(text(&begun, "dsn"), up.port());
             assert_eq!(psql(&dsn, "SELECT name FROM clients").ok(), "Ana Souza\n", "{about}");
         } else {
@@ -91,4 +113,16 @@ fn killed_at_any_step_an_operation_is_finished() {
         assert_eq!(strangers(&home, listed.as_array().expect("a list")), Vec::<String>::new(), "{about}");
     }
     drop(up);
+}
+
+fn ended(home: &Home, operation: &str) -> Value {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let shown = home.json(&["operation", "show", operation]);
+        if !shown["ended_at"].is_null() {
+            return shown;
+        }
+        assert!(Instant::now() < until, "it does not end: {shown:#}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
