@@ -12,6 +12,7 @@ mod health;
 mod keys;
 mod metrics;
 mod operations;
+mod page;
 mod problem;
 mod problems;
 mod router;

@@ -10,11 +10,9 @@ use uuid::Uuid;
 use crate::Door;
 use crate::body::Query;
 use crate::operations::{OperationView, state_named};
+use crate::page::Limit;
 use crate::problem::Problem;
 use crate::words::OperationStateWord;
-
-const DEFAULT_LIMIT: i64 = 100;
-const MAX_LIMIT: i64 = 1000;
 
 /// Which operations, and how many at once.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -49,10 +47,7 @@ pub(crate) async fn list(
     State(door): State<Door>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<OperationPage>, Problem> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::field("limit", format!("limit {limit} is out of range; give 1 to {MAX_LIMIT}")));
-    }
+    let limit = Limit::read(query.limit)?;
     let state = match &query.state {
         None => None,
         Some(word) => Some(state_named(word).ok_or_else(|| {
@@ -60,12 +55,8 @@ pub(crate) async fn list(
             Problem::field("state", format!("there is no state {word:?}; give one of {known}"))
         })?),
     };
-    // One more than asked for tells whether there is a next page.
-    let filter = OperationFilter { state, subject: query.subject, before: query.before, limit: limit + 1 };
+    let filter = OperationFilter { state, subject: query.subject, before: query.before, limit: limit.and_one() };
     let mut operations = door.lifecycle.operations(&filter).await?;
-    let asked = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = operations.len() > asked;
-    operations.truncate(asked);
-    let next = operations.last().filter(|_| more).map(|last| last.id);
+    let next = limit.cut(&mut operations).map(|last| last.id);
     Ok(Json(OperationPage { items: operations.into_iter().map(OperationView::from).collect(), next }))
 }

@@ -10,12 +10,10 @@ use uuid::Uuid;
 
 use crate::Door;
 use crate::body::Query;
+use crate::page::Limit;
 use crate::problem::Problem;
 use crate::tenants::TenantView;
 use crate::words::{IsolationWord, StatusWord};
-
-const DEFAULT_LIMIT: i64 = 100;
-const MAX_LIMIT: i64 = 1000;
 
 /// Which tenants, and how many at once.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -54,25 +52,15 @@ pub(crate) async fn list(
     State(door): State<Door>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<TenantPage>, Problem> {
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::field("limit", format!("limit {limit} is out of range; give 1 to {MAX_LIMIT}")));
-    }
+    let limit = Limit::read(query.limit)?;
     let filter = TenantFilter {
         app: query.app,
         isolation: query.isolation,
         status: query.status,
         after: query.after.map(TenantId::from_uuid),
-        // One more than asked for tells whether there is a next page.
-        limit: limit + 1,
+        limit: limit.and_one(),
     };
     let mut tenants = door.catalog.tenants(&filter).await?;
-    let asked = usize::try_from(limit).unwrap_or(usize::MAX);
-    let next = if tenants.len() > asked {
-        tenants.truncate(asked);
-        tenants.last().map(|tenant| tenant.id.as_uuid())
-    } else {
-        None
-    };
+    let next = limit.cut(&mut tenants).map(|last| last.id.as_uuid());
     Ok(Json(TenantPage { items: tenants.into_iter().map(TenantView::from).collect(), next }))
 }
