@@ -140,11 +140,6 @@ pub(crate) fn unknown(detail: String) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "OPERATION_NOT_FOUND", "Operation not found", detail)
 }
 
-/// Where an operation is looked at.
-pub(crate) fn address(operation: Uuid) -> String {
-    format!("/api/v1/operations/{operation}")
-}
-
 /// Whether the client does not wait for the end (RFC 7240, section 4.1).
 pub(crate) fn wants_no_wait(headers: &HeaderMap) -> bool {
     let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
@@ -160,7 +155,7 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(crate) fn accepted(operation: Uuid) -> [(HeaderName, String); 3] {
     let applied = HeaderName::from_static("preference-applied");
     [
-        (header::LOCATION, address(operation)),
+        (header::LOCATION, format!("/api/v1/operations/{operation}")),
         (applied, "respond-async".to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ]

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{Catalog, CatalogError, ControlTx, Key, KeySecret, SealError};
 
-/// What a new tenant asks for. Its id is chosen by the caller, who holds the tenant's lock.
+/// What a new tenant asks for. Its id is chosen by the caller, who records in the same transaction what makes it.
 #[derive(Debug)]
 pub struct Reservation<'a> {
     /// A fresh id.

@@ -195,6 +195,7 @@ impl Work {
     }
 }
 
-fn one(rows: u64) -> Result<(), JobsError> {
+/// A statement that asked for the fence has found the operation, or it is lost.
+pub(crate) fn one(rows: u64) -> Result<(), JobsError> {
     if rows == 1 { Ok(()) } else { Err(JobsError::Lost) }
 }

@@ -36,17 +36,6 @@ const AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(
 const PUT_OFF: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
 
-enum Interrupted {
-    Cancelled,
-    Faulted(Fault),
-}
-
-impl From<JobsError> for Interrupted {
-    fn from(error: JobsError) -> Self {
-        Self::Faulted(error.into())
-    }
-}
-
 impl Jobs {
     /// Works on an operation until it has ended or has to wait. Dropped in the middle, it is as if the process had died: somebody goes on
     /// when the lease is over.
@@ -106,13 +95,12 @@ impl Run<'_> {
         } else {
             match self.forward(&mut at).await {
                 Ok(()) => return Ended::Succeeded,
-                Err(Interrupted::Faulted(Fault::Lost)) => return Ended::Lost,
-                Err(Interrupted::Faulted(Fault::Cancelled)) if self.procedure.gives_up => None,
-                Err(Interrupted::Faulted(fault)) if !self.procedure.gives_up => {
+                Err(Fault::Lost) => return Ended::Lost,
+                Err(fault) if !self.procedure.gives_up => {
                     return self.put_off().await.map_or_else(lost, |()| Ended::PutOff(fault.into_cause()));
                 }
-                Err(Interrupted::Faulted(fault)) => Some(fault.into_cause()),
-                Err(Interrupted::Cancelled) => None,
+                Err(Fault::Cancelled) => None,
+                Err(fault) => Some(fault.into_cause()),
             }
         };
         if !claim.undoing {
@@ -133,7 +121,7 @@ impl Run<'_> {
         }
     }
 
-    async fn forward(&mut self, at: &mut i32) -> Result<(), Interrupted> {
+    async fn forward(&mut self, at: &mut i32) -> Result<(), Fault> {
         let mut done: Option<(i32, Value)> = None;
         let (claim, procedure) = (self.claim, self.procedure);
         let from = usize::try_from(*at).unwrap_or(usize::MAX);
@@ -141,7 +129,7 @@ impl Run<'_> {
             let place = (number, step.name());
             let begun = persist(|| claim.work.begin_step(done.as_ref(), place)).await?;
             let again = match begun {
-                Begun::Cancelled if procedure.gives_up => return Err(Interrupted::Cancelled),
+                Begun::Cancelled if procedure.gives_up => return Err(Fault::Cancelled),
                 Begun::Again | Begun::Cancelled => true,
                 Begun::Fresh => false,
             };
@@ -156,7 +144,7 @@ impl Run<'_> {
     }
 
     /// Does a step, again if that may help; cleared first where it may have been begun before.
-    async fn act(&mut self, step: &dyn Step, number: i32, mut again: bool) -> Result<Value, Interrupted> {
+    async fn act(&mut self, step: &dyn Step, number: i32, mut again: bool) -> Result<Value, Fault> {
         let mut pauses = AGAIN.iter();
         let work = &self.claim.work;
         loop {
@@ -171,14 +159,14 @@ impl Run<'_> {
                 Err(fault) => fault,
             };
             if let Fault::Lost | Fault::Cancelled = fault {
-                return Err(Interrupted::Faulted(fault));
+                return Err(fault);
             }
             if persist(|| work.has_concluded()).await? {
                 return Ok(Value::Null);
             }
             work.note(number, &fault.to_string()).await?;
             let (Fault::Passing(_), Some(pause)) = (&fault, pauses.next()) else {
-                return Err(Interrupted::Faulted(fault));
+                return Err(fault);
             };
             sleep(*pause).await;
             again = true;
@@ -186,12 +174,12 @@ impl Run<'_> {
     }
 
     /// What comes of something, unless it is cancelled meanwhile.
-    async fn unless_cancelled<T>(&mut self, doing: impl Future<Output = T>) -> Result<T, Interrupted> {
+    async fn unless_cancelled<T>(&mut self, doing: impl Future<Output = T>) -> Result<T, Fault> {
         let gives_up = self.procedure.gives_up;
         tokio::select! {
             biased;
             outcome = doing => Ok(outcome),
-            Ok(_) = self.cancelled.wait_for(|cancelled| *cancelled), if gives_up => Err(Interrupted::Cancelled),
+            Ok(_) = self.cancelled.wait_for(|cancelled| *cancelled), if gives_up => Err(Fault::Cancelled),
         }
     }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
+use crate::journal::one;
 use crate::{Fault, JobsError};
 
 /// An operation that this process works on, for as long as its lease lasts.
@@ -96,6 +97,6 @@ impl Work {
         )
         .execute(&self.db)
         .await?;
-        if told.rows_affected() == 1 { Ok(()) } else { Err(Fault::Lost) }
+        Ok(one(told.rows_affected())?)
     }
 }
