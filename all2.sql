@@ -1,1 +1,0 @@
-RESET SESSION AUTHORIZATION\; CLOSE ALL\; DEALLOCATE ALL\; UNLISTEN *\; DISCARD SEQUENCES\; SELECT pg_catalog.concat('abcdefabcdefabcdefabcdef', pg_catalog.setseed(0.123)) AS discarded, sindico.enter2('0192f0c123457abc8def0123456789ab.1.1700000000abcdef.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', false);

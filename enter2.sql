@@ -1,1 +1,0 @@
-SELECT sindico.enter2('0192f0c123457abc8def0123456789ab.1.1700000000abcdef.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', false);
