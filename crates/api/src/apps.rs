@@ -20,6 +20,8 @@ pub(crate) struct AppView {
     fingerprint: String,
     /// Whether tenants can be made.
     ready: bool,
+    /// How many migrations it has; new tenants get them all.
+    version: i32,
     /// RFC 3339.
     #[serde(with = "time::serde::rfc3339")]
     created_at: time::OffsetDateTime,
@@ -33,6 +35,7 @@ impl From<App> for AppView {
             description: app.description,
             fingerprint: app.fingerprint,
             ready: app.ready,
+            version: app.version,
             created_at: app.created_at,
         }
     }

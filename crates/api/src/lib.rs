@@ -11,6 +11,7 @@ mod door;
 mod health;
 mod keys;
 mod metrics;
+mod migrations;
 mod operations;
 mod page;
 mod problem;

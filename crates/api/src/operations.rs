@@ -15,12 +15,14 @@ use uuid::Uuid;
 use crate::problem::Problem;
 use crate::words::OperationStateWord;
 
-/// A piece of durable work. It ends, whatever crashes: everything is done, or all is as it was.
+/// A piece of durable work. It ends, whatever crashes: everything is done, or all is as it was; of a migration that has failed, or was
+/// cancelled, each tenant is as it was or through.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OperationView {
     /// UUID version 7.
     pub(crate) id: Uuid,
-    /// What is done: `provision` makes a tenant, `remove` removes one.
+    /// What is done: `provision` makes a tenant, `remove` removes one, `migrate` brings an app's tenants to newer migrations, `verify`
+    /// compares their tables with what they should be.
     pub(crate) kind: String,
     /// The id of what it is done to.
     pub(crate) subject: Uuid,
@@ -150,6 +152,11 @@ pub(crate) fn wants_no_wait(headers: &HeaderMap) -> bool {
 }
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
+
+/// Where an operation is found that has begun.
+pub(crate) fn located(operation: Uuid) -> [(HeaderName, String); 1] {
+    [(header::LOCATION, format!("/api/v1/operations/{operation}"))]
+}
 
 /// The headers of an answer to who does not wait.
 pub(crate) fn accepted(operation: Uuid) -> [(HeaderName, String); 3] {

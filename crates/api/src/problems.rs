@@ -76,6 +76,13 @@ impl From<LifecycleError> for Problem {
                 problem
             }
             LifecycleError::BadApp(_) => unusable("INVALID_APP", "The app's files are not usable").at("/files"),
+            LifecycleError::BadOption(_) => unusable("INVALID_OPTION", "Options make no sense").at("/options"),
+            LifecycleError::Drifted { .. } | LifecycleError::Diverged { .. } => {
+                conflict("TABLES_DIFFER", "Tables are not as expected")
+            }
+            LifecycleError::Halted { .. } | LifecycleError::StillMade(_) => {
+                conflict("MIGRATION_HALTED", "Not every tenant was migrated")
+            }
             LifecycleError::NoCluster => conflict("NO_CLUSTER", "No cluster is registered"),
             LifecycleError::DatabaseTaken { .. } => conflict("DATABASE_TAKEN", "Database name already in use"),
             LifecycleError::KindFixed { .. } => {

@@ -21,7 +21,9 @@ use utoipa_axum::routes;
 
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
-use crate::{Door, admin, apps, audits, clusters, health, keys, metrics, operations, schema, tenant, tenants, views};
+use crate::{
+    Door, admin, apps, audits, clusters, health, keys, metrics, migrations, operations, schema, tenant, tenants, views,
+};
 
 /// The longest change is registering an app with many tables on many clusters.
 const MAX_TIME: Duration = Duration::from_mins(5);
@@ -37,6 +39,7 @@ const MAX_TIME: Duration = Duration::from_mins(5);
         (name = "tenants", description = "Customers of an app"),
         (name = "keys", description = "Tenants' credentials for machines"),
         (name = "apps", description = "Applications that tenants use"),
+        (name = "migrations", description = "Which migrations an app's tenants have, and giving them more"),
         (name = "clusters", description = "PostgreSQL servers that tenants are placed on"),
         (name = "operations", description = "Durable work, and how far it is"),
         (name = "audits", description = "Proof that no known attack leaves a tenant"),
@@ -67,6 +70,9 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(keys::list::list, keys::create::create))
         .routes(routes!(keys::revoke::revoke))
         .routes(routes!(apps::list::list, apps::add::add))
+        .routes(routes!(migrations::get::get, migrations::apply::apply))
+        .routes(routes!(migrations::plan::plan))
+        .routes(routes!(migrations::verify::verify))
         .routes(routes!(clusters::list::list, clusters::add::add))
         .routes(routes!(operations::list::list))
         .routes(routes!(operations::get::get))

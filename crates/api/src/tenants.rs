@@ -36,6 +36,8 @@ pub(crate) struct TenantView {
     pub(crate) isolation: String,
     /// Where its rows are.
     pub(crate) placement: PlacementView,
+    /// How many of its app's migrations its tables have.
+    pub(crate) version: i32,
     /// How its clients share server connections.
     pub(crate) pool: PoolBody,
     /// RFC 3339.
@@ -104,6 +106,7 @@ impl From<Tenant> for TenantView {
                 database: tenant.placement.database,
                 schema: tenant.present.then_some(tenant.placement.schema),
             },
+            version: tenant.version,
             pool: tenant.pool.into(),
             created_at: tenant.created_at,
             updated_at: tenant.updated_at,

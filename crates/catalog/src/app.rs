@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::error::read;
+use crate::release::{FIRST, insert_release};
 use crate::{Catalog, CatalogError};
 
 /// A registered app.
@@ -24,6 +25,10 @@ pub struct App {
     /// When it was registered.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// The release that new clusters get.
+    pub release: i32,
+    /// How many migrations that release has.
+    pub version: i32,
 }
 
 /// One file of an app, by its path from the app's folder.
@@ -73,16 +78,7 @@ impl Catalog {
             }
             return Ok(false);
         }
-        for file in new.files {
-            sqlx::query!(
-                "INSERT INTO sindico.app_files (app, path, content) VALUES ($1, $2, $3)",
-                new.name.as_str(),
-                file.path,
-                file.content,
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
+        insert_release(&mut tx, new, FIRST).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -102,7 +98,8 @@ impl Catalog {
     /// All apps, by name.
     pub async fn apps(&self) -> Result<Vec<App>, CatalogError> {
         let rows = sqlx::query!(
-            "SELECT name, title, description, fingerprint, ready, created_at FROM sindico.apps ORDER BY name"
+            "SELECT a.name, a.title, a.description, a.fingerprint, a.ready, a.created_at, a.release, r.version
+             FROM sindico.apps a JOIN sindico.app_releases r ON r.app = a.name AND r.release = a.release ORDER BY a.name"
         )
         .fetch_all(&self.db)
         .await?;
@@ -115,21 +112,11 @@ impl Catalog {
                     fingerprint: row.fingerprint,
                     ready: row.ready,
                     created_at: row.created_at,
+                    release: row.release,
+                    version: row.version,
                 })
             })
             .collect()
-    }
-
-    /// The files of an app, in path order, which is the order in which they run.
-    pub async fn app_files(&self, name: &AppName) -> Result<Vec<AppFile>, CatalogError> {
-        let files = sqlx::query_as!(
-            AppFile,
-            r#"SELECT path, content FROM sindico.app_files WHERE app = $1 ORDER BY path COLLATE "C""#,
-            name.as_str(),
-        )
-        .fetch_all(&self.db)
-        .await?;
-        if files.is_empty() { Err(CatalogError::AppUnknown(name.clone())) } else { Ok(files) }
     }
 
     /// Whether an app's databases stand ready on a cluster.
@@ -144,12 +131,15 @@ impl Catalog {
         Ok(prepared)
     }
 
-    /// Records that they do.
-    pub async fn set_prepared(&self, app: &AppName, cluster: Uuid) -> Result<(), CatalogError> {
+    /// Records that they do, as a release has them.
+    pub async fn set_prepared(&self, app: &AppName, cluster: Uuid, release: i32) -> Result<(), CatalogError> {
         sqlx::query!(
-            "INSERT INTO sindico.app_clusters (app, cluster) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            "INSERT INTO sindico.app_clusters (app, cluster, release, version)
+             SELECT app, $2, release, version FROM sindico.app_releases WHERE app = $1 AND release = $3
+             ON CONFLICT DO NOTHING",
             app.as_str(),
             cluster,
+            release,
         )
         .execute(&self.db)
         .await?;

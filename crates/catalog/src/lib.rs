@@ -10,10 +10,12 @@ mod key;
 mod lock;
 mod open;
 mod proof;
+mod release;
 mod reserve;
 mod routes;
 mod seal;
 mod tenant;
+mod version;
 mod watch;
 
 pub use app::{App, AppFile, NewApp};
@@ -23,10 +25,12 @@ pub use key::{Key, KeySecret, NewKey};
 pub use lock::ChangeLock;
 pub use open::{Catalog, ControlTx};
 pub use proof::{ChannelKey, HmacBlocks, TokenKey};
+pub use release::{Release, Standing};
 pub use reserve::Reservation;
 pub use routes::{ClusterRoute, RouteKey, Routes, TenantRoute};
 pub use seal::{MasterKey, SealError};
 pub use tenant::{Tenant, TenantFilter, TenantRef};
+pub use version::{Entry, Shape, ShapeKind};
 
 /// Iterations of PBKDF2 in verifiers: PostgreSQL's own figure (`scram_iterations`), which every driver accepts.
 pub const SCRAM_ITERATIONS: u32 = 4096;

@@ -60,12 +60,17 @@ impl Catalog {
         let cluster = choose_cluster(tx, wanted).await?;
         let placement = Placement::of(wanted.id, wanted.app, wanted.isolation, cluster);
         sqlx::query!(
-            "INSERT INTO sindico.placements (tenant, cluster, isolation, database, schema) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO sindico.placements (tenant, cluster, isolation, database, schema, version)
+             SELECT $1, $2, $3, $4, $5, r.version FROM sindico.apps a
+             LEFT JOIN sindico.app_clusters c ON c.app = a.name AND c.cluster = $2
+             JOIN sindico.app_releases r ON r.app = a.name AND r.release = coalesce(c.release, a.release)
+             WHERE a.name = $6",
             wanted.id.as_uuid(),
             placement.cluster,
             placement.isolation.as_str(),
             placement.database,
             placement.schema,
+            wanted.app.as_str(),
         )
         .execute(&mut **tx)
         .await?;

@@ -35,6 +35,8 @@ pub struct TenantRoute {
     pub placement: Placement,
     /// False while its schema is dropped.
     pub present: bool,
+    /// How many of the app's migrations its tables have.
+    pub version: i32,
     /// How its clients share server connections.
     pub pool: PoolOverrides,
     /// The salt of all its keys.
@@ -178,6 +180,7 @@ struct Row {
     database: String,
     schema: String,
     present: bool,
+    version: i32,
     pool_mode: Option<String>,
     pooling: Option<String>,
     max_server_connections: Option<i32>,
@@ -215,6 +218,7 @@ impl TryFrom<Row> for TenantRoute {
             status: read("status", &row.status)?,
             placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
             present: row.present,
+            version: row.version,
             pool,
             salt: row.salt,
             keys: keys.collect::<Result<_, _>>()?,
@@ -287,7 +291,7 @@ impl Catalog {
     async fn read_routes(&self, only: Option<TenantId>) -> Result<Vec<TenantRoute>, CatalogError> {
         let rows = sqlx::query_as!(
             Row,
-            r#"SELECT t.id, t.slug, t.app, t.status, t.salt, p.cluster, p.isolation, p.database, p.schema, p.present,
+            r#"SELECT t.id, t.slug, t.app, t.status, t.salt, p.cluster, p.isolation, p.database, p.schema, p.present, p.version,
                       t.pool_mode, t.pooling, t.max_server_connections, t.max_clients,
                       coalesce((SELECT json_agg(json_build_object('id', k.id, 'access', k.access,
                                     'verifier', k.verifier, 'expires_at', k.expires_at) ORDER BY k.id)

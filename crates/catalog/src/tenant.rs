@@ -34,6 +34,8 @@ pub struct Tenant {
     pub cluster: ClusterName,
     /// False while a tenant in `schema` has had its schema dropped.
     pub present: bool,
+    /// How many of the app's migrations its tables have.
+    pub version: i32,
     /// How its clients share server connections.
     pub pool: PoolOverrides,
     /// When it was recorded.
@@ -91,6 +93,7 @@ struct Row {
     database: String,
     schema: String,
     present: bool,
+    version: i32,
     pool_mode: Option<String>,
     pooling: Option<String>,
     max_server_connections: Option<i32>,
@@ -138,6 +141,7 @@ impl TryFrom<Row> for Tenant {
             placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
             cluster: read("cluster name", &row.cluster_name)?,
             present: row.present,
+            version: row.version,
             pool,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -156,7 +160,7 @@ impl Catalog {
             Row,
             "SELECT t.id, t.slug, t.name, t.app, t.status, t.created_at, t.updated_at,
                     t.pool_mode, t.pooling, t.max_server_connections, t.max_clients,
-                    p.cluster, c.name AS cluster_name, p.isolation, p.database, p.schema, p.present
+                    p.cluster, c.name AS cluster_name, p.isolation, p.database, p.schema, p.present, p.version
              FROM sindico.tenants t
              JOIN sindico.placements p ON p.tenant = t.id
              JOIN sindico.clusters c ON c.id = p.cluster
@@ -176,7 +180,7 @@ impl Catalog {
             Row,
             "SELECT t.id, t.slug, t.name, t.app, t.status, t.created_at, t.updated_at,
                     t.pool_mode, t.pooling, t.max_server_connections, t.max_clients,
-                    p.cluster, c.name AS cluster_name, p.isolation, p.database, p.schema, p.present
+                    p.cluster, c.name AS cluster_name, p.isolation, p.database, p.schema, p.present, p.version
              FROM sindico.tenants t
              JOIN sindico.placements p ON p.tenant = t.id
              JOIN sindico.clusters c ON c.id = p.cluster

@@ -26,7 +26,7 @@ pub(crate) struct Lent {
     ways: Ways,
     clerks: Clerks,
     isolation: Isolation,
-    /// The counters lead elsewhere than the client's statements are read for.
+    /// The counters lead elsewhere, or to other tables, than the client's statements are read for.
     elsewhere: bool,
     /// The same, with who reads them from now on, once there is a connection.
     moved: Option<Moved>,
@@ -86,7 +86,7 @@ impl Lent {
             return Ok(());
         }
         let own = self.handle.counter(self.own.params().clone())?;
-        self.elsewhere |= !own.is_where(&self.own);
+        self.elsewhere |= !own.is_where(&self.own) || own.version() != self.own.version();
         self.own = own;
         self.dense = dense(&self.handle, self.ways, self.own.params())?;
         self.unfit = None;

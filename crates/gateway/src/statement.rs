@@ -59,7 +59,7 @@ pub struct Clerks {
     limit: usize,
 }
 
-type Desks = HashMap<(AppName, Isolation), Arc<Desk>>;
+type Desks = HashMap<(AppName, i32, Isolation), Arc<Desk>>;
 
 /// The rules of an app in one isolation, and what came of them so far.
 #[derive(Debug)]
@@ -96,10 +96,15 @@ impl Clerks {
     /// same one as long as nothing differs.
     #[must_use]
     pub fn serve<'s>(&self, client: ClientRules, reported: impl IntoIterator<Item = (&'s str, &'s str)>) -> Arc<Clerk> {
-        let ClientRules { tenant, app, isolation, rules, schema, sequences, channel_prefix } = client;
+        let ClientRules { tenant, app, isolation, version, rules, schema, sequences, channel_prefix } = client;
         let mut desks = self.desks.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = || Arc::new(Desk { rules: Arc::clone(&rules), cache: Cache::new(self.cache_bytes, LONGEST_KEPT) });
-        let desk = desks.entry((app, isolation)).or_insert_with(fresh);
+        let place = (app, version, isolation);
+        if !desks.contains_key(&place) {
+            // Those of versions that no tenant has any more.
+            desks.retain(|_, desk| Arc::strong_count(desk) > 1);
+        }
+        let desk = desks.entry(place).or_insert_with(fresh);
         // Verdicts hold for the rules that gave them and no others.
         if !Arc::ptr_eq(&desk.rules, &rules) {
             *desk = fresh();

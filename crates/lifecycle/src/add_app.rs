@@ -72,7 +72,7 @@ impl Lifecycle {
         // One that is being registered builds every registered app itself, or is built on when its first tenant comes.
         let clusters: Vec<_> = self.catalog.clusters().await?.into_iter().filter(|cluster| cluster.ready).collect();
         for cluster in &clusters {
-            self.prepare(name, plan, cluster).await?;
+            self.prepare(name, cluster).await?;
         }
         let ordinary = [Isolation::Shared, Isolation::Schema, Isolation::Database].as_slice();
         let (cluster, isolations) = match clusters.iter().find(|cluster| !cluster.dedicated) {
@@ -122,6 +122,11 @@ impl Lifecycle {
 
 /// Sorts an app's files into migrations and seed, and reads their SQL.
 pub(crate) fn plan_files(files: &[AppFile]) -> Result<Plan, LifecycleError> {
+    tenantize::plan(&sources(files)?).map_err(LifecycleError::Refused)
+}
+
+/// Sorts an app's files into migrations and seed.
+pub(crate) fn sources(files: &[AppFile]) -> Result<Sources, LifecycleError> {
     if files.is_empty() {
         return Err(LifecycleError::BadApp(
             "the app has no files; an app has migrations/*.sql and seed/*.sql".to_owned(),
@@ -148,11 +153,11 @@ pub(crate) fn plan_files(files: &[AppFile]) -> Result<Plan, LifecycleError> {
             }
         }
     }
-    tenantize::plan(&sources).map_err(LifecycleError::Refused)
+    Ok(sources)
 }
 
 /// SHA-256 over the files in path order, with lengths, so that moving text between files changes it.
-fn fingerprint(files: &[AppFile]) -> String {
+pub(crate) fn fingerprint(files: &[AppFile]) -> String {
     let mut sorted: Vec<&AppFile> = files.iter().collect();
     sorted.sort_by(|a, b| a.path.cmp(&b.path));
     let mut hash = Context::new(&SHA256);

@@ -125,8 +125,7 @@ impl Lifecycle {
 
     async fn prepare_apps(&self, cluster: &Cluster) -> Result<(), LifecycleError> {
         for app in self.catalog.apps().await?.into_iter().filter(|app| app.ready) {
-            let plan = self.plan_of(&app.name).await?;
-            self.prepare(&app.name, &plan, cluster).await?;
+            self.prepare(&app.name, cluster).await?;
         }
         Ok(())
     }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use catalog::{Catalog, ChangeLock, Tenant, TenantRef};
+use catalog::{Catalog, ChangeLock, Release, Tenant, TenantRef};
 use domain::AppName;
 use jobs::Jobs;
 use tenancy::Threshold;
 use tenantize::Plan;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::add_app::plan_files;
 use crate::{LifecycleError, Probe};
@@ -28,8 +29,8 @@ pub struct Lifecycle {
     /// Each running change holds a connection to the control database and up to two to a cluster.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) running: TaskTracker,
-    /// Apps never change once registered, and reading their SQL takes milliseconds.
-    plans: Arc<Mutex<HashMap<AppName, Arc<Plan>>>>,
+    /// Releases of apps never change, and reading their SQL takes milliseconds.
+    plans: Arc<Mutex<HashMap<(AppName, i32), Arc<Plan>>>>,
 }
 
 impl Lifecycle {
@@ -77,13 +78,23 @@ impl Lifecycle {
         outcome
     }
 
-    pub(crate) async fn plan_of(&self, app: &AppName) -> Result<Arc<Plan>, LifecycleError> {
-        let known = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(app).cloned();
+    /// What new tenants of an app are made from on a cluster.
+    pub(crate) async fn plan_on(&self, app: &AppName, cluster: Uuid) -> Result<(Release, Arc<Plan>), LifecycleError> {
+        let release = self.catalog.release_on(app, cluster).await?;
+        Ok((release, self.plan_of(app, release.release).await?))
+    }
+
+    pub(crate) async fn plan_of(&self, app: &AppName, release: i32) -> Result<Arc<Plan>, LifecycleError> {
+        let place = (app.clone(), release);
+        let known = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&place).cloned();
         if let Some(plan) = known {
             return Ok(plan);
         }
-        let plan = Arc::new(plan_files(&self.catalog.app_files(app).await?)?);
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner).insert(app.clone(), Arc::clone(&plan));
+        let plan = Arc::new(plan_files(&self.catalog.release_files(app, release).await?)?);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that came before the last are asked for no more.
+        plans.retain(|(other, number), _| other != app || number + 1 >= release);
+        plans.insert(place, Arc::clone(&plan));
         Ok(plan)
     }
 

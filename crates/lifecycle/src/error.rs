@@ -162,6 +162,45 @@ pub enum LifecycleError {
         /// Why the undoing failed.
         undoing: Box<LifecycleError>,
     },
+    /// How tenants are to be migrated makes no sense.
+    #[error("{0}")]
+    BadOption(String),
+    /// A tenant's tables are not what its version has.
+    #[error(
+        "the tables of \"{slug}\" would not be those of the new version; - is lacking, + is there besides:\n{difference}\n\
+         make them as they were before, or bring them to the new version by hand, and apply the migration again"
+    )]
+    Drifted {
+        /// Whose.
+        slug: Slug,
+        /// A line for each object.
+        difference: String,
+    },
+    /// Tables that were migrated are not those that are made anew.
+    #[error(
+        "tables that have been migrated would differ from new ones{place}; - is lacking, + is there besides:\n{difference}\n\
+         write the migration so that its result does not depend on rows or on what was there before"
+    )]
+    Diverged {
+        /// Which.
+        place: &'static str,
+        /// A line for each object.
+        difference: String,
+    },
+    /// Too many tenants could not be migrated.
+    #[error("{failed} of {total} tenants keep their version, the first because: {first}; `sindico migrate status` shows all. \
+             Migrated tenants stay as they are; when the cause is mended, apply the migration again")]
+    Halted {
+        /// So many failed.
+        failed: usize,
+        /// Of so many.
+        total: usize,
+        /// Why the first of them failed.
+        first: String,
+    },
+    /// Tenants that were being made when the app was migrated are not done.
+    #[error("tenants are still being made as the app was before: {0}; apply the migration again when they are done")]
+    StillMade(String),
     /// A test asked for it.
     #[error("injected failure at {0}")]
     Injected(&'static str),

@@ -10,15 +10,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use crate::migrate::{MIGRATE, VERIFY, migration, verification};
 use crate::provision::{PROVISION, provision};
 use crate::removal::{REMOVE, removal};
 use crate::{Lifecycle, LifecycleError};
 
 /// Every kind that there is.
-const KINDS: [&str; 2] = [PROVISION, REMOVE];
+const KINDS: [&str; 4] = [PROVISION, REMOVE, MIGRATE, VERIFY];
 
 /// Those that can be cancelled.
-const REVERSIBLE: [&str; 1] = [PROVISION];
+const REVERSIBLE: [&str; 3] = [PROVISION, MIGRATE, VERIFY];
 
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -35,6 +36,8 @@ impl Lifecycle {
         match kind {
             PROVISION => Some(provision(self)),
             REMOVE => Some(removal(self)),
+            MIGRATE => Some(migration(self)),
+            VERIFY => Some(verification(self)),
             _ => None,
         }
     }

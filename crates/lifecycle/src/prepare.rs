@@ -1,40 +1,56 @@
 //! Building an app on a cluster: its group roles, the database that `shared` and `schema` tenants live in, and the template
 //! that databases of their own are copied from.
 
-use catalog::Cluster;
+use catalog::{Cluster, ShapeKind};
 use domain::{AppName, SharedNames, quote_ident, quote_literal};
 use tenantize::{Plan, Statement};
 use uuid::Uuid;
 
 use crate::server::Session;
-use crate::{Lifecycle, LifecycleError};
+use crate::{Lifecycle, LifecycleError, shape, stamp};
 
 mod ddl_guard;
-mod extensions;
+pub(crate) mod extensions;
 mod frame;
 mod functions;
 mod hardening;
 mod roles;
-mod secrets;
+pub(crate) mod secrets;
 
 pub(crate) use roles::membership;
 
 /// Which of an app's two databases.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
     /// Tables shared by all tenants, and schemas beside them.
     Shared,
     /// What databases of their own are copied from.
     Template,
 }
 
+impl Kind {
+    fn database(self, names: &SharedNames) -> &str {
+        match self {
+            Self::Shared => &names.database,
+            Self::Template => &names.template,
+        }
+    }
+
+    /// What it is called while it is built.
+    pub(crate) fn building(self, names: &SharedNames) -> String {
+        building(self.database(names))
+    }
+}
+
 impl Lifecycle {
     /// Builds the app on a cluster, unless it stands there already. Databases are built under another name and renamed
     /// when whole, so that a crash leaves nothing that could be taken for one.
-    pub(crate) async fn prepare(&self, app: &AppName, plan: &Plan, cluster: &Cluster) -> Result<(), LifecycleError> {
+    pub(crate) async fn prepare(&self, app: &AppName, cluster: &Cluster) -> Result<(), LifecycleError> {
         if self.catalog.is_prepared(app, cluster.id).await? {
             return Ok(());
         }
+        let (release, plan) = self.plan_on(app, cluster.id).await?;
+        let plan = &plan;
         let names = app.names();
         let server = self.admin(cluster.id, None).await?;
         // Two processes, or two tenants that are the first on a cluster, take turns; the lock ends with the session.
@@ -59,7 +75,23 @@ impl Lifecycle {
             self.build_database(app, cluster, &server, Kind::Shared, plan).await?;
         }
         self.build_database(app, cluster, &server, Kind::Template, plan).await?;
-        Ok(self.catalog.set_prepared(app, cluster.id).await?)
+        Ok(self.catalog.set_prepared(app, cluster.id, release.release).await?)
+    }
+
+    /// Puts a template of another version in the place of the one that is there. Nobody makes a database of either meanwhile.
+    pub(crate) async fn replace_template(
+        &self,
+        app: &AppName,
+        plan: &Plan,
+        cluster: &Cluster,
+    ) -> Result<(), LifecycleError> {
+        let server = self.admin(cluster.id, None).await?;
+        let template = app.names().template;
+        self.raise_database(app, cluster, &server, Kind::Template, plan).await?.close().await;
+        if self.is_ours(&server, app, cluster.id, &template).await? {
+            self.drop_database(None, cluster.id, &template).await?;
+        }
+        self.finish_database(app, cluster.id, &server, Kind::Template).await
     }
 
     /// Takes an app that never had a tenant from a cluster.
@@ -111,14 +143,29 @@ impl Lifecycle {
         plan: &Plan,
     ) -> Result<(), LifecycleError> {
         let names = app.names();
-        let database = match kind {
-            Kind::Shared => &names.database,
-            Kind::Template => &names.template,
-        };
+        let database = kind.database(&names);
         if self.is_ours(server, app, cluster.id, database).await? {
             return Ok(());
         }
-        let building = building(database);
+        let inside = self.raise_database(app, cluster, server, kind, plan).await?;
+        let shape = shape::of_schema(&inside, "public").await?;
+        inside.close().await;
+        let looks = if kind == Kind::Shared { ShapeKind::Shared } else { ShapeKind::Own };
+        self.catalog.put_shape(app, cluster.id, plan.version(), looks, &shape).await?;
+        self.finish_database(app, cluster.id, server, kind).await
+    }
+
+    /// A database as it will be, under another name and closed to everybody but superusers, with a session in it.
+    pub(crate) async fn raise_database(
+        &self,
+        app: &AppName,
+        cluster: &Cluster,
+        server: &Session,
+        kind: Kind,
+        plan: &Plan,
+    ) -> Result<Session, LifecycleError> {
+        let names = app.names();
+        let building = building(kind.database(&names));
         self.drop_database(None, cluster.id, &building).await?;
         // Until its privileges are in place nobody but a superuser may connect: whoever slipped in would stay in.
         let create =
@@ -136,10 +183,24 @@ impl Lifecycle {
         }
         hardening::apply(&inside, &names, kind).await?;
         ddl_guard::install(&inside, &names).await?;
-        inside.run("COMMIT").await?;
-        inside.close().await;
+        inside.run(&format!("{}; COMMIT", stamp::write(stamp::WHOLE, plan.version()))).await?;
+        inside.run("SET search_path = public, global, extensions").await?;
+        Ok(inside)
+    }
+
+    /// Gives a database that is as it should be its name, and opens it.
+    async fn finish_database(
+        &self,
+        app: &AppName,
+        cluster: Uuid,
+        server: &Session,
+        kind: Kind,
+    ) -> Result<(), LifecycleError> {
+        let names = app.names();
+        let database = kind.database(&names);
+        let building = building(database);
         let (from, to) = (quote_ident(&building), quote_ident(database));
-        let mark = quote_literal(&self.mark(app, cluster.id));
+        let mark = quote_literal(&self.mark(app, cluster));
         server.run(&format!("COMMENT ON DATABASE {from} IS {mark}")).await?;
         if matches!(kind, Kind::Template) {
             server.run(&format!("ALTER DATABASE {from} IS_TEMPLATE true ALLOW_CONNECTIONS false")).await?;

@@ -1,16 +1,21 @@
 //! A tenant's login roles on its cluster.
 
-use domain::{Access, AppName, Isolation, Role, quote_ident, quote_literal};
+use domain::{Access, AppName, Isolation, Placement, Role, quote_ident, quote_literal};
 
 use crate::prepare::membership;
-use crate::site::Site;
+use crate::server::Builder;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
     /// Makes `t_…` and `r_…`, members of nothing but the app's grant groups for the tenant's isolation; both or neither.
-    pub(crate) async fn create_roles(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
-        let Site { tenant, app, placement, .. } = *site;
-        let server = self.builder(site.by(), placement.cluster, None).await?;
+    pub(crate) async fn create_roles(
+        &self,
+        by: Builder<'_>,
+        app: &AppName,
+        placement: &Placement,
+    ) -> Result<(), LifecycleError> {
+        let tenant = by.tenant;
+        let server = self.builder(by, placement.cluster, None).await?;
         let options = membership(&server).await?;
         let mut sql = String::from("BEGIN;");
         for role in Role::both(tenant) {

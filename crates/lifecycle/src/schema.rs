@@ -5,6 +5,7 @@ use domain::{Isolation, Role, TenantId, quote_ident};
 use tracing::info;
 
 use crate::erase::{Sessions, end_sessions};
+use crate::server::Builder;
 use crate::site::Site;
 use crate::{Lifecycle, LifecycleError};
 
@@ -36,14 +37,16 @@ impl Lifecycle {
         if tenant.present {
             return Err(LifecycleError::SchemaExists(tenant.slug));
         }
-        let plan = self.plan_of(&tenant.app).await?;
+        let turn = self.take_turn(Builder { tenant: id, work: None }, &tenant.app, &tenant.placement).await?;
+        let plan = turn.plan();
         let site = Site { tenant: id, app: &tenant.app, plan: &plan, placement: &tenant.placement, work: None };
-        self.create_schema_of(&site).await?;
+        self.create_schema_of(&site, &turn).await?;
         self.probe.pass("schema seed")?;
         // The tenant had its role to itself since it was made, and the seed logs in as it.
         self.threshold.restore_roles(id, &tenant.placement).await?;
         let session = self.seed(&site).await?;
         self.verify(&session, &site).await?;
+        self.catalog.set_made_with(id, plan.version()).await?;
         self.catalog.set_present(id, true).await?;
         info!(tenant = %id, slug = %tenant.slug, "schema created");
         self.find(&TenantRef::Id(id)).await

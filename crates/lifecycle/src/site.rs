@@ -28,9 +28,10 @@ impl Lifecycle {
     /// Everything of a tenant that is in PostgreSQL, whether or not a record knows of it.
     pub(crate) async fn build_tenant(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
         self.probe.pass("roles")?;
-        self.create_roles(site).await?;
+        self.create_roles(site.by(), site.app, site.placement).await?;
         self.probe.pass("storage")?;
-        self.create_storage(site).await?;
+        let turn = self.take_turn(site.by(), site.app, site.placement).await?;
+        self.create_storage(site, &turn).await?;
         self.populate(site).await
     }
 

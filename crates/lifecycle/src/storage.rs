@@ -3,23 +3,24 @@
 use domain::{Isolation, Role, quote_ident};
 
 use crate::site::Site;
-use crate::{Lifecycle, LifecycleError};
+use crate::turn::Turn;
+use crate::{Lifecycle, LifecycleError, stamp};
 
 impl Lifecycle {
     /// Makes what the tenant's isolation needs. Nothing of it can be reached before its privileges are in place.
-    pub(crate) async fn create_storage(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+    pub(crate) async fn create_storage(&self, site: &Site<'_>, turn: &Turn) -> Result<(), LifecycleError> {
         match site.placement.isolation {
-            Isolation::Shared => self.create_sequences(site).await,
-            Isolation::Schema => self.create_schema_of(site).await,
-            Isolation::Database | Isolation::Cluster => self.copy_template(site).await,
+            Isolation::Shared => self.create_sequences(site, turn).await,
+            Isolation::Schema => self.create_schema_of(site, turn).await,
+            Isolation::Database | Isolation::Cluster => self.copy_template(site, turn).await,
         }
     }
 
     /// One transaction, so that the schema is there whole or not at all. Whatever an interrupted drop left of an
     /// earlier one goes first.
-    pub(crate) async fn create_schema_of(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+    pub(crate) async fn create_schema_of(&self, site: &Site<'_>, turn: &Turn) -> Result<(), LifecycleError> {
         let Site { tenant, app, plan, placement, .. } = *site;
-        let inside = self.builder(site.by(), placement.cluster, Some(&placement.database)).await?;
+        let inside = turn.session();
         let schema = quote_ident(&placement.schema);
         let owner = quote_ident(&app.names().owner);
         let [t, r] = Role::both(tenant);
@@ -35,14 +36,14 @@ impl Lifecycle {
             ))
             .await?;
         inside.run_app(&plan.own_schema_ddl(tenant)).await?;
-        inside.run("COMMIT").await
+        inside.run(&format!("RESET ROLE; {}; COMMIT", stamp::write(&placement.schema, plan.version()))).await
     }
 
     /// The schema of the tenant's own sequences. The role that owns it also owns the functions that draw from them and
     /// restart them for whoever the tenant is served by.
-    async fn create_sequences(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
-        let Site { tenant, app, plan, placement, .. } = *site;
-        let inside = self.builder(site.by(), placement.cluster, Some(&placement.database)).await?;
+    async fn create_sequences(&self, site: &Site<'_>, turn: &Turn) -> Result<(), LifecycleError> {
+        let Site { tenant, app, plan, .. } = *site;
+        let inside = turn.session();
         let schema = quote_ident(&tenant.sequence_schema());
         let definer = quote_ident(&app.names().definer);
         let [t, r] = Role::both(tenant);
@@ -56,14 +57,14 @@ impl Lifecycle {
             ))
             .await?;
         inside.run_app(&plan.shared_tenant_ddl(tenant)).await?;
-        inside.run("COMMIT").await
+        inside.run(&format!("RESET ROLE; {}; COMMIT", stamp::write(&tenant.sequence_schema(), plan.version()))).await
     }
 
     /// Connections are allowed only after CONNECT has been taken from everybody else: whoever slipped in before would
     /// stay in.
-    async fn copy_template(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+    async fn copy_template(&self, site: &Site<'_>, turn: &Turn) -> Result<(), LifecycleError> {
         let Site { tenant, app, placement, .. } = *site;
-        let server = self.builder(site.by(), placement.cluster, None).await?;
+        let server = turn.session();
         let (database, template) = (quote_ident(&placement.database), quote_ident(&app.names().template));
         let [t, r] = Role::both(tenant);
         server

@@ -61,8 +61,12 @@ impl Target {
         Site { tenant: self.tenant, app: &self.app, plan, placement: &self.placement, work: Some(work) }
     }
 
+    pub(crate) fn by<'a>(&self, work: &'a Work) -> Builder<'a> {
+        Builder { tenant: self.tenant, work: Some(work) }
+    }
+
     pub(crate) fn remains<'a>(&'a self, work: &'a Work) -> Remains<'a> {
-        Remains { by: Builder { tenant: self.tenant, work: Some(work) }, placement: &self.placement }
+        Remains { by: self.by(work), placement: &self.placement }
     }
 }
 

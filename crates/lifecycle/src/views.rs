@@ -104,7 +104,7 @@ impl Lifecycle {
 
     async fn create_views_locked(&self, id: TenantId) -> Result<TenantViews, LifecycleError> {
         let tenant = self.find_sharing(id).await?;
-        let plan = self.plan_of(&tenant.app).await?;
+        let (_, plan) = self.plan_on(&tenant.app, tenant.placement.cluster).await?;
         let names = tenant.app.names();
         let [owner, readers] = [&names.views, &names.reports].map(|role| quote_ident(role));
         let schema = quote_ident(&id.views_schema());

@@ -43,7 +43,10 @@ pub enum Command {
     /// Customers of an app.
     #[command(subcommand)]
     Tenant(TenantCommand),
-    /// Durable work: tenants being made and removed.
+    /// Bring an app and all of its tenants to newer migrations.
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
+    /// Durable work: tenants being made and removed, migrations.
     #[command(subcommand)]
     Operation(OperationCommand),
     /// Prove on this installation that no known attack leaves a tenant: make tenants that attack each other, inspect the
@@ -53,6 +56,71 @@ pub enum Command {
         #[arg(long, value_name = "SLUG")]
         tenant: Option<String>,
     },
+}
+
+/// `sindico migrate …`
+#[derive(Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Show what would run where, and which locks that takes. Changes nothing.
+    Plan {
+        /// The app's folder.
+        folder: PathBuf,
+        /// Show the SQL.
+        #[arg(long)]
+        sql: bool,
+    },
+    /// Bring an app and all of its tenants to the migrations in a folder, or go on with that.
+    Apply(ApplyArgs),
+    /// Show which versions tenants have, and who is behind, has failed or differs.
+    Status {
+        /// The app; needed only when several are registered.
+        app: Option<AppName>,
+        /// List all tenants.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Compare every tenant's tables with what its version has; fails if any differ.
+    Verify {
+        /// The app; needed only when several are registered.
+        app: Option<AppName>,
+    },
+}
+
+/// `sindico migrate apply`
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The app's folder: the migrations that tenants have, unchanged, and new ones after them.
+    pub(crate) folder: PathBuf,
+    /// A tenant with tables of its own that goes first; may be given several times.
+    #[arg(long = "canary", value_name = "SLUG")]
+    pub(crate) canaries: Vec<Slug>,
+    /// If none is named, so many of the oldest; 1 if not given.
+    #[arg(long, value_name = "N")]
+    pub(crate) canary_count: Option<u32>,
+    /// Seconds to wait after the canaries and between waves; 0 if not given.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) soak: Option<u32>,
+    /// Tenants in a wave; all at once if not given.
+    #[arg(long, value_name = "N")]
+    pub(crate) wave: Option<u32>,
+    /// Tenants at a time on each cluster; 4 if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) parallel: Option<u32>,
+    /// Tenants that may fail before no other is begun; 0 if not given.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_failures: Option<u32>,
+    /// Milliseconds that a statement waits for a lock before it is tried again; 2000 if not given.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) lock_timeout: Option<u32>,
+    /// How often it is tried again; 20 if not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1000))]
+    pub(crate) lock_retries: Option<u32>,
+    /// Milliseconds that a statement may run; as long as it takes if not given.
+    #[arg(long, value_name = "MS")]
+    pub(crate) statement_timeout: Option<u32>,
+    /// Do not wait for the end.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 /// `sindico operation …`

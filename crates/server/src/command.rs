@@ -4,6 +4,7 @@ mod app;
 mod audit;
 mod cluster;
 mod key;
+mod migrate;
 mod operation;
 mod psql;
 mod schema;
@@ -25,6 +26,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::App(command) => app::run(command, dir, console).await,
         Command::Audit { tenant } => audit::run(tenant, &Client::find(dir)?, console).await,
         Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,
+        Command::Migrate(command) => migrate::run(command, &Client::find(dir)?, console).await,
         Command::Operation(command) => operation::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Schema(command)) => schema::run(command, &Client::find(dir)?, console).await,

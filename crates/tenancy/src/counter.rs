@@ -93,4 +93,10 @@ impl Counter {
     pub fn is_where(&self, other: &Self) -> bool {
         self.route.placement == other.route.placement
     }
+
+    /// How many of its app's migrations the tenant's tables had when the counter was made.
+    #[must_use]
+    pub fn version(&self) -> i32 {
+        self.route.version
+    }
 }

@@ -23,7 +23,9 @@ pub struct ClientRules {
     pub app: AppName,
     /// Its isolation.
     pub isolation: Isolation,
-    /// What holds for both of them. The same object for all tenants for as long as the rules are the same.
+    /// How many of the app's migrations its tables have.
+    pub version: i32,
+    /// What holds for all of them. The same object for all tenants for as long as the rules are the same.
     pub rules: Arc<Rules>,
     /// The schema of the tenant's own tables.
     pub schema: String,
@@ -42,13 +44,13 @@ impl fmt::Debug for ClientRules {
 }
 
 impl TenantHandle {
-    /// The rules for this tenant's statements; `None` where they run as they are. Reads the app's files once per
-    /// process, since a registered app's never change.
+    /// The rules for this tenant's statements; `None` where they run as they are. Reads the app's migrations once per version and
+    /// process, since those that tables have never change.
     pub async fn client_rules(&self) -> Result<Option<ClientRules>, Refusal> {
         let route = self.newest();
         let placement = &route.placement;
         let threshold = self.threshold();
-        let rules = threshold.shelf.rules(&threshold.catalog, &route.app, placement.isolation).await;
+        let rules = threshold.shelf.rules(&threshold.catalog, &route.app, route.version, placement.isolation).await;
         let rules = rules.map_err(|error| {
             error!(app = %route.app, %error, "the app's rules for statements are not at hand");
             Refusal::NoRules(route.slug.clone())
@@ -57,6 +59,7 @@ impl TenantHandle {
             tenant: route.id,
             app: route.app.clone(),
             isolation: placement.isolation,
+            version: route.version,
             rules,
             schema: placement.schema.clone(),
             sequences: route.id.sequence_schema(),
@@ -68,7 +71,7 @@ impl TenantHandle {
 /// The rules that have been asked for so far. Cheap to clone; all clones are the same shelf.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shelf {
-    known: Arc<Mutex<HashMap<(AppName, Isolation), Place>>>,
+    known: Arc<Mutex<HashMap<(AppName, i32, Isolation), Place>>>,
 }
 
 /// Filled by the first who asks, while the others wait.
@@ -93,19 +96,17 @@ impl Shelf {
         &self,
         catalog: &Catalog,
         app: &AppName,
+        version: i32,
         isolation: Isolation,
     ) -> Result<Option<Arc<Rules>>, RulesError> {
         let place = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(known.entry((app.clone(), isolation)).or_default())
+            Arc::clone(known.entry((app.clone(), version, isolation)).or_default())
         };
         let read = async {
-            let files = catalog.app_files(app).await?;
-            let mut sources = Sources { migrations: Vec::new(), seed: Vec::new() };
-            for file in files {
-                let part = if file.path.starts_with("seed/") { &mut sources.seed } else { &mut sources.migrations };
-                part.push(SqlFile { name: file.path, text: file.content });
-            }
+            let files = catalog.version_files(app, version).await?;
+            let migrations = files.into_iter().map(|file| SqlFile { name: file.path, text: file.content });
+            let sources = Sources { migrations: migrations.collect(), seed: Vec::new() };
             let plan = spawn_blocking(move || tenantize::plan(&sources)).await??;
             Ok(Rules::new(&plan, isolation).map(Arc::new))
         };

@@ -24,15 +24,24 @@ mod schema;
 mod source;
 mod syntax;
 mod tree;
+mod upgrade;
 
 pub use manifest::{Manifest, ManifestError};
-pub use plan::{Column, Filled, Grant, Plan, Scope, Statement, Step, Table};
+pub use plan::{Column, Filled, Grant, Plan, Scope, Statement, Step, Table, grants_on_sequences};
 pub use refusal::{Refusal, Refusals};
 pub use source::{Sources, SqlFile};
+pub use upgrade::{Impact, Run, Runner, Upgrade};
 
 /// Reads all of an app's SQL and works out what each isolation runs.
 ///
 /// Every fault is reported, not only the first.
 pub fn plan(sources: &Sources) -> Result<Plan, Refusals> {
     source::read(sources)
+}
+
+/// Reads all of an app's SQL and works out what brings tables that have the first `applied` of its migrations to all of them.
+///
+/// Every fault is reported, not only the first.
+pub fn upgrade(sources: &Sources, applied: usize) -> Result<Upgrade, Refusals> {
+    Upgrade::read(sources, applied)
 }

@@ -1,5 +1,7 @@
 //! What an app's SQL becomes: ordered steps, each with its text for either way of keeping tenants apart.
 
+use std::borrow::Cow;
+
 use domain::{Access, Isolation, Role, SharedNames, TenantId, quote_ident};
 use pg_query::ParserOptions;
 use serde::Serialize;
@@ -19,6 +21,8 @@ pub struct Plan {
     pub(crate) migrations: Vec<Step>,
     pub(crate) seed: Vec<Step>,
     pub(crate) loading: bool,
+    #[serde(skip)]
+    pub(crate) version: i32,
     pub(crate) tables: Vec<Table>,
     /// What clients' statements are held against.
     #[serde(skip)]
@@ -135,29 +139,22 @@ impl Plan {
     /// and the role owns the schemas `public`, `global` and `sindico_copy`.
     #[must_use]
     pub fn shared_ddl(&self, names: &SharedNames) -> Vec<Statement> {
-        let to =
-            Holders { schema: quote_ident("public"), rw: &names.shared_rw, ro: &names.shared_ro, shared: Some(names) };
-        render(&self.migrations, |step| &step.shared, Some(&to))
+        render(&self.migrations, |step| &step.shared, Some(&Holders::shared(names)))
     }
 
     /// What builds the app in a database (or its template) that one tenant has to itself, `global` tables included:
     /// `search_path = public, global, extensions`.
     #[must_use]
     pub fn own_database_ddl(&self, names: &SharedNames) -> Vec<Statement> {
-        let to = Holders { schema: quote_ident("public"), rw: &names.own_rw, ro: &names.own_ro, shared: None };
-        render(&self.migrations, |step| &step.own, Some(&to))
+        render(&self.migrations, |step| &step.own, Some(&Holders::own_database(names)))
     }
 
     /// What builds one tenant's tables in a schema of their own, beside `global` tables that [`Self::shared_ddl`] has
     /// made: `search_path = "t_…", global, extensions`. Privileges go to the tenant's own roles.
     #[must_use]
     pub fn own_schema_ddl(&self, tenant: TenantId) -> Vec<Statement> {
-        let read_write = Role::new(tenant, Access::ReadWrite).to_string();
-        let read_only = Role::new(tenant, Access::ReadOnly).to_string();
-        let schema = quote_ident(&format!("t_{}", tenant.hex()));
-        let to = Holders { schema, rw: &read_write, ro: &read_only, shared: None };
         let steps = self.migrations.iter().filter(|step| step.scope == Scope::Tenant);
-        render(steps, |step| &step.own, Some(&to))
+        render(steps, |step| &step.own, Some(&Holders::own_schema(tenant)))
     }
 
     /// The query of one of the app's views, as the database of the shared tables shows it, for a view that reads views of
@@ -178,14 +175,7 @@ impl Plan {
     pub fn shared_tenant_ddl(&self, tenant: TenantId) -> Vec<Statement> {
         let mut statements = render(&self.migrations, |step| &step.tenant, None);
         let Some(Statement { file, line, .. }) = statements.last().cloned() else { return statements };
-        let all = format!("ON ALL SEQUENCES IN SCHEMA {} TO", quote_ident(&format!("s_{}", tenant.hex())));
-        let role = |access| quote_ident(&Role::new(tenant, access).to_string());
-        for sql in [
-            format!("GRANT USAGE, SELECT, UPDATE {all} {}", role(Access::ReadWrite)),
-            format!("GRANT SELECT {all} {}", role(Access::ReadOnly)),
-        ] {
-            statements.push(Statement { file: file.clone(), line, sql });
-        }
+        statements.extend(grants_on_sequences(tenant).map(|sql| Statement { file: file.clone(), line, sql }));
         statements
     }
 
@@ -230,6 +220,12 @@ impl Plan {
         &self.extensions
     }
 
+    /// How many migrations there are.
+    #[must_use]
+    pub fn version(&self) -> i32 {
+        self.version
+    }
+
     /// The migrations' steps in order.
     #[must_use]
     pub fn migrations(&self) -> &[Step] {
@@ -248,19 +244,48 @@ impl Plan {
 }
 
 /// Who gets the grants, and where.
-struct Holders<'a> {
+pub(crate) struct Holders<'a> {
     /// What [`OWN_SCHEMA`] stands for, quoted.
     schema: String,
     /// The role that writes.
-    rw: &'a str,
+    rw: Cow<'a, str>,
     /// The role that only reads.
-    ro: &'a str,
+    ro: Cow<'a, str>,
     /// The other roles, where tenants share the tables.
     shared: Option<&'a SharedNames>,
 }
 
+impl<'a> Holders<'a> {
+    pub(crate) fn shared(names: &'a SharedNames) -> Self {
+        let (rw, ro) = (Cow::from(&names.shared_rw), Cow::from(&names.shared_ro));
+        Self { schema: quote_ident("public"), rw, ro, shared: Some(names) }
+    }
+
+    pub(crate) fn own_database(names: &'a SharedNames) -> Self {
+        let (rw, ro) = (Cow::from(&names.own_rw), Cow::from(&names.own_ro));
+        Self { schema: quote_ident("public"), rw, ro, shared: None }
+    }
+
+    pub(crate) fn own_schema(tenant: TenantId) -> Self {
+        let role = |access| Cow::from(Role::new(tenant, access).to_string());
+        let schema = quote_ident(&format!("t_{}", tenant.hex()));
+        Self { schema, rw: role(Access::ReadWrite), ro: role(Access::ReadOnly), shared: None }
+    }
+}
+
+/// What a tenant's roles may do with its sequences beside the shared tables, for the role that owns them.
+#[must_use]
+pub fn grants_on_sequences(tenant: TenantId) -> [String; 2] {
+    let all = format!("ON ALL SEQUENCES IN SCHEMA {} TO", quote_ident(&tenant.sequence_schema()));
+    let role = |access| quote_ident(&Role::new(tenant, access).to_string());
+    [
+        format!("GRANT USAGE, SELECT, UPDATE {all} {}", role(Access::ReadWrite)),
+        format!("GRANT SELECT {all} {}", role(Access::ReadOnly)),
+    ]
+}
+
 /// Writes steps out, each with its grants after it.
-fn render<'a>(
+pub(crate) fn render<'a>(
     steps: impl IntoIterator<Item = &'a Step>,
     text: impl Fn(&'a Step) -> &'a Vec<String>,
     to: Option<&Holders<'_>>,
@@ -278,7 +303,7 @@ fn render<'a>(
 
 impl Grant {
     fn sql(&self, to: &Holders<'_>) -> Vec<String> {
-        let (rw, ro) = (quote_ident(to.rw), quote_ident(to.ro));
+        let (rw, ro) = (quote_ident(&to.rw), quote_ident(&to.ro));
         match self {
             Self::Table(name) => {
                 let table = quote_ident(name);

@@ -73,6 +73,34 @@ pub(crate) struct Rewrite {
     pub(crate) note: Option<String>,
     /// Whether it is about rows, and which.
     pub(crate) rows: Option<Rows>,
+    /// What rows that are there already need after it, where tenants share the table.
+    pub(crate) fill: Option<Filling>,
+}
+
+/// Values for a column that was just added to a table with rows.
+#[derive(Debug)]
+pub(crate) struct Filling {
+    /// As each tenant.
+    rows: String,
+    /// What holds only after that.
+    then: Option<Sql>,
+}
+
+/// The same as text.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    pub(crate) rows: String,
+    pub(crate) then: Vec<String>,
+}
+
+impl Filling {
+    pub(crate) fn written(self) -> Verdict<Fill> {
+        let write = |sql: Sql| match sql {
+            Sql::Tree(node) => tree::write(&node),
+            Sql::Text(text) => Ok(text),
+        };
+        Ok(Fill { rows: self.rows, then: self.then.map(write).transpose()?.into_iter().collect() })
+    }
 }
 
 /// A statement about rows. Those of tenants run once per tenant, when all migrations have.
@@ -112,7 +140,7 @@ impl Rewrite {
     /// Nothing to run, which a rule then fills.
     fn nothing(scope: Scope) -> Self {
         let (shared, own, tenant, grants) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { scope, shared, own, tenant, grants, note: None, rows: None }
+        Self { scope, shared, own, tenant, grants, note: None, rows: None, fill: None }
     }
 
     /// The same statement in every isolation.
@@ -383,4 +411,14 @@ fn target(relation: Option<&mut pb::RangeVar>) -> Verdict<&mut pb::RangeVar> {
         return Err(Fault::unsupported("ONLY", "leave it out: no table has children"));
     }
     Ok(relation)
+}
+
+/// The statement that puts a routine in the place of the one that is there.
+pub(crate) fn replacing(text: &str) -> Option<String> {
+    function::replacing(text).ok()
+}
+
+/// Whether a statement of an upgrade takes something away.
+pub(crate) fn is_drop(text: &str) -> bool {
+    tree::parse(text).is_ok_and(|tree| matches!(tree.node, Some(NodeEnum::DropStmt(_))))
 }

@@ -19,6 +19,8 @@ pub(crate) struct Schema {
     pub(crate) objects: Objects,
     sequences: Vec<Sequence>,
     pub(crate) loading: Loading,
+    /// Whether what is read now is for an app in use.
+    pub(crate) live: bool,
     /// Tables whose CREATE TABLE was refused: what mentions them is not refused a second time.
     broken: Vec<String>,
 }
@@ -76,6 +78,17 @@ impl Schema {
             format!("there is no table {name} at this point"),
             "create it in an earlier statement, or correct the name",
         )
+    }
+
+    /// From here on the migrations are those of an app in use: tables may have rows, and types are as they are.
+    pub(crate) fn go_live(&mut self) {
+        self.live = true;
+        for table in &mut self.tables {
+            table.lived = true;
+        }
+        for created in &mut self.objects.enums {
+            created.settled = true;
+        }
     }
 
     /// Those of some tables that a table refers to, directly or through others of them; itself only if it does so.

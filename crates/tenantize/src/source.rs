@@ -7,7 +7,7 @@ use crate::follow::{self, Rename};
 use crate::piece::{self, Piece};
 use crate::plan::{Grant, Plan, Scope, Step};
 use crate::refusal::{Fault, Refusal, Refusals, Verdict};
-use crate::rule::{self, Filled, Lasting, Read, Rewrite, Rows, Sql, Stage};
+use crate::rule::{self, Fill, Filled, Lasting, Read, Rewrite, Rows, Sql, Stage};
 use crate::schema::Schema;
 use crate::{loading, marker, order, syntax, tree};
 use pg_query::NodeEnum;
@@ -32,15 +32,7 @@ pub struct Sources {
 
 /// Reads everything, and refuses everything that has to be refused.
 pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
-    let mut reader = Reader {
-        schema: Schema::default(),
-        refusals: Vec::new(),
-        later: Vec::new(),
-        routines: Vec::new(),
-        renamed: Vec::new(),
-        enums: Vec::new(),
-        renames: Vec::new(),
-    };
+    let mut reader = Reader::default();
     if sources.migrations.is_empty() {
         reader.refusals.push(Refusal {
             file: "migrations".to_owned(),
@@ -61,6 +53,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
             migrations,
             seed,
             loading,
+            version: i32::try_from(sources.migrations.len()).unwrap_or(i32::MAX),
             tables: reader.schema.published(),
             extensions: reader.schema.objects.extensions.clone(),
             model: Model::new(reader.schema),
@@ -68,7 +61,49 @@ pub(crate) fn read(sources: &Sources) -> Result<Plan, Refusals> {
     }
 }
 
+/// What brings tables from the first `applied` migrations to all of them, each step with whether it is about tenants' rows. Rows
+/// stand where the app wrote them, since the tables may hold some already.
+pub(crate) fn read_since(sources: &Sources, applied: usize) -> Result<Vec<(Step, Runs)>, Refusals> {
+    let mut reader = Reader { live: Some(Live { applied, ..Live::default() }), ..Reader::default() };
+    let mut steps = reader.files(&sources.migrations, Stage::Migration);
+    reader.look_forward(&mut steps);
+    reader.grow_enums(&mut steps);
+    if let Some(refusals) = Refusals::of(reader.refusals) {
+        return Err(refusals);
+    }
+    let Live { first, runs, .. } = reader.live.unwrap_or_default();
+    let since = steps.into_iter().enumerate().skip(first.unwrap_or(usize::MAX));
+    Ok(since.map(|(place, step)| (step, runs.get(&place).copied().unwrap_or_default())).collect())
+}
+
+/// How a step of an app that is in use runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Runs {
+    /// Once, by the owner of the tables.
+    #[default]
+    Once,
+    /// For each tenant, as the tenant.
+    Rows,
+    /// The same for the values of a column that the tables have just been given: nobody's triggers have to do with it.
+    Fill,
+}
+
+/// Which migrations are read for tables that have rows.
+#[derive(Default)]
+struct Live {
+    /// How many have run.
+    applied: usize,
+    /// The first step of the others.
+    first: Option<usize>,
+    /// Steps that run otherwise than once.
+    runs: HashMap<usize, Runs>,
+    /// What the last statement leaves to be filled.
+    fill: Option<Fill>,
+}
+
+#[derive(Default)]
 struct Reader<'a> {
+    live: Option<Live>,
     schema: Schema,
     refusals: Vec<Refusal>,
     /// Statements of migrations about tenants' rows, each with the part of the migrations that it stands in.
@@ -88,7 +123,13 @@ impl<'a> Reader<'a> {
         let mut files: Vec<&SqlFile> = files.iter().collect();
         files.sort_by(|left, right| left.name.cmp(&right.name));
         let mut steps = Vec::new();
-        for file in files {
+        for (nth, file) in files.into_iter().enumerate() {
+            if let Some(live) = &mut self.live
+                && live.applied == nth
+            {
+                live.first = Some(steps.len());
+                self.schema.go_live();
+            }
             self.file(file, stage, &mut steps);
         }
         steps
@@ -117,7 +158,15 @@ impl<'a> Reader<'a> {
                     {
                         self.schema.loading.rows();
                     }
-                    self.later.push((self.schema.loading.part(), page, piece));
+                    match &mut self.live {
+                        None => self.later.push((self.schema.loading.part(), page, piece)),
+                        Some(live) if live.first.is_some() => {
+                            live.runs.insert(steps.len(), Runs::Rows);
+                            steps.push(step);
+                        }
+                        // They have run.
+                        Some(_) => {}
+                    }
                 }
                 Ok((step, _)) => {
                     if step.grants.iter().any(|grant| matches!(grant, Grant::Routine(_))) {
@@ -126,6 +175,7 @@ impl<'a> Reader<'a> {
                     }
                     self.enums.resize(self.schema.objects.enums.len(), steps.len());
                     steps.push(step);
+                    self.fill(steps);
                 }
                 Err((place, fault)) => self.refuse(&page, place, piece.text, fault),
             }
@@ -141,6 +191,16 @@ impl<'a> Reader<'a> {
             let line = steps.last().filter(|step| step.file == page.name).map_or(1, |step| step.line);
             steps.extend(self.tenant_indexes(&page, line));
         }
+    }
+
+    /// Lets the rows that are there have the values of a column that was just added.
+    fn fill(&mut self, steps: &mut Vec<Step>) {
+        let Some(live) = &mut self.live else { return };
+        let (Some(fill), Some(last)) = (live.fill.take(), steps.last()) else { return };
+        let step = |shared| Step { shared, own: Vec::new(), tenant: Vec::new(), grants: Vec::new(), ..last.clone() };
+        let (rows, settled) = (step(vec![fill.rows]), step(fill.then));
+        live.runs.insert(steps.len(), Runs::Fill);
+        steps.extend([rows, settled]);
     }
 
     /// What migrations say about tenants' rows, once per tenant: on the tables as the last migration leaves them, since a
@@ -296,6 +356,9 @@ impl<'a> Reader<'a> {
             let mut rewrite = rule::apply(read, stage, &mut schema).map_err(here)?;
             rule::owner_rights::check(&schema).map_err(here)?;
             let rows = rewrite.rows.take();
+            if let Some(live) = &mut self.live {
+                live.fill = rewrite.fill.take().map(|fill| fill.written()).transpose().map_err(here)?;
+            }
             page.step(piece, &tree, rewrite).map(|step| (step, rows)).map_err(here)
         });
         match step {

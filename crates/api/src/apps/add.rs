@@ -21,10 +21,10 @@ use crate::problem::Problem;
 pub(crate) struct NewAppBody {
     /// The text of `app.toml`.
     #[schema(example = "name = \"petshop\"")]
-    manifest: String,
+    pub(crate) manifest: String,
     /// `migrations/*.sql` and `seed/*.sql`, at least one.
     #[schema(min_items = 1)]
-    files: Vec<FileBody>,
+    pub(crate) files: Vec<FileBody>,
 }
 
 /// One SQL file.
@@ -46,20 +46,28 @@ pub(crate) struct FileBody {
         (status = 409, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem),
         (status = 422, body = Problem), (status = 502, body = Problem)))]
 pub(crate) async fn add(State(door): State<Door>, Body(new): Body<NewAppBody>) -> Result<impl IntoResponse, Problem> {
-    let manifest = Manifest::parse(&new.manifest).map_err(|fault| Problem::field("/manifest", fault.to_string()))?;
-    // A person's words for the app; nothing in them may break a line or be refused by the control database.
-    for (key, text) in [("title", &manifest.title), ("description", &manifest.description)] {
-        if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
-            return Err(Problem::field(
-                "/manifest",
-                format!("{key} holds a control character; give plain text on one line"),
-            ));
-        }
-    }
-    if let Some(index) = new.files.iter().position(|file| file.content.contains('\0')) {
-        return Err(Problem::field(format!("/files/{index}/content"), "the file holds a NUL byte, which no SQL has"));
-    }
-    let files = new.files.into_iter().map(|file| AppFile { path: file.path, content: file.content }).collect();
-    let app = door.lifecycle.add_app(AddApp { manifest, files }).await?;
+    let app = door.lifecycle.add_app(new.read()?).await?;
     Ok((StatusCode::CREATED, Json(AppView::from(app))))
+}
+
+impl NewAppBody {
+    /// The app as the lifecycle takes it.
+    pub(crate) fn read(self) -> Result<AddApp, Problem> {
+        let manifest = Manifest::parse(&self.manifest).map_err(|fault| Problem::field("/manifest", fault.to_string()))?;
+        // A person's words for the app; nothing in them may break a line or be refused by the control database.
+        for (key, text) in [("title", &manifest.title), ("description", &manifest.description)] {
+            if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
+                return Err(Problem::field(
+                    "/manifest",
+                    format!("{key} holds a control character; give plain text on one line"),
+                ));
+            }
+        }
+        if let Some(index) = self.files.iter().position(|file| file.content.contains('\0')) {
+            let pointer = format!("/files/{index}/content");
+            return Err(Problem::field(pointer, "the file holds a NUL byte, which no SQL has"));
+        }
+        let files = self.files.into_iter().map(|file| AppFile { path: file.path, content: file.content }).collect();
+        Ok(AddApp { manifest, files })
+    }
 }

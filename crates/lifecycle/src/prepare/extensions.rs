@@ -8,7 +8,7 @@ use crate::server::Session;
 
 /// Makes the app's extensions in schema `extensions`, as a superuser and in the transaction that is open. Their names
 /// come from the list of those that give a tenant nothing to leave with.
-pub(super) async fn create(inside: &Session, plan: &Plan, cluster: &str) -> Result<(), LifecycleError> {
+pub(crate) async fn create(inside: &Session, plan: &Plan, cluster: &str) -> Result<(), LifecycleError> {
     for extension in plan.extensions() {
         let offered = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = $1)";
         if !inside.ask(offered, &[extension]).await? {

@@ -47,7 +47,8 @@ impl Lifecycle {
 }
 
 /// Which sequences belong to which table, for `sindico.truncate`.
-pub(super) async fn record_sequences(inside: &Session, plan: &Plan) -> Result<(), LifecycleError> {
+pub(crate) async fn record_sequences(inside: &Session, plan: &Plan) -> Result<(), LifecycleError> {
+    inside.run("DELETE FROM sindico.owned_sequences").await?;
     for table in plan.tables().iter().filter(|table| table.scope == Scope::Tenant) {
         for sequence in &table.sequences {
             inside

@@ -45,10 +45,9 @@ impl Lifecycle {
         if self.catalog.is_prepared(app, cluster).await? {
             return Ok(());
         }
-        let plan = self.plan_of(app).await?;
         let clusters = self.catalog.clusters().await?;
         for cluster in clusters.iter().filter(|it| it.id == cluster) {
-            self.prepare(app, &plan, cluster).await?;
+            self.prepare(app, cluster).await?;
         }
         Ok(())
     }

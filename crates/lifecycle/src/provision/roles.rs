@@ -17,8 +17,7 @@ impl Step for Roles {
         Box::pin(async move {
             self.0.probe.pass("roles")?;
             let target = Subject::of(work)?;
-            let plan = self.0.plan_of(&target.app).await?;
-            self.0.create_roles(&target.site(&plan, work)).await?;
+            self.0.create_roles(target.by(work), &target.app, &target.placement).await?;
             Ok(json!({"roles": domain::Role::both(target.tenant).map(|role| role.to_string())}))
         })
     }

@@ -3,7 +3,7 @@
 use jobs::{Act, Step, Work};
 use serde_json::{Value, json};
 
-use crate::Lifecycle;
+use crate::{Lifecycle, LifecycleError};
 use crate::subject::Subject;
 
 pub(super) struct Storage(pub(super) Lifecycle);
@@ -17,10 +17,12 @@ impl Step for Storage {
         Box::pin(async move {
             self.0.probe.pass("storage")?;
             let target = Subject::of(work)?;
-            let plan = self.0.plan_of(&target.app).await?;
+            let turn = self.0.take_turn(target.by(work), &target.app, &target.placement).await?;
+            let plan = turn.plan();
             let site = target.site(&plan, work);
-            self.0.create_storage(&site).await?;
+            self.0.create_storage(&site, &turn).await?;
             self.0.populate(&site).await?;
+            self.0.catalog.set_made_with(target.tenant, plan.version()).await.map_err(LifecycleError::from)?;
             Ok(json!({"database": target.placement.database, "schema": target.placement.schema}))
         })
     }

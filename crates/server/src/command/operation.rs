@@ -77,7 +77,7 @@ pub(crate) async fn run(command: OperationCommand, client: &Client, console: Con
 }
 
 /// Waits for an operation's end, showing each step where somebody looks.
-async fn watch(operation: &str, client: &Client, console: Console) -> anyhow::Result<Value> {
+pub(super) async fn watch(operation: &str, client: &Client, console: Console) -> anyhow::Result<Value> {
     let watched = !console.json() && std::io::stderr().is_terminal();
     let bar = if watched { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
@@ -114,7 +114,7 @@ fn standing_line(standing: &Value) -> String {
     line
 }
 
-fn prose(shown: &Value) -> String {
+pub(super) fn prose(shown: &Value) -> String {
     let steps = rows(&shown["steps"]);
     let card = card(shown, &CARD);
     if steps.is_empty() { card } else { format!("{card}\n\n{}", table(steps, &STEPS)) }

@@ -15,5 +15,6 @@ mod gateway;
 mod instance;
 mod isolation;
 mod lifecycle;
+mod migrate;
 mod socket;
 mod up;

@@ -58,11 +58,27 @@ impl Change<'_> {
         self.tenant.extend(tenant);
         self.reframe = true;
 
+        let has_rows = self.scope == Scope::Tenant && self.model()?.lived;
+        if has_rows && model.identity {
+            return Err(Fault::unsupported(
+                "an identity column that is added to a table which may have rows",
+                "use bigserial: its numbers are given to the rows that are there, tenant by tenant",
+            ));
+        }
         let mut keys = column::lift_keys(&mut added);
         create_table::settle_column_checks(&mut added, self.table, self.schema)?;
         keys.sort_by_key(|key| key.contype() == pb::ConstrType::ConstrForeign);
         let default = column::take_called(&mut added);
         let name = added.colname.clone();
+        if has_rows && default.is_some() {
+            if keys.iter().any(|key| key.contype() == pb::ConstrType::ConstrPrimary) {
+                return Err(Fault::unsupported(
+                    "a primary key on a column that is added with values of its own",
+                    "add the column first, and the primary key in a statement after it",
+                ));
+            }
+            self.fill_later(&mut added);
+        }
         self.shared.push(with_def(&command, NodeEnum::ColumnDef(Box::new(added))));
         // In the same statement, whose steps PostgreSQL takes in an order of its own: columns first.
         self.shared.extend(default.map(|default| pb::AlterTableCmd {
@@ -81,6 +97,21 @@ impl Change<'_> {
             self.add_settled(&add, key)?;
         }
         Ok(())
+    }
+
+    /// The rows that are there get the column's default as their tenants, and only then it takes no NULL.
+    fn fill_later(&mut self, added: &mut pb::ColumnDef) {
+        let before = added.constraints.len();
+        added.constraints.retain(|node| !is_not_null(node));
+        if added.constraints.len() < before {
+            self.after.push(pb::AlterTableCmd {
+                subtype: pb::AlterTableType::AtSetNotNull.into(),
+                name: added.colname.clone(),
+                behavior: pb::DropBehavior::DropRestrict.into(),
+                ..pb::AlterTableCmd::default()
+            });
+        }
+        self.filled.push(added.colname.clone());
     }
 
     /// PostgreSQL drops the table's own keys, checks and indexes on a column with it; CASCADE is for what others have.
@@ -367,4 +398,8 @@ impl Change<'_> {
 
 pub(super) fn with_def(command: &pb::AlterTableCmd, def: NodeEnum) -> pb::AlterTableCmd {
     pb::AlterTableCmd { def: Some(Box::new(tree::node(def))), ..command.clone() }
+}
+
+fn is_not_null(node: &pb::Node) -> bool {
+    matches!(&node.node, Some(NodeEnum::Constraint(constraint)) if constraint.contype() == pb::ConstrType::ConstrNotnull)
 }

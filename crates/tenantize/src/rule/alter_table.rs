@@ -4,7 +4,7 @@
 use domain::quote_ident;
 use pg_query::{NodeEnum, protobuf as pb};
 
-use super::{Rewrite, Sql, copy_view, identity, partition, refused, storage, unqualify};
+use super::{Filling, Rewrite, Sql, copy_view, identity, partition, refused, storage, unqualify};
 use crate::plan::{Grant, Scope};
 use crate::refusal::{Fault, Verdict};
 use crate::schema::{Schema, Table};
@@ -37,7 +37,7 @@ pub(super) fn apply(statement: &pb::AlterTableStmt, schema: &mut Schema) -> Verd
         let Some(NodeEnum::AlterTableCmd(command)) = node.node else { return Err(refused::nothing()) };
         change.command(*command)?;
     }
-    let Change { shared, own: kept, first, last, tenant, grants, reframe, compared, .. } = change;
+    let Change { shared, own: kept, first, last, tenant, grants, reframe, compared, filled, after, .. } = change;
     let statement = |commands: Vec<pb::AlterTableCmd>| {
         let cmds = commands.into_iter().map(|command| tree::node(NodeEnum::AlterTableCmd(Box::new(command))));
         let alter = pb::AlterTableStmt { cmds: cmds.collect(), ..own.clone() };
@@ -57,6 +57,11 @@ pub(super) fn apply(statement: &pb::AlterTableStmt, schema: &mut Schema) -> Verd
     rewrite.shared = first.into_iter().chain(statement(shared)).chain(last).collect();
     if !compared.is_empty() {
         rewrite.shared = seen_by_owner(&compared, rewrite.shared);
+    }
+    if !filled.is_empty() {
+        let columns = filled.iter().map(|column| format!("{} = DEFAULT", quote_ident(column))).collect::<Vec<_>>();
+        let rows = format!("UPDATE {} SET {}", quote_ident(&name), columns.join(", "));
+        rewrite.fill = Some(Filling { rows, then: statement(after) });
     }
     if reframe {
         let (shared, grants) = copy_view::around(&before, rewrite.shared, &family, schema)?;
@@ -98,6 +103,10 @@ pub(super) struct Change<'a> {
     pub(super) reframe: bool,
     /// Tables whose rows PostgreSQL compares, as it does for a foreign key.
     pub(super) compared: Vec<String>,
+    /// Columns whose values the rows that are there do not have yet.
+    pub(super) filled: Vec<String>,
+    /// Commands for shared tables once they have.
+    pub(super) after: Vec<pb::AlterTableCmd>,
 }
 
 impl<'a> Change<'a> {
@@ -115,6 +124,8 @@ impl<'a> Change<'a> {
             grants: Vec::new(),
             reframe: false,
             compared: Vec::new(),
+            filled: Vec::new(),
+            after: Vec::new(),
         }
     }
 

@@ -72,5 +72,7 @@ pub(super) fn alter(statement: &pb::AlterEnumStmt, schema: &mut Schema) -> Verdi
             return Ok(Rewrite { note: Some(note), ..Rewrite::nothing(scope) });
         }
     }
+    // It may have been there from the beginning after all, where an earlier attempt to get to this migration has made it.
+    altered.skip_if_new_val_exists = schema.live;
     Ok(Rewrite::alike(scope, NodeEnum::AlterEnumStmt(altered)))
 }

@@ -250,6 +250,13 @@ pub(super) fn has_late_stars(text: &str) -> bool {
     text.contains('*') && statement(&bare::text(text)).is_ok_and(|function| language(&function) == "plpgsql")
 }
 
+/// The same function in the place of the one that is there.
+pub(super) fn replacing(text: &str) -> Verdict<String> {
+    let mut function = statement(text)?;
+    function.replace = true;
+    write(NodeEnum::CreateFunctionStmt(Box::new(function)))
+}
+
 fn sql_body(text: &str, rows: bool, schema: &Schema, known: &Rows<'_>) -> Verdict<String> {
     for raw in body::parse(text)? {
         body::check(raw.stmt.as_deref().ok_or_else(refused::nothing)?)?;

@@ -25,6 +25,8 @@ pub(crate) struct Table {
     pub(crate) divided_by: Vec<String>,
     /// The table that it is a partition of.
     pub(crate) parent: Option<String>,
+    /// Whether it may have rows: it was there before the migrations that are being read for an app in use.
+    pub(crate) lived: bool,
 }
 
 /// A column of the app's.
@@ -119,6 +121,7 @@ impl Table {
             partitioned: false,
             divided_by: Vec::new(),
             parent: None,
+            lived: false,
         }
     }
 

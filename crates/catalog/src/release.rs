@@ -1,0 +1,179 @@
+//! What an app's files were each time that they were given, and which release is in use where.
+
+use domain::AppName;
+use uuid::Uuid;
+
+use crate::app::{AppFile, NewApp};
+use crate::{Catalog, CatalogError, ControlTx};
+
+/// The release with which an app is registered.
+pub(crate) const FIRST: i32 = 1;
+
+/// A release of an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Release {
+    /// From 1, in the order in which they were given.
+    pub release: i32,
+    /// How many migrations it has.
+    pub version: i32,
+}
+
+/// An app on a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Where.
+    pub cluster: Uuid,
+    /// The release that new tenants get there.
+    pub release: i32,
+    /// How many migrations the tables have that tenants share there.
+    pub version: i32,
+}
+
+/// Files with the numbers that síndico goes by.
+pub(crate) async fn insert_release(tx: &mut ControlTx, new: &NewApp<'_>, release: i32) -> Result<(), CatalogError> {
+    let migrations = new.files.iter().filter(|file| file.path.starts_with("migrations/")).count();
+    sqlx::query!(
+        "INSERT INTO sindico.app_releases (app, release, version, fingerprint) VALUES ($1, $2, $3, $4)",
+        new.name.as_str(),
+        release,
+        i32::try_from(migrations).unwrap_or(i32::MAX),
+        new.fingerprint,
+    )
+    .execute(&mut **tx)
+    .await?;
+    let (paths, texts): (Vec<String>, Vec<String>) =
+        new.files.iter().map(|file| (file.path.clone(), file.content.clone())).unzip();
+    sqlx::query!(
+        "INSERT INTO sindico.app_files (app, release, path, content)
+         SELECT $1, $2, path, content FROM unnest($3::text[], $4::text[]) AS given (path, content)",
+        new.name.as_str(),
+        release,
+        &paths,
+        &texts,
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+impl Catalog {
+    /// Records an app's files as its newest release, unless they are just that.
+    pub async fn put_release(&self, new: &NewApp<'_>) -> Result<Release, CatalogError> {
+        let mut tx = self.db.begin().await?;
+        sqlx::query!("SELECT name FROM sindico.apps WHERE name = $1 FOR UPDATE", new.name.as_str())
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| CatalogError::AppUnknown(new.name.clone()))?;
+        let newest = sqlx::query!(
+            "SELECT release, version, fingerprint FROM sindico.app_releases WHERE app = $1 ORDER BY release DESC LIMIT 1",
+            new.name.as_str(),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if newest.fingerprint == new.fingerprint {
+            return Ok(Release { release: newest.release, version: newest.version });
+        }
+        let release = newest.release + 1;
+        insert_release(&mut tx, new, release).await?;
+        tx.commit().await?;
+        let migrations = new.files.iter().filter(|file| file.path.starts_with("migrations/")).count();
+        Ok(Release { release, version: i32::try_from(migrations).unwrap_or(i32::MAX) })
+    }
+
+    /// An app's newest release, in use or not.
+    pub async fn newest_release(&self, app: &AppName) -> Result<Release, CatalogError> {
+        sqlx::query_as!(
+            Release,
+            "SELECT release, version FROM sindico.app_releases WHERE app = $1 ORDER BY release DESC LIMIT 1",
+            app.as_str(),
+        )
+        .fetch_optional(&self.db)
+        .await?
+        .ok_or_else(|| CatalogError::AppUnknown(app.clone()))
+    }
+
+    /// The files of a release, in path order, which is the order in which they run.
+    pub async fn release_files(&self, app: &AppName, release: i32) -> Result<Vec<AppFile>, CatalogError> {
+        let files = sqlx::query_as!(
+            AppFile,
+            r#"SELECT path, content FROM sindico.app_files WHERE app = $1 AND release = $2 ORDER BY path COLLATE "C""#,
+            app.as_str(),
+            release,
+        )
+        .fetch_all(&self.db)
+        .await?;
+        if files.is_empty() { Err(CatalogError::AppUnknown(app.clone())) } else { Ok(files) }
+    }
+
+    /// The migrations that tables of a version have. Whichever release they are read from: what tables have is not changed any more.
+    pub async fn version_files(&self, app: &AppName, version: i32) -> Result<Vec<AppFile>, CatalogError> {
+        let files = sqlx::query_as!(
+            AppFile,
+            r#"SELECT path, content FROM sindico.app_files
+               WHERE app = $1 AND path LIKE 'migrations/%' AND release = (
+                   SELECT max(release) FROM sindico.app_releases WHERE app = $1 AND version >= $2)
+               ORDER BY path COLLATE "C" LIMIT $2::integer"#,
+            app.as_str(),
+            version,
+        )
+        .fetch_all(&self.db)
+        .await?;
+        if files.is_empty() { Err(CatalogError::AppUnknown(app.clone())) } else { Ok(files) }
+    }
+
+    /// The clusters that an app stands on, oldest first.
+    pub async fn standings(&self, app: &AppName) -> Result<Vec<Standing>, CatalogError> {
+        let standings = sqlx::query_as!(
+            Standing,
+            "SELECT cluster, release, version FROM sindico.app_clusters WHERE app = $1 ORDER BY cluster",
+            app.as_str(),
+        )
+        .fetch_all(&self.db)
+        .await?;
+        Ok(standings)
+    }
+
+    /// The release that new tenants of an app get on a cluster; the one that new clusters get where the app does not stand yet.
+    pub async fn release_on(&self, app: &AppName, cluster: Uuid) -> Result<Release, CatalogError> {
+        sqlx::query_as!(
+            Release,
+            "SELECT r.release, r.version FROM sindico.apps a
+             LEFT JOIN sindico.app_clusters c ON c.app = a.name AND c.cluster = $2
+             JOIN sindico.app_releases r ON r.app = a.name AND r.release = coalesce(c.release, a.release)
+             WHERE a.name = $1",
+            app.as_str(),
+            cluster,
+        )
+        .fetch_optional(&self.db)
+        .await?
+        .ok_or_else(|| CatalogError::AppUnknown(app.clone()))
+    }
+
+    /// From now on new tenants on a cluster get this release.
+    pub async fn set_release_on(&self, app: &AppName, cluster: Uuid, release: i32) -> Result<(), CatalogError> {
+        sqlx::query!(
+            "UPDATE sindico.app_clusters SET release = $3 WHERE app = $1 AND cluster = $2",
+            app.as_str(),
+            cluster,
+            release,
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+
+    /// From now on new clusters get this release, and it is what the app is.
+    pub async fn set_release(&self, new: &NewApp<'_>, release: i32) -> Result<(), CatalogError> {
+        sqlx::query!(
+            "UPDATE sindico.apps SET release = $2, title = $3, description = $4, fingerprint = $5 WHERE name = $1",
+            new.name.as_str(),
+            release,
+            new.title,
+            new.description,
+            new.fingerprint,
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! Bringing an app and all of its tenants to newer migrations: rehearse → global → canaries → switch → tenants → finish.
+//!
+//! Each migration is a transaction of its own on whatever has tables of its own, which writes beside them how far they have come
+//! ([`crate::stamp`]). So nothing is done twice, whoever goes on with it, and whoever fails keeps the last version that it has whole.
+
+mod begin;
+mod fan_out;
+mod options;
+mod overview;
+mod rehearse;
+mod shared;
+mod steps;
+mod transact;
+mod unit;
+mod verify;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use catalog::AppFile;
+use domain::AppName;
+use jobs::Procedure;
+use serde::{Deserialize, Serialize};
+use tenantize::{Plan, Upgrade};
+use uuid::Uuid;
+
+use crate::add_app::sources;
+use crate::{Lifecycle, LifecycleError};
+
+pub use options::MigrateOptions;
+pub use overview::{Overview, PlannedMigration, PlannedPart, PlannedStatement, TenantVersion, UpgradePlan};
+pub(crate) use verify::{VERIFY, verification};
+
+/// What the operation is called.
+pub(crate) const MIGRATE: &str = "migrate";
+
+/// What the operation's journal has of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) app: String,
+    pub(crate) release: i32,
+    pub(crate) title: String,
+    pub(crate) description: String,
+    pub(crate) fingerprint: String,
+    pub(crate) options: MigrateOptions,
+}
+
+/// The steps, for whoever does them.
+pub(crate) fn migration(desk: &Lifecycle) -> Procedure {
+    Procedure::reversible(vec![
+        Box::new(steps::Rehearse(desk.clone())),
+        Box::new(steps::Global(desk.clone())),
+        Box::new(steps::Canaries(desk.clone())),
+        Box::new(steps::Switch(desk.clone())),
+        Box::new(steps::Tenants(desk.clone())),
+    ])
+}
+
+/// What stands for an app where operations name what they change.
+pub(crate) fn subject(app: &AppName) -> Uuid {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("sindico app {app}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// A release, and the ways to it.
+pub(crate) struct Course {
+    pub(crate) app: AppName,
+    pub(crate) release: i32,
+    pub(crate) files: Vec<AppFile>,
+    pub(crate) plan: Arc<Plan>,
+    /// By the version that each begins with.
+    upgrades: Mutex<HashMap<i32, Arc<Upgrade>>>,
+}
+
+impl Course {
+    pub(crate) fn new(app: AppName, release: i32, files: Vec<AppFile>, plan: Arc<Plan>) -> Self {
+        Self { app, release, files, plan, upgrades: Mutex::default() }
+    }
+
+    /// The version that it leads to.
+    pub(crate) fn version(&self) -> i32 {
+        self.plan.version()
+    }
+
+    /// Its migrations, in order.
+    pub(crate) fn migrations(&self) -> impl Iterator<Item = &AppFile> {
+        self.files.iter().filter(|file| file.path.starts_with("migrations/"))
+    }
+
+    /// What the first migrations alone make.
+    pub(crate) fn files_of(&self, version: i32) -> Vec<AppFile> {
+        self.migrations().take(usize::try_from(version).unwrap_or(0)).cloned().collect()
+    }
+
+    /// The one migration that follows on a version. It is read without those after it, so that it is the same whenever it runs.
+    pub(crate) fn upgrade(&self, from: i32) -> Result<Arc<Upgrade>, LifecycleError> {
+        let known = self.upgrades.lock().unwrap_or_else(PoisonError::into_inner).get(&from).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let files = self.files_of(from.saturating_add(1));
+        let applied = usize::try_from(from).unwrap_or(0);
+        let upgrade = tenantize::upgrade(&sources(&files)?, applied).map_err(LifecycleError::Refused)?;
+        let upgrade = Arc::new(upgrade);
+        self.upgrades.lock().unwrap_or_else(PoisonError::into_inner).insert(from, Arc::clone(&upgrade));
+        Ok(upgrade)
+    }
+}
+
+/// The name of a version: its last migration's.
+pub(crate) fn version_name(files: &[AppFile], version: i32) -> String {
+    let nth = usize::try_from(version).unwrap_or(0).checked_sub(1);
+    let file = nth.and_then(|nth| files.iter().filter(|file| file.path.starts_with("migrations/")).nth(nth));
+    let path = file.map_or("", |file| file.path.as_str());
+    path.trim_start_matches("migrations/").trim_end_matches(".sql").to_owned()
+}

@@ -1,0 +1,154 @@
+//! Asking for a migration, and what is looked at before anything is recorded.
+
+use std::sync::Arc;
+
+use catalog::{AppFile, CatalogError, NewApp};
+use domain::{AppName, Isolation};
+use jobs::NewOperation;
+use tenantize::Manifest;
+use uuid::Uuid;
+
+use super::{Course, MIGRATE, MigrateOptions, Order, migration, subject};
+use crate::add_app::{AddApp, fingerprint, plan_files};
+use crate::{Lifecycle, LifecycleError};
+
+impl Lifecycle {
+    /// Brings an app and all of its tenants to the files given. `None` if they are there already; otherwise the operation that does it.
+    pub async fn begin_migration(&self, new: AddApp, options: MigrateOptions) -> Result<Option<Uuid>, LifecycleError> {
+        options.check()?;
+        let (app, course) = self.course_to(&new).await?;
+        self.check_canaries(&app, &options).await?;
+        let fingerprint = fingerprint(&new.files);
+        let described = |name| described(name, &new.manifest, &fingerprint, &new.files);
+        let lock = self.catalog.lock_app(&app).await?;
+        let release = Self::under(lock, async { Ok(self.catalog.put_release(&described(&app)).await?) }).await?;
+        let current = self.catalog.standings(&app).await?.iter().all(|it| it.release == release.release)
+            && self.app(&app).await?.release == release.release
+            && self.behind(&course).await?.is_empty();
+        if current {
+            return Ok(None);
+        }
+        let NewApp { title, description, fingerprint, .. } = described(&app);
+        let order = Order {
+            app: app.to_string(),
+            release: release.release,
+            title: title.to_owned(),
+            description: description.to_owned(),
+            fingerprint: fingerprint.to_owned(),
+            options,
+        };
+        let mut tx = self.catalog.begin().await?;
+        let operation = NewOperation {
+            kind: MIGRATE,
+            subject: subject(&app),
+            title: app.as_str(),
+            input: serde_json::json!(order),
+            priority: 0,
+        };
+        let claim = self.jobs.enqueue(&mut tx, operation).await?;
+        tx.commit().await.map_err(CatalogError::from)?;
+        let id = claim.operation();
+        self.leave(claim, migration(self));
+        Ok(Some(id))
+    }
+
+    /// Reads the files, and makes sure that what tenants have is as it was.
+    pub(super) async fn course_to(&self, new: &AddApp) -> Result<(AppName, Course), LifecycleError> {
+        let app = new.manifest.name.clone();
+        let known = self.app(&app).await?;
+        if !known.ready {
+            return Err(CatalogError::AppNotReady(app).into());
+        }
+        let mut files = new.files.clone();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let plan = Arc::new(plan_files(&files)?);
+        let most = self.most_advanced(&app).await?;
+        if most > 0 {
+            let had = self.catalog.version_files(&app, most).await?;
+            unchanged(&had, &files)?;
+        }
+        // Every way that a tenant may have to go.
+        let course = Course::new(app.clone(), 0, files, plan);
+        let least = self.least_advanced(&app).await?;
+        for from in least..course.version() {
+            course.upgrade(from)?;
+        }
+        Ok((app, course))
+    }
+
+    async fn most_advanced(&self, app: &AppName) -> Result<i32, LifecycleError> {
+        let standings = self.catalog.standings(app).await?.into_iter().map(|it| it.version);
+        let tenants = self.catalog.versions(app).await?.into_iter().map(|(version, _)| version);
+        Ok(standings.chain(tenants).max().unwrap_or(0))
+    }
+
+    pub(super) async fn least_advanced(&self, app: &AppName) -> Result<i32, LifecycleError> {
+        let standings = self.catalog.standings(app).await?.into_iter().map(|it| it.version);
+        let tenants = self.catalog.versions(app).await?.into_iter().map(|(version, _)| version);
+        Ok(standings.chain(tenants).min().unwrap_or(0))
+    }
+
+    async fn check_canaries(&self, app: &AppName, options: &MigrateOptions) -> Result<(), LifecycleError> {
+        for slug in options.named()? {
+            let tenant = self.find(&catalog::TenantRef::Slug(slug)).await?;
+            let refuse = |why: &str| Err(LifecycleError::BadOption(format!("canary \"{}\" {why}", tenant.slug)));
+            if tenant.app != *app {
+                return refuse(&format!("uses the app {}", tenant.app));
+            }
+            if tenant.placement.isolation == Isolation::Shared {
+                return refuse("shares its tables with others, who would be migrated with it; name tenants in schema, database or cluster");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn described<'a>(name: &'a AppName, manifest: &'a Manifest, fingerprint: &'a str, files: &'a [AppFile]) -> NewApp<'a> {
+    NewApp {
+        name,
+        title: manifest.title.as_deref().unwrap_or(name.as_str()),
+        description: manifest.description.as_deref().unwrap_or_default(),
+        fingerprint,
+        files,
+    }
+}
+
+/// What tables have been built with stays as it was, and comes first.
+fn unchanged(had: &[AppFile], files: &[AppFile]) -> Result<(), LifecycleError> {
+    let mut migrations = files.iter().filter(|file| file.path.starts_with("migrations/"));
+    for known in had {
+        let path = &known.path;
+        let why = match migrations.next() {
+            Some(file) if file == known => continue,
+            Some(file) if file.path == *path => {
+                format!("{path} has been changed, and tenants have it as it was; restore it")
+            }
+            Some(file) if file.path < *path => {
+                format!("{} would run before {path}, which tenants have already; give it a name that sorts after", file.path)
+            }
+            _ => format!("{path} is lacking, and tenants have it; put it back"),
+        };
+        return Err(LifecycleError::BadApp(format!("{why}, and write what is to change as a new migration")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, content: &str) -> AppFile {
+        AppFile { path: path.to_owned(), content: content.to_owned() }
+    }
+
+    #[test]
+    fn what_tenants_have_is_not_changed() {
+        let had = [file("migrations/1.sql", "a"), file("migrations/3.sql", "c")];
+        let error = |files: &[AppFile]| unchanged(&had, files).expect_err("refused").to_string();
+        unchanged(&had, &[had.as_slice(), &[file("migrations/4.sql", "d"), file("seed/1.sql", "")]].concat()).expect("more");
+        assert!(error(&[file("migrations/1.sql", "x"), had[1].clone()]).contains("1.sql has been changed"));
+        assert!(error(&[had[0].clone(), file("migrations/2.sql", "b"), had[1].clone()]).contains("2.sql would run before"));
+        assert!(error(&[had[0].clone()]).contains("3.sql is lacking"));
+        assert!(error(&[had[0].clone(), file("migrations/4.sql", "")]).contains("3.sql is lacking"));
+    }
+}

@@ -1,0 +1,242 @@
+//! Many tenants at a time, until they are through or too many have failed.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use catalog::{Entry, Shape, ShapeKind};
+use domain::{Isolation, TenantId};
+use jobs::{Fault, Work};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval};
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use super::transact::Stop;
+use super::unit::{Reached, advance};
+use super::{Course, MigrateOptions};
+use crate::server::Session;
+use crate::{Lifecycle, LifecycleError};
+
+/// How often a tenant is tried whose session is lost.
+const TRIES: usize = 3;
+
+/// How often it is told how far the tenants are.
+const TELL: Duration = Duration::from_millis(500);
+
+/// How many are told of at once. What has not been told is found on the servers.
+const AT_ONCE: usize = 32;
+
+/// Migrates tenants, and counts.
+pub(super) struct Fan<'a> {
+    desk: &'a Lifecycle,
+    course: &'a Arc<Course>,
+    options: &'a MigrateOptions,
+    work: &'a Work,
+    pub(super) may_fail: usize,
+    count: Arc<Count>,
+}
+
+#[derive(Default)]
+struct Count {
+    done: AtomicU64,
+    total: AtomicU64,
+    halted: AtomicBool,
+    failures: Mutex<Vec<(TenantId, String)>>,
+}
+
+impl Count {
+    fn failures(&self) -> MutexGuard<'_, Vec<(TenantId, String)>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Fan<'a> {
+    pub(super) fn new(
+        desk: &'a Lifecycle,
+        course: &'a Arc<Course>,
+        options: &'a MigrateOptions,
+        work: &'a Work,
+    ) -> Self {
+        let may_fail = usize::try_from(options.max_failures).unwrap_or(usize::MAX);
+        Self { desk, course, options, work, may_fail, count: Arc::default() }
+    }
+
+    /// Those that were tried in vain.
+    pub(super) fn failed(&self) -> impl Iterator<Item = TenantId> {
+        self.count.failures().iter().map(|(tenant, _)| *tenant).collect::<Vec<_>>().into_iter()
+    }
+
+    pub(super) fn done(&self) -> u64 {
+        self.count.done.load(Ordering::Relaxed)
+    }
+
+    /// Tells of those that failed.
+    pub(super) fn finish(&self) -> Result<(), LifecycleError> {
+        let failures = self.count.failures();
+        let Some((_, first)) = failures.first() else { return Ok(()) };
+        let total = usize::try_from(self.count.total.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+        Err(LifecycleError::Halted { failed: failures.len(), total, first: first.clone() })
+    }
+
+    /// Migrates these, on each cluster some at a time. Fails when too many have.
+    pub(super) async fn out(&mut self, entries: Vec<Entry>) -> Result<(), Fault> {
+        self.count.total.fetch_add(u64::try_from(entries.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let mut by_cluster: HashMap<Uuid, VecDeque<Entry>> = HashMap::new();
+        for entry in entries {
+            by_cluster.entry(entry.placement.cluster).or_default().push_back(entry);
+        }
+        let mut workers = JoinSet::new();
+        for (cluster, queue) in by_cluster {
+            let shape = self.desk.catalog.shape(&self.course.app, cluster, self.course.version(), ShapeKind::Own).await;
+            let shape = Arc::new(shape.map_err(LifecycleError::from)?);
+            let queue = Arc::new(Mutex::new(queue));
+            for _ in 0..self.options.parallel {
+                let worker = Worker {
+                    desk: self.desk.clone(),
+                    course: Arc::clone(self.course),
+                    options: self.options.clone(),
+                    shape: Arc::clone(&shape),
+                    queue: Arc::clone(&queue),
+                    count: Arc::clone(&self.count),
+                    may_fail: self.may_fail,
+                    session: None,
+                    through: Vec::new(),
+                };
+                workers.spawn(worker.work());
+            }
+        }
+        let mut tell = interval(TELL);
+        loop {
+            tokio::select! {
+                ended = workers.join_next() => match ended {
+                    None => break,
+                    Some(Ok(worked)) => worked?,
+                    Some(Err(_panicked)) => return Err(LifecycleError::CutOff.into()),
+                },
+                _ = tell.tick() => self.tell().await?,
+            }
+        }
+        self.tell().await?;
+        if self.count.halted.load(Ordering::Relaxed) { Ok(self.finish()?) } else { Ok(()) }
+    }
+
+    async fn tell(&self) -> Result<(), Fault> {
+        self.work.progress(self.done(), self.count.total.load(Ordering::Relaxed)).await
+    }
+}
+
+/// One of those who take tenants from a queue.
+struct Worker {
+    desk: Lifecycle,
+    course: Arc<Course>,
+    options: MigrateOptions,
+    shape: Arc<Option<Shape>>,
+    queue: Arc<Mutex<VecDeque<Entry>>>,
+    count: Arc<Count>,
+    may_fail: usize,
+    /// In the database that tenants with schemas have in common.
+    session: Option<Session>,
+    /// Those that are through and have not been told of.
+    through: Vec<(TenantId, Option<String>)>,
+}
+
+impl Worker {
+    async fn work(mut self) -> Result<(), LifecycleError> {
+        while !self.count.halted.load(Ordering::Relaxed) {
+            let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(entry) = next else { break };
+            let began = Instant::now();
+            match self.migrate(&entry).await {
+                Ok(()) => {
+                    self.count.done.fetch_add(1, Ordering::Relaxed);
+                    debug!(tenant = %entry.slug, version = self.course.version(), took = ?began.elapsed(), "migrated");
+                }
+                Err(error) => self.fail(&entry, &error.to_string()).await?,
+            }
+            if self.through.len() >= AT_ONCE {
+                self.record().await?;
+            }
+        }
+        self.record().await
+    }
+
+    async fn migrate(&mut self, entry: &Entry) -> Result<(), LifecycleError> {
+        if !entry.present {
+            self.through.push((entry.tenant, None));
+            return Ok(());
+        }
+        self.desk.probe.pass("tenant")?;
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match self.attempt(entry).await {
+                Ok(Reached::Version(_, fingerprint)) => {
+                    self.through.push((entry.tenant, fingerprint));
+                    return Ok(());
+                }
+                // Unless it is being removed, that is told.
+                Ok(Reached::Gone) => return Err(LifecycleError::Step("its tables are not there".to_owned())),
+                Err(Stop::Lost(_)) if tries > 0 => self.session = None,
+                Err(stop) => {
+                    if matches!(stop, Stop::Lost(_)) {
+                        self.session = None;
+                    }
+                    return Err(stop.into_error());
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self, entry: &Entry) -> Result<Reached, Stop> {
+        let placement = &entry.placement;
+        if placement.isolation != Isolation::Schema {
+            let session = self.open(entry).await?;
+            return advance(&session, &self.course, &self.options, entry, self.shape.as_ref().as_ref()).await;
+        }
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => self.open(entry).await?,
+        };
+        let reached = advance(&session, &self.course, &self.options, entry, self.shape.as_ref().as_ref()).await;
+        self.session = Some(session);
+        reached
+    }
+
+    async fn open(&self, entry: &Entry) -> Result<Session, Stop> {
+        let opened = self.desk.admin(entry.placement.cluster, Some(&entry.placement.database)).await;
+        opened.map_err(|error| match error {
+            error @ LifecycleError::Server { .. } => Stop::Lost(error),
+            error => Stop::Failed(error),
+        })
+    }
+
+    async fn fail(&mut self, entry: &Entry, error: &str) -> Result<(), LifecycleError> {
+        // Whoever is being removed may fail.
+        let still = self.desk.catalog.tenant(&catalog::TenantRef::Id(entry.tenant)).await?;
+        if still.is_none_or(|tenant| tenant.status == domain::Status::Deleting) {
+            return Ok(());
+        }
+        warn!(tenant = %entry.slug, error, "tenant keeps its version");
+        self.desk.catalog.set_migration_error(entry.tenant, error).await?;
+        let mut failures = self.count.failures();
+        failures.push((entry.tenant, format!("tenant \"{}\": {error}", entry.slug)));
+        if failures.len() > self.may_fail {
+            self.count.halted.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Those of one fingerprint are told of at once: all of them, unless one is not known.
+    async fn record(&mut self) -> Result<(), LifecycleError> {
+        let mut alike: HashMap<Option<String>, Vec<TenantId>> = HashMap::new();
+        for (tenant, fingerprint) in self.through.drain(..) {
+            alike.entry(fingerprint).or_default().push(tenant);
+        }
+        for (fingerprint, tenants) in alike {
+            self.desk.catalog.set_migrated(&tenants, self.course.version(), fingerprint.as_deref()).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! Trying a release where nobody is: on tables of the version that tenants have now, and on new ones. Both have to look the same.
+
+use catalog::{Cluster, Entry, Shape, ShapeKind, Standing};
+use domain::{Isolation, Placement, Slug, Status, TenantId};
+use tenantize::Plan;
+use uuid::Uuid;
+
+use super::shared::Commons;
+use super::transact::Stop;
+use super::{Course, MigrateOptions, unit};
+use crate::add_app::plan_files;
+use crate::prepare::Kind;
+use crate::server::Session;
+use crate::site::Site;
+use crate::{Lifecycle, LifecycleError, shape};
+
+/// A scratch database that tenants can log in to while it is tried out.
+struct Stage<'a> {
+    course: &'a Course,
+    cluster: &'a Cluster,
+    database: String,
+    session: Session,
+    actors: [Actor; 2],
+}
+
+/// A tenant that no record knows.
+struct Actor {
+    tenant: TenantId,
+    placement: Placement,
+}
+
+impl Lifecycle {
+    /// Tries the release on a cluster, and records what tables look like that have it.
+    pub(crate) async fn rehearse_release(
+        &self,
+        course: &Course,
+        cluster: &Cluster,
+        standing: Standing,
+    ) -> Result<(), LifecycleError> {
+        let server = self.admin(cluster.id, None).await?;
+        let own = self.raise_shape(course, cluster, &server).await?;
+        self.catalog.put_shape(&course.app, cluster.id, course.version(), ShapeKind::Own, &own).await?;
+        if cluster.dedicated {
+            return self.rehearse_database(course, cluster, &server, standing, &own).await;
+        }
+        let stage = self.enter(course, cluster, &server, &course.plan).await?;
+        let fresh = async {
+            self.perform(&stage, &course.plan).await?;
+            shape::of_schema(&stage.session, "public").await
+        };
+        let fresh = fresh.await;
+        let shared = self.leave_stage(stage, fresh).await?;
+        self.catalog.put_shape(&course.app, cluster.id, course.version(), ShapeKind::Shared, &shared).await?;
+        if standing.version >= course.version() {
+            return Ok(());
+        }
+        let before = self.before(course, standing).await?;
+        let stage = self.enter(course, cluster, &server, &before).await?;
+        let migrated = async {
+            self.perform(&stage, &before).await?;
+            stage.migrate(standing.version, &own).await.map_err(Stop::into_error)?;
+            shape::of_schema(&stage.session, "public").await
+        };
+        let migrated = migrated.await;
+        let migrated = self.leave_stage(stage, migrated).await?;
+        differ(&shared, &migrated, " where tenants share them")
+    }
+
+    /// What tenants of a cluster have been made from, with the first rows of then.
+    async fn before(&self, course: &Course, standing: Standing) -> Result<Plan, LifecycleError> {
+        let mut files = course.files_of(standing.version);
+        let seeds = self.catalog.release_files(&course.app, standing.release).await?;
+        files.extend(seeds.into_iter().filter(|file| file.path.starts_with("seed/")));
+        plan_files(&files)
+    }
+
+    /// What a tenant's own tables look like when they are new.
+    async fn raise_shape(&self, course: &Course, cluster: &Cluster, server: &Session) -> Result<Shape, LifecycleError> {
+        let inside = self.raise_database(&course.app, cluster, server, Kind::Template, &course.plan).await?;
+        let shape = shape::of_schema(&inside, "public").await?;
+        inside.close().await;
+        self.drop_database(None, cluster.id, &Kind::Template.building(&course.app.names())).await?;
+        Ok(shape)
+    }
+
+    /// The same as for tables in a schema, where there are only databases.
+    async fn rehearse_database(
+        &self,
+        course: &Course,
+        cluster: &Cluster,
+        server: &Session,
+        standing: Standing,
+        own: &Shape,
+    ) -> Result<(), LifecycleError> {
+        let before = self.before(course, standing).await?;
+        let session = self.raise_database(&course.app, cluster, server, Kind::Template, &before).await?;
+        let database = Kind::Template.building(&course.app.names());
+        let tenant = TenantId::from_uuid(Uuid::now_v7());
+        let placement = Placement { database: database.clone(), ..Placement::of(tenant, &course.app, Isolation::Cluster, cluster.id) };
+        let actor = Actor { tenant, placement };
+        let by = crate::server::Builder { tenant, work: None };
+        let tried = async {
+            self.create_roles(by, &course.app, &actor.placement).await?;
+            let options = MigrateOptions::default();
+            let entry = actor.entry(standing.version)?;
+            unit::advance(&session, course, &options, &entry, Some(own)).await.map_err(Stop::into_error)
+        };
+        let tried = tried.await.map(drop);
+        session.close().await;
+        // With the roles goes the database.
+        let cleared = self.erase(tenant, &actor.placement).await;
+        told(tried).and(cleared)
+    }
+
+    /// A scratch database of tables that tenants share, and two tenants that are to be made there.
+    async fn enter<'a>(
+        &self,
+        course: &'a Course,
+        cluster: &'a Cluster,
+        server: &Session,
+        plan: &Plan,
+    ) -> Result<Stage<'a>, LifecycleError> {
+        let session = self.raise_database(&course.app, cluster, server, Kind::Shared, plan).await?;
+        let database = Kind::Shared.building(&course.app.names());
+        server.run(&format!("ALTER DATABASE {} CONNECTION LIMIT -1", domain::quote_ident(&database))).await?;
+        let actors = [Isolation::Shared, Isolation::Schema].map(|isolation| {
+            let tenant = TenantId::from_uuid(Uuid::now_v7());
+            let placement = Placement::of(tenant, &course.app, isolation, cluster.id);
+            Actor { tenant, placement: Placement { database: database.clone(), ..placement } }
+        });
+        Ok(Stage { course, cluster, database, session, actors })
+    }
+
+    /// Makes the tenants with the first rows of an app.
+    async fn perform(&self, stage: &Stage<'_>, plan: &Plan) -> Result<(), LifecycleError> {
+        for Actor { tenant, placement } in &stage.actors {
+            let site = Site { tenant: *tenant, app: &stage.course.app, plan, placement, work: None };
+            self.build_tenant(&site).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes all of it, whatever came of what was tried.
+    async fn leave_stage<T>(&self, stage: Stage<'_>, tried: Result<T, LifecycleError>) -> Result<T, LifecycleError> {
+        let Stage { cluster, database, session, actors, .. } = stage;
+        session.close().await;
+        let mut cleared = Ok(());
+        for Actor { tenant, placement } in &actors {
+            cleared = cleared.and(self.erase(*tenant, placement).await);
+        }
+        let dropped = self.drop_database(None, cluster.id, &database).await;
+        told(tried).and_then(|tried| cleared.and(dropped).map(|()| tried))
+    }
+}
+
+impl Stage<'_> {
+    /// All that is done to tenants, in the same order.
+    async fn migrate(&self, known: i32, own: &Shape) -> Result<(), Stop> {
+        let options = MigrateOptions::default();
+        let entries = self.actors.iter().map(|actor| actor.entry(known)).collect::<Result<Vec<_>, _>>()?;
+        let (sharing, others): (Vec<Entry>, Vec<Entry>) =
+            entries.into_iter().partition(|entry| entry.placement.isolation == Isolation::Shared);
+        let Self { session, course, .. } = self;
+        let commons = Commons { session, course, options: &options, known, tenants: &sharing, told: None };
+        super::steps::add_extensions(session, course, self.cluster).await?;
+        commons.advance_global().await?;
+        for entry in &others {
+            unit::advance(session, course, &options, entry, Some(own)).await?;
+        }
+        commons.advance(None).await
+    }
+}
+
+impl Actor {
+    fn entry(&self, version: i32) -> Result<Entry, LifecycleError> {
+        let slug: Slug = "rehearsal".parse().map_err(|_| LifecycleError::Unverified("a word".to_owned()))?;
+        Ok(Entry {
+            tenant: self.tenant,
+            slug,
+            status: Status::Active,
+            placement: self.placement.clone(),
+            present: true,
+            version,
+            migrated_at: None,
+            error: None,
+            drift: None,
+        })
+    }
+}
+
+/// A rehearsal's tenant is nobody's: what differs is the tables.
+fn told<T>(tried: Result<T, LifecycleError>) -> Result<T, LifecycleError> {
+    tried.map_err(|error| match error {
+        LifecycleError::Drifted { difference, .. } => {
+            LifecycleError::Diverged { place: " where a tenant has its own", difference }
+        }
+        error => error,
+    })
+}
+
+fn differ(fresh: &Shape, migrated: &Shape, place: &'static str) -> Result<(), LifecycleError> {
+    match shape::difference(fresh, migrated) {
+        Some(difference) => Err(LifecycleError::Diverged { place, difference }),
+        None => Ok(()),
+    }
+}

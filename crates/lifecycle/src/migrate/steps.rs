@@ -1,0 +1,298 @@
+//! The steps of a migration. None is undone: who has been migrated stays so, and whoever applies the migration again goes on.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::{Cluster, Entry, NewApp, ShapeKind, Standing};
+use domain::{AppName, Isolation, Status};
+use jobs::{Act, Fault, JobsError, Step, Work};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::fan_out::Fan;
+use super::shared::Commons;
+use super::transact::Stop;
+use super::{Course, Order};
+use crate::prepare::extensions;
+use crate::server::Session;
+use crate::turn::key;
+use crate::{Lifecycle, LifecycleError};
+
+/// For how long tenants that are just being made are waited for.
+const PATIENCE: u32 = 60;
+
+pub(super) struct Rehearse(pub(super) Lifecycle);
+pub(super) struct Global(pub(super) Lifecycle);
+pub(super) struct Canaries(pub(super) Lifecycle);
+pub(super) struct Switch(pub(super) Lifecycle);
+pub(super) struct Tenants(pub(super) Lifecycle);
+
+/// The order, and what it leads to.
+struct Journey {
+    order: Order,
+    course: Arc<Course>,
+    stands: Vec<(Cluster, Standing)>,
+}
+
+impl Lifecycle {
+    async fn journey(&self, work: &Work) -> Result<Journey, Fault> {
+        let order: Order = work.input()?;
+        let unreadable = |_| Fault::Lasting(Box::new(JobsError::Unreadable("operation's input")));
+        let app: AppName = order.app.parse().map_err(unreadable)?;
+        let files = self.catalog.release_files(&app, order.release).await.map_err(LifecycleError::from)?;
+        let plan = self.plan_of(&app, order.release).await?;
+        let stands = self.stands(&app).await?;
+        let course = Arc::new(Course::new(app, order.release, files, plan));
+        Ok(Journey { order, course, stands })
+    }
+
+    /// Where an app stands.
+    pub(super) async fn stands(&self, app: &AppName) -> Result<Vec<(Cluster, Standing)>, LifecycleError> {
+        let clusters = self.catalog.clusters().await?;
+        let standings = self.catalog.standings(app).await?;
+        let of = |standing: Standing| {
+            let cluster = clusters.iter().find(|cluster| cluster.id == standing.cluster)?;
+            Some((cluster.clone(), standing))
+        };
+        Ok(standings.into_iter().filter_map(of).collect())
+    }
+}
+
+impl Step for Rehearse {
+    fn name(&self) -> &'static str {
+        "rehearse"
+    }
+
+    /// Clusters of one version of PostgreSQL and one kind do the same; what tables look like is known for each.
+    fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
+        Box::pin(async move {
+            let Journey { course, stands, .. } = self.0.journey(work).await?;
+            let mut tried = Vec::new();
+            for (cluster, standing) in &stands {
+                self.0.probe.pass("rehearse")?;
+                work.holds().await?;
+                self.0.rehearse_release(&course, cluster, *standing).await?;
+                tried.push(cluster.name.to_string());
+            }
+            Ok(json!({"clusters": tried}))
+        })
+    }
+
+    fn undo<'a>(&'a self, _: &'a Work) -> Act<'a, ()> {
+        nothing()
+    }
+}
+
+impl Step for Global {
+    fn name(&self) -> &'static str {
+        "global"
+    }
+
+    fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
+        Box::pin(async move {
+            let Journey { order, course, stands } = self.0.journey(work).await?;
+            for (cluster, standing) in stands.iter().filter(|(cluster, _)| !cluster.dedicated) {
+                self.0.probe.pass("global")?;
+                let session = self.0.admin(cluster.id, Some(&course.app.names().database)).await?;
+                work.holds().await?;
+                add_extensions(&session, &course, cluster).await?;
+                let (options, known) = (&order.options, standing.version);
+                let commons = Commons { session: &session, course: &course, options, known, tenants: &[], told: None };
+                commons.advance_global().await.map_err(fault)?;
+            }
+            Ok(Value::Null)
+        })
+    }
+
+    fn undo<'a>(&'a self, _: &'a Work) -> Act<'a, ()> {
+        nothing()
+    }
+}
+
+impl Step for Canaries {
+    fn name(&self) -> &'static str {
+        "canaries"
+    }
+
+    fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
+        Box::pin(async move {
+            let Journey { order, course, .. } = self.0.journey(work).await?;
+            let named = order.options.named()?;
+            let behind = self.0.behind(&course).await?;
+            let own = behind.into_iter().filter(has_own);
+            let first: Vec<Entry> = if named.is_empty() {
+                let oldest = own.filter(|entry| entry.status == Status::Active);
+                oldest.take(usize::try_from(order.options.canary_count).unwrap_or(usize::MAX)).collect()
+            } else {
+                own.filter(|entry| named.contains(&entry.slug)).collect()
+            };
+            let names: Vec<String> = first.iter().map(|entry| entry.slug.to_string()).collect();
+            if first.is_empty() {
+                return Ok(json!({"tenants": names}));
+            }
+            self.0.probe.pass("canaries")?;
+            let mut fan = Fan::new(&self.0, &course, &order.options, work);
+            // No canary may fail, however many others may.
+            fan.may_fail = 0;
+            fan.out(first).await?;
+            fan.finish()?;
+            sleep(order.options.soak()).await;
+            Ok(json!({"tenants": names}))
+        })
+    }
+
+    fn undo<'a>(&'a self, _: &'a Work) -> Act<'a, ()> {
+        nothing()
+    }
+}
+
+impl Step for Switch {
+    fn name(&self) -> &'static str {
+        "switch"
+    }
+
+    /// The shared tables, and with them what new tenants are made from: nobody is made meanwhile.
+    fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
+        Box::pin(async move {
+            let Journey { order, course, stands } = self.0.journey(work).await?;
+            for (cluster, standing) in stands.iter().filter(|(_, standing)| standing.release != course.release) {
+                self.0.probe.pass("switch")?;
+                self.0.switch(&course, &order, work, cluster, *standing).await?;
+            }
+            self.0.probe.pass("release")?;
+            work.holds().await?;
+            let Order { title, description, fingerprint, .. } = &order;
+            let new = NewApp { name: &course.app, title, description, fingerprint, files: &course.files };
+            self.0.catalog.set_release(&new, course.release).await.map_err(LifecycleError::from)?;
+            Ok(json!({"version": course.version()}))
+        })
+    }
+
+    fn undo<'a>(&'a self, _: &'a Work) -> Act<'a, ()> {
+        nothing()
+    }
+}
+
+impl Lifecycle {
+    async fn switch(
+        &self,
+        course: &Course,
+        order: &Order,
+        work: &Work,
+        cluster: &Cluster,
+        standing: Standing,
+    ) -> Result<(), Fault> {
+        let lock = format!("SET lock_timeout = '60s'; SELECT pg_advisory_lock({})", key(&course.app));
+        let server = self.admin(cluster.id, None).await?;
+        server.run(&lock).await?;
+        work.holds().await?;
+        // Until the release is recorded: a tenant made in between would not be of one piece.
+        let mut inside = None;
+        if !cluster.dedicated {
+            let session = self.admin(cluster.id, Some(&course.app.names().database)).await?;
+            session.run(&lock).await?;
+            let ledger = self.catalog.ledger(&course.app, None).await.map_err(LifecycleError::from)?;
+            let sharing: Vec<Entry> = ledger
+                .into_iter()
+                .filter(|it| it.placement.cluster == cluster.id && it.placement.isolation == Isolation::Shared)
+                .collect();
+            let expected = self.catalog.shape(&course.app, cluster.id, course.version(), ShapeKind::Shared).await;
+            let expected = expected.map_err(LifecycleError::from)?;
+            let (options, known) = (&order.options, standing.version);
+            let told = Some((self, cluster.id));
+            let commons = Commons { session: &session, course, options, known, tenants: &sharing, told };
+            commons.advance(expected.as_ref()).await.map_err(fault)?;
+            inside = Some(session);
+        } else if standing.version < course.version() {
+            self.catalog
+                .set_shared_version(&course.app, cluster.id, course.version())
+                .await
+                .map_err(LifecycleError::from)?;
+        }
+        self.probe.pass("template")?;
+        self.replace_template(&course.app, &course.plan, cluster).await?;
+        self.catalog.set_release_on(&course.app, cluster.id, course.release).await.map_err(LifecycleError::from)?;
+        drop((inside, server));
+        Ok(())
+    }
+
+    /// Tenants that have fewer migrations than the course leads to, but for those that are being removed.
+    pub(super) async fn behind(&self, course: &Course) -> Result<Vec<Entry>, LifecycleError> {
+        let ledger = self.catalog.ledger(&course.app, Some(course.version())).await?;
+        Ok(ledger.into_iter().filter(|entry| entry.status != Status::Deleting).collect())
+    }
+}
+
+impl Step for Tenants {
+    fn name(&self) -> &'static str {
+        "tenants"
+    }
+
+    /// Those that have tables of their own, in waves, until nobody is left.
+    fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
+        Box::pin(async move {
+            let Journey { order, course, .. } = self.0.journey(work).await?;
+            let mut fan = Fan::new(&self.0, &course, &order.options, work);
+            let wave = usize::try_from(order.options.wave).unwrap_or(usize::MAX);
+            let mut waited = 0;
+            loop {
+                let behind = self.0.behind(&course).await?;
+                let tried: HashSet<_> = fan.failed().collect();
+                let (ready, unready): (Vec<Entry>, Vec<Entry>) = behind
+                    .into_iter()
+                    .filter(|entry| !tried.contains(&entry.tenant))
+                    .partition(|entry| has_own(entry) && entry.status != Status::Provisioning);
+                if ready.is_empty() && unready.is_empty() {
+                    break;
+                }
+                if ready.is_empty() {
+                    if waited >= PATIENCE {
+                        let slugs: Vec<String> = unready.iter().map(|entry| entry.slug.to_string()).collect();
+                        return Err(LifecycleError::StillMade(slugs.join(", ")).into());
+                    }
+                    waited += 1;
+                    sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
+                self.0.probe.pass("wave")?;
+                let size = if wave == 0 { ready.len() } else { wave };
+                let more = ready.len() > size;
+                fan.out(ready.into_iter().take(size).collect()).await?;
+                if more {
+                    sleep(order.options.soak()).await;
+                }
+            }
+            fan.finish()?;
+            Ok(json!({"tenants": fan.done(), "version": course.version()}))
+        })
+    }
+
+    fn undo<'a>(&'a self, _: &'a Work) -> Act<'a, ()> {
+        nothing()
+    }
+}
+
+fn nothing<'a>() -> Act<'a, ()> {
+    Box::pin(async { Ok(()) })
+}
+
+fn has_own(entry: &Entry) -> bool {
+    entry.placement.isolation != Isolation::Shared
+}
+
+/// What stopped a transaction may be over soon if the session was lost.
+pub(super) fn fault(stop: Stop) -> Fault {
+    match stop {
+        Stop::Lost(error) => Fault::Passing(Box::new(error)),
+        Stop::Busy(error) | Stop::Failed(error) => match error {
+            LifecycleError::Server { .. } => Fault::Lasting(Box::new(error)),
+            error => error.into(),
+        },
+    }
+}
+
+/// What the app's newer migrations rely on.
+pub(super) async fn add_extensions(session: &Session, course: &Course, cluster: &Cluster) -> Result<(), LifecycleError> {
+    extensions::create(session, &course.plan, cluster.name.as_str()).await
+}

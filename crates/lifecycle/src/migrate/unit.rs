@@ -1,0 +1,145 @@
+//! A tenant with tables of its own, taken to a newer version.
+
+use catalog::{Entry, Shape, ShapeKind};
+use domain::{Isolation, TenantId, quote_literal};
+use tenantize::Upgrade;
+
+use super::transact::{Patience, Script, Stop, last_value};
+use super::{Course, MigrateOptions};
+use crate::server::Session;
+use crate::{LifecycleError, shape, stamp};
+
+/// How a tenant stands after it was looked at.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// It has all migrations, and its tables this fingerprint, if it was asked for.
+    Version(i32, Option<String>),
+    /// It has no tables any more.
+    Gone,
+}
+
+/// What comes of one migration.
+enum Went {
+    On,
+    There(i32, Option<String>),
+    Gone,
+}
+
+/// Takes one tenant's own tables from whatever version they have to the course's, a transaction for each migration.
+pub(crate) async fn advance(
+    session: &Session,
+    course: &Course,
+    options: &MigrateOptions,
+    entry: &Entry,
+    expected: Option<&Shape>,
+) -> Result<Reached, Stop> {
+    let unit = Unit { session, course, options, entry, expected };
+    let mut patience = Patience::new(options);
+    loop {
+        let went = match unit.step(false).await {
+            // The statement that failed has no name yet.
+            Err(Stop::Failed(LifecycleError::Server { .. })) => unit.step(true).await,
+            went => went,
+        };
+        match went {
+            Ok(Went::On) => patience = Patience::new(options),
+            Ok(Went::There(version, fingerprint)) => return Ok(Reached::Version(version, fingerprint)),
+            Ok(Went::Gone) => return Ok(Reached::Gone),
+            Err(stop) if patience.again(&stop).await => {}
+            Err(stop) => return Err(stop),
+        }
+    }
+}
+
+struct Unit<'a> {
+    session: &'a Session,
+    course: &'a Course,
+    options: &'a MigrateOptions,
+    entry: &'a Entry,
+    expected: Option<&'a Shape>,
+}
+
+impl Unit<'_> {
+    /// One migration, or nothing if there is none left. Whatever fails is rolled back.
+    async fn step(&self, named: bool) -> Result<Went, Stop> {
+        let went = self.within(named).await;
+        if !matches!(went, Ok(Went::On)) {
+            // A session that is gone has rolled back by itself.
+            let _gone = self.session.batch_execute("ROLLBACK").await;
+        }
+        went
+    }
+
+    async fn within(&self, named: bool) -> Result<Went, Stop> {
+        let Self { session, course, entry, .. } = *self;
+        let stamped = stamp::of_tenant(entry.tenant, &entry.placement);
+        let begin = format!(
+            "{}; SELECT pg_advisory_xact_lock({}); {}",
+            self.options.begin(),
+            turn_of(entry.tenant),
+            stamp::question(&stamped)
+        );
+        let said = session.simple_query(&begin).await.map_err(|error| Stop::of(session, &error, None))?;
+        let at = match stamp::answer(last_value(&said).as_deref()) {
+            stamp::Stamp::Gone => return Ok(Went::Gone),
+            stamp::Stamp::None => entry.version,
+            stamp::Stamp::Version(version) => version,
+        };
+        if at >= course.version() {
+            return Ok(Went::There(at, None));
+        }
+        let upgrade = course.upgrade(at)?;
+        let last = at + 1 == course.version();
+        let mut script = self.script(&upgrade);
+        script.ours(stamp::write(&stamped, at + 1));
+        let expected = self.expected.filter(|_| last);
+        if expected.is_some() {
+            script.ours(format!("SET LOCAL search_path = {}", self.search_path()));
+            script.ours(shape::fingerprint_text(&entry.placement.schema));
+        }
+        let found = if named { script.one_by_one(session).await? } else { script.at_once(session).await? };
+        if let Some(expected) = expected
+            && found.as_ref() != Some(&expected.fingerprint)
+        {
+            let found = shape::of_schema(session, &entry.placement.schema).await?;
+            if let Some(difference) = shape::difference(expected, &found) {
+                return Err(Stop::Failed(LifecycleError::Drifted { slug: entry.slug.clone(), difference }));
+            }
+        }
+        session.batch_execute("COMMIT").await.map_err(|error| Stop::of(session, &error, None))?;
+        if last { Ok(Went::There(at + 1, found.filter(|_| expected.is_some()))) } else { Ok(Went::On) }
+    }
+
+    fn script(&self, upgrade: &Upgrade) -> Script {
+        let Self { course, entry, .. } = self;
+        let app = &course.app;
+        let mut script = Script::default();
+        let Some(file) = upgrade.files().first() else { return script };
+        let runs = if entry.placement.isolation == Isolation::Schema {
+            upgrade.own_schema(file, entry.tenant)
+        } else {
+            // Those of the app's database are made when what is global is migrated.
+            for extension in course.plan.extensions() {
+                let extension = domain::quote_ident(extension);
+                script.ours(format!("CREATE EXTENSION IF NOT EXISTS {extension} WITH SCHEMA extensions CASCADE"));
+            }
+            upgrade.own_database(file, &app.names())
+        };
+        script.own(app, entry.tenant, &self.search_path(), runs);
+        script
+    }
+
+    fn search_path(&self) -> String {
+        self.entry.placement.search_path(self.entry.tenant)
+    }
+}
+
+/// The key of the lock that one migration of a tenant at a time has.
+pub(crate) fn turn_of(tenant: TenantId) -> String {
+    format!("hashtextextended({}, 0)", quote_literal(&format!("sindico migration of {}", tenant.hex())))
+}
+
+/// Whose shape a tenant's tables should have.
+pub(crate) fn kind_of(isolation: Isolation) -> ShapeKind {
+    if isolation == Isolation::Shared { ShapeKind::Shared } else { ShapeKind::Own }
+}

@@ -1,0 +1,79 @@
+//! What tables look like, as the server's catalog has them, and how two differ.
+//!
+//! Names of schemas are taken out, so that tables of a tenant's own look alike in a schema and in a database. Privileges are no part of
+//! it: those are read back when they are given.
+
+use catalog::Shape;
+
+use crate::LifecycleError;
+use crate::server::Session;
+
+const LINES: &str = concat!(include_str!("shape/shape.sql"), "SELECT line FROM alike ORDER BY line");
+const FINGERPRINT: &str = concat!(
+    include_str!("shape/shape.sql"),
+    "SELECT encode(sha256(convert_to(coalesce(string_agg(line, E'\\n' ORDER BY line), ''), 'UTF8')), 'hex') FROM alike"
+);
+
+/// Of two lists of lines, so many that only one has are told.
+const TOLD: usize = 20;
+
+/// The shape of what a schema holds, which is the first of the session's `search_path`.
+pub(crate) async fn of_schema(session: &Session, schema: &str) -> Result<Shape, LifecycleError> {
+    let rows = session.query(LINES, &[&schema]).await.map_err(|error| session.fault(&error))?;
+    let lines = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>();
+    let lines = lines.map_err(|error| session.fault(&error))?;
+    Ok(Shape { fingerprint: fingerprint(session, schema).await?, lines })
+}
+
+/// The query that gives only its fingerprint, with the schema written out.
+pub(crate) fn fingerprint_text(schema: &str) -> String {
+    FINGERPRINT.replace("$1", &domain::quote_literal(schema))
+}
+
+/// Only its fingerprint.
+pub(crate) async fn fingerprint(session: &Session, schema: &str) -> Result<String, LifecycleError> {
+    let row = session.query_one(FINGERPRINT, &[&schema]).await.map_err(|error| session.fault(&error))?;
+    row.try_get(0).map_err(|error| session.fault(&error))
+}
+
+/// What tells two shapes apart, a line each; `None` if nothing does.
+pub(crate) fn difference(expected: &Shape, found: &Shape) -> Option<String> {
+    if expected.fingerprint == found.fingerprint {
+        return None;
+    }
+    let lacking = expected.lines.iter().filter(|line| !found.lines.contains(line)).map(|line| format!("- {line}"));
+    let strange = found.lines.iter().filter(|line| !expected.lines.contains(line)).map(|line| format!("+ {line}"));
+    let mut told: Vec<String> = lacking.chain(strange).collect();
+    if told.len() > TOLD {
+        let more = told.len() - TOLD;
+        told.truncate(TOLD);
+        told.push(format!("and {more} more"));
+    }
+    Some(told.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(lines: &[&str]) -> Shape {
+        Shape { fingerprint: lines.join("\n"), lines: lines.iter().map(|line| (*line).to_owned()).collect() }
+    }
+
+    #[test]
+    fn a_difference_names_what_is_lacking_and_what_is_strange() {
+        let expected = shape(&["column a.x 1 int", "index i"]);
+        assert_eq!(difference(&expected, &expected.clone()), None);
+        let told = difference(&expected, &shape(&["column a.x 1 text", "index i"])).expect("they differ");
+        assert_eq!(told, "- column a.x 1 int\n+ column a.x 1 text");
+    }
+
+    #[test]
+    fn a_long_difference_is_cut() {
+        let many: Vec<String> = (0..50).map(|nth| format!("column a.c{nth}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let told = difference(&shape(&[]), &shape(&many)).expect("they differ");
+        assert_eq!(told.lines().count(), TOLD + 1);
+        assert!(told.ends_with("and 30 more"), "{told}");
+    }
+}
