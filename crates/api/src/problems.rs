@@ -80,6 +80,7 @@ impl From<LifecycleError> for Problem {
             LifecycleError::Drifted { .. } | LifecycleError::Diverged { .. } => {
                 conflict("TABLES_DIFFER", "Tables are not as expected")
             }
+            LifecycleError::Unseeded(_) => unusable("SEED_FAILED", "New tenants could not be made"),
             LifecycleError::Halted { .. } | LifecycleError::StillMade(_) => {
                 conflict("MIGRATION_HALTED", "Not every tenant was migrated")
             }

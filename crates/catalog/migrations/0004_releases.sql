@@ -5,6 +5,8 @@ CREATE TABLE sindico.app_releases (
     release integer NOT NULL CHECK (release > 0),
     version integer NOT NULL CHECK (version >= 0),
     fingerprint text NOT NULL,
+    -- Since when it is known that tables which are migrated to it look like new ones.
+    rehearsed_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (app, release)
 );

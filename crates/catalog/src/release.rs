@@ -149,6 +149,30 @@ impl Catalog {
         .ok_or_else(|| CatalogError::AppUnknown(app.clone()))
     }
 
+    /// Whether it is known that tables which are migrated to a release look like new ones.
+    pub async fn is_rehearsed(&self, app: &AppName, release: i32) -> Result<bool, CatalogError> {
+        let rehearsed = sqlx::query_scalar!(
+            r#"SELECT rehearsed_at IS NOT NULL AS "rehearsed!" FROM sindico.app_releases WHERE app = $1 AND release = $2"#,
+            app.as_str(),
+            release,
+        )
+        .fetch_one(&self.db)
+        .await?;
+        Ok(rehearsed)
+    }
+
+    /// Records that it is.
+    pub async fn set_rehearsed(&self, app: &AppName, release: i32) -> Result<(), CatalogError> {
+        sqlx::query!(
+            "UPDATE sindico.app_releases SET rehearsed_at = now() WHERE app = $1 AND release = $2",
+            app.as_str(),
+            release,
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+
     /// From now on new tenants on a cluster get this release.
     pub async fn set_release_on(&self, app: &AppName, cluster: Uuid, release: i32) -> Result<(), CatalogError> {
         sqlx::query!(

@@ -187,6 +187,12 @@ pub enum LifecycleError {
         /// A line for each object.
         difference: String,
     },
+    /// New tenants do not go with tables that have been migrated.
+    #[error(
+        "new tenants could not be made beside those that are migrated: {0}; rows of global tables that are new in seed/ are only in new \
+         databases, so write them in a migration, and not in seed/"
+    )]
+    Unseeded(Box<LifecycleError>),
     /// Too many tenants could not be migrated.
     #[error("{failed} of {total} tenants keep their version, the first because: {first}; `sindico migrate status` shows all. \
              Migrated tenants stay as they are; when the cause is mended, apply the migration again")]
@@ -213,6 +219,14 @@ pub enum LifecycleError {
 }
 
 impl LifecycleError {
+    /// A statement that fails where new tenants are made on migrated tables.
+    pub(crate) fn unseeded(self) -> Self {
+        match self {
+            error @ Self::Statement { .. } => Self::Unseeded(error.into()),
+            error => error,
+        }
+    }
+
     /// What to report of a change that failed, once its undoing has come to an end.
     pub(crate) fn undone(self, undoing: Result<(), Self>) -> Self {
         match undoing {

@@ -20,7 +20,8 @@ struct Stage<'a> {
     cluster: &'a Cluster,
     database: String,
     session: Session,
-    actors: [Actor; 2],
+    /// The last two are those that play.
+    actors: Vec<Actor>,
 }
 
 /// A tenant that no record knows.
@@ -29,41 +30,63 @@ struct Actor {
     placement: Placement,
 }
 
+/// What tables look like that have a release.
+pub(super) struct Looks {
+    own: Shape,
+    /// Unknown where only clusters have been tried on which no tables are shared.
+    shared: Option<Shape>,
+}
+
 impl Lifecycle {
-    /// Tries the release on a cluster, and records what tables look like that have it.
-    pub(crate) async fn rehearse_release(
+    /// Tries the release on a cluster: tables that are migrated look like new ones there.
+    pub(super) async fn rehearse_release(
         &self,
         course: &Course,
         cluster: &Cluster,
         standing: Standing,
-    ) -> Result<(), LifecycleError> {
+    ) -> Result<Looks, LifecycleError> {
         let server = self.admin(cluster.id, None).await?;
-        let own = self.raise_shape(course, cluster, &server).await?;
-        self.catalog.put_shape(&course.app, cluster.id, course.version(), ShapeKind::Own, &own).await?;
-        if cluster.dedicated {
-            return self.rehearse_database(course, cluster, &server, standing, &own).await;
-        }
-        let stage = self.enter(course, cluster, &server, &course.plan).await?;
-        let fresh = async {
-            self.perform(&stage, &course.plan).await?;
-            shape::of_schema(&stage.session, "public").await
+        let looks = if cluster.dedicated {
+            Looks { own: self.raise_shape(course, cluster, &server).await?, shared: None }
+        } else {
+            let stage = self.enter(course, cluster, &server, &course.plan).await?;
+            let fresh = async {
+                self.perform(&stage, &course.plan).await?;
+                let shared = Some(shape::of_schema(&stage.session, "public").await?);
+                Ok(Looks { own: stage.own_shape().await?, shared })
+            };
+            let fresh = fresh.await;
+            self.leave_stage(stage, fresh).await?
         };
-        let fresh = fresh.await;
-        let shared = self.leave_stage(stage, fresh).await?;
-        self.catalog.put_shape(&course.app, cluster.id, course.version(), ShapeKind::Shared, &shared).await?;
         if standing.version >= course.version() {
-            return Ok(());
+            return Ok(looks);
         }
         let before = self.before(course, standing).await?;
-        let stage = self.enter(course, cluster, &server, &before).await?;
-        let migrated = async {
-            self.perform(&stage, &before).await?;
-            stage.migrate(standing.version, &own).await.map_err(Stop::into_error)?;
-            shape::of_schema(&stage.session, "public").await
-        };
-        let migrated = migrated.await;
-        let migrated = self.leave_stage(stage, migrated).await?;
-        differ(&shared, &migrated, " where tenants share them")
+        if let Some(shared) = &looks.shared {
+            let mut stage = self.enter(course, cluster, &server, &before).await?;
+            let migrated = async {
+                self.perform(&stage, &before).await?;
+                stage.migrate(standing.version, &looks.own).await.map_err(Stop::into_error)?;
+                let shape = shape::of_schema(&stage.session, "public").await?;
+                // New tenants come to stand beside those that have been migrated.
+                stage.recast();
+                self.perform(&stage, &course.plan).await.map_err(LifecycleError::unseeded)?;
+                Ok(shape)
+            };
+            let migrated = migrated.await;
+            differ(shared, &self.leave_stage(stage, migrated).await?, " where tenants share them")?;
+        }
+        self.rehearse_database(course, cluster, &server, standing, &before, &looks.own).await?;
+        Ok(looks)
+    }
+
+    /// Records what tables on a cluster look like that have the release.
+    pub(super) async fn put_looks(&self, course: &Course, cluster: Uuid, looks: &Looks) -> Result<(), LifecycleError> {
+        let own = Some((ShapeKind::Own, &looks.own));
+        for (kind, shape) in own.into_iter().chain(looks.shared.as_ref().map(|shape| (ShapeKind::Shared, shape))) {
+            self.catalog.put_shape(&course.app, cluster, course.version(), kind, shape).await?;
+        }
+        Ok(())
     }
 
     /// What tenants of a cluster have been made from, with the first rows of then.
@@ -83,17 +106,17 @@ impl Lifecycle {
         Ok(shape)
     }
 
-    /// The same as for tables in a schema, where there are only databases.
+    /// A tenant with a database of its own, which has what is global, too.
     async fn rehearse_database(
         &self,
         course: &Course,
         cluster: &Cluster,
         server: &Session,
         standing: Standing,
+        before: &Plan,
         own: &Shape,
     ) -> Result<(), LifecycleError> {
-        let before = self.before(course, standing).await?;
-        let session = self.raise_database(&course.app, cluster, server, Kind::Template, &before).await?;
+        let session = self.raise_database(&course.app, cluster, server, Kind::Template, before).await?;
         let database = Kind::Template.building(&course.app.names());
         let tenant = TenantId::from_uuid(Uuid::now_v7());
         let placement = Placement { database: database.clone(), ..Placement::of(tenant, &course.app, Isolation::Cluster, cluster.id) };
@@ -123,17 +146,14 @@ impl Lifecycle {
         let session = self.raise_database(&course.app, cluster, server, Kind::Shared, plan).await?;
         let database = Kind::Shared.building(&course.app.names());
         server.run(&format!("ALTER DATABASE {} CONNECTION LIMIT -1", domain::quote_ident(&database))).await?;
-        let actors = [Isolation::Shared, Isolation::Schema].map(|isolation| {
-            let tenant = TenantId::from_uuid(Uuid::now_v7());
-            let placement = Placement::of(tenant, &course.app, isolation, cluster.id);
-            Actor { tenant, placement: Placement { database: database.clone(), ..placement } }
-        });
-        Ok(Stage { course, cluster, database, session, actors })
+        let mut stage = Stage { course, cluster, database, session, actors: Vec::new() };
+        stage.recast();
+        Ok(stage)
     }
 
     /// Makes the tenants with the first rows of an app.
     async fn perform(&self, stage: &Stage<'_>, plan: &Plan) -> Result<(), LifecycleError> {
-        for Actor { tenant, placement } in &stage.actors {
+        for Actor { tenant, placement } in stage.cast() {
             let site = Site { tenant: *tenant, app: &stage.course.app, plan, placement, work: None };
             self.build_tenant(&site).await?;
         }
@@ -154,6 +174,27 @@ impl Lifecycle {
 }
 
 impl Stage<'_> {
+    /// Lets two others play.
+    fn recast(&mut self) {
+        for isolation in [Isolation::Shared, Isolation::Schema] {
+            let tenant = TenantId::from_uuid(Uuid::now_v7());
+            let placement = Placement::of(tenant, &self.course.app, isolation, self.cluster.id);
+            let placement = Placement { database: self.database.clone(), ..placement };
+            self.actors.push(Actor { tenant, placement });
+        }
+    }
+
+    fn cast(&self) -> &[Actor] {
+        self.actors.get(self.actors.len().saturating_sub(2)..).unwrap_or_default()
+    }
+
+    /// What the tables look like of the tenant that has its own.
+    async fn own_shape(&self) -> Result<Shape, LifecycleError> {
+        let Some(Actor { tenant, placement }) = self.actors.last() else { return Err(LifecycleError::CutOff) };
+        self.session.run(&format!("SET search_path = {}", placement.search_path(*tenant))).await?;
+        shape::of_schema(&self.session, &placement.schema).await
+    }
+
     /// All that is done to tenants, in the same order.
     async fn migrate(&self, known: i32, own: &Shape) -> Result<(), Stop> {
         let options = MigrateOptions::default();

@@ -1,16 +1,18 @@
 //! The steps of a migration. None is undone: who has been migrated stays so, and whoever applies the migration again goes on.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Cluster, Entry, NewApp, ShapeKind, Standing};
+use catalog::{Cluster, NewApp, ShapeKind, Standing};
 use domain::{AppName, Isolation, Status};
 use jobs::{Act, Fault, JobsError, Step, Work};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::fan_out::Fan;
+use super::rehearse::Looks;
 use super::shared::Commons;
 use super::transact::Stop;
 use super::{Course, Order};
@@ -64,18 +66,30 @@ impl Step for Rehearse {
         "rehearse"
     }
 
-    /// Clusters of one version of PostgreSQL and one kind do the same; what tables look like is known for each.
+    /// One cluster of each major version of PostgreSQL does for all of them.
     fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
         Box::pin(async move {
-            let Journey { course, stands, .. } = self.0.journey(work).await?;
-            let mut tried = Vec::new();
+            let Journey { course, mut stands, .. } = self.0.journey(work).await?;
+            if self.0.catalog.is_rehearsed(&course.app, course.release).await.map_err(LifecycleError::from)? {
+                return Ok(json!({"clusters": []}));
+            }
+            // Where tables are shared, more can be tried.
+            stands.sort_by_key(|(cluster, _)| cluster.dedicated);
+            let mut tried: HashMap<i32, Looks> = HashMap::new();
             for (cluster, standing) in &stands {
                 self.0.probe.pass("rehearse")?;
                 work.holds().await?;
-                self.0.rehearse_release(&course, cluster, *standing).await?;
-                tried.push(cluster.name.to_string());
+                let major = cluster.server_version / 10_000;
+                if let Entry::Vacant(place) = tried.entry(major) {
+                    place.insert(self.0.rehearse_release(&course, cluster, *standing).await?);
+                }
+                if let Some(looks) = tried.get(&major) {
+                    self.0.put_looks(&course, cluster.id, looks).await?;
+                }
             }
-            Ok(json!({"clusters": tried}))
+            self.0.catalog.set_rehearsed(&course.app, course.release).await.map_err(LifecycleError::from)?;
+            let names: Vec<String> = stands.iter().map(|(cluster, _)| cluster.name.to_string()).collect();
+            Ok(json!({"clusters": names}))
         })
     }
 
@@ -121,7 +135,7 @@ impl Step for Canaries {
             let named = order.options.named()?;
             let behind = self.0.behind(&course).await?;
             let own = behind.into_iter().filter(has_own);
-            let first: Vec<Entry> = if named.is_empty() {
+            let first: Vec<catalog::Entry> = if named.is_empty() {
                 let oldest = own.filter(|entry| entry.status == Status::Active);
                 oldest.take(usize::try_from(order.options.canary_count).unwrap_or(usize::MAX)).collect()
             } else {
@@ -193,7 +207,7 @@ impl Lifecycle {
             let session = self.admin(cluster.id, Some(&course.app.names().database)).await?;
             session.run(&lock).await?;
             let ledger = self.catalog.ledger(&course.app, None).await.map_err(LifecycleError::from)?;
-            let sharing: Vec<Entry> = ledger
+            let sharing: Vec<catalog::Entry> = ledger
                 .into_iter()
                 .filter(|it| it.placement.cluster == cluster.id && it.placement.isolation == Isolation::Shared)
                 .collect();
@@ -218,7 +232,7 @@ impl Lifecycle {
     }
 
     /// Tenants that have fewer migrations than the course leads to, but for those that are being removed.
-    pub(super) async fn behind(&self, course: &Course) -> Result<Vec<Entry>, LifecycleError> {
+    pub(super) async fn behind(&self, course: &Course) -> Result<Vec<catalog::Entry>, LifecycleError> {
         let ledger = self.catalog.ledger(&course.app, Some(course.version())).await?;
         Ok(ledger.into_iter().filter(|entry| entry.status != Status::Deleting).collect())
     }
@@ -239,7 +253,7 @@ impl Step for Tenants {
             loop {
                 let behind = self.0.behind(&course).await?;
                 let tried: HashSet<_> = fan.failed().collect();
-                let (ready, unready): (Vec<Entry>, Vec<Entry>) = behind
+                let (ready, unready): (Vec<catalog::Entry>, Vec<catalog::Entry>) = behind
                     .into_iter()
                     .filter(|entry| !tried.contains(&entry.tenant))
                     .partition(|entry| has_own(entry) && entry.status != Status::Provisioning);
@@ -277,7 +291,7 @@ fn nothing<'a>() -> Act<'a, ()> {
     Box::pin(async { Ok(()) })
 }
 
-fn has_own(entry: &Entry) -> bool {
+fn has_own(entry: &catalog::Entry) -> bool {
     entry.placement.isolation != Isolation::Shared
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::bed::{Bed, Options, enter, pet_shop, rows};
 
 mod faults;
+mod growth;
 mod traffic;
 
 pub(crate) const ALL: [&str; 4] = ["shared", "schema", "database", "cluster"];

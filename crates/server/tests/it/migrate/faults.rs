@@ -135,31 +135,44 @@ async fn a_lock_that_a_client_holds_is_waited_for_and_does_not_hold_up_others_fo
 
 #[tokio::test]
 async fn cut_off_at_any_point_it_is_gone_on_with() {
-    for point in ["rehearse", "global", "canaries", "tenant", "switch", "shared version", "template", "release", "wave"] {
-        let armed = Arc::new(Mutex::new(false));
-        let trigger = Arc::clone(&armed);
-        let probe = Probe::new(move |at| at == point && std::mem::take(&mut *trigger.lock().expect("not poisoned")));
-        let bed = Bed::with(Options { probe, ..Options::default() }).await;
-        let mut clients = Vec::new();
-        for isolation in ["shared", "schema", "schema", "database"] {
-            clients.push(enter(&bed.tenant(&format!("paws-{}", clients.len()), isolation).await).await);
-        }
-        let app = with(&bed, &[("0005_loyalty", LOYALTY), ("0006_points", POINTS)]);
-        *armed.lock().expect("not poisoned") = true;
+    let points = ["rehearse", "global", "canaries", "tenant", "switch", "shared version", "template", "release", "wave"];
+    let armed = Arc::new(Mutex::new(""));
+    let trigger = Arc::clone(&armed);
+    let probe = Probe::new(move |at| {
+        let mut armed = trigger.lock().expect("not poisoned");
+        *armed == at && std::mem::take(&mut *armed) == at
+    });
+    let bed = Bed::with(Options { probe, ..Options::default() }).await;
+    let mut clients = Vec::new();
+    for isolation in ["shared", "schema", "schema", "database"] {
+        clients.push(enter(&bed.tenant(&format!("paws-{}", clients.len()), isolation).await).await);
+    }
+    let mut more: Vec<(String, String)> = Vec::new();
+    for (nth, point) in points.into_iter().enumerate() {
+        let table = format!(
+            "CREATE TABLE t{nth} (id bigserial PRIMARY KEY, client_id bigint REFERENCES clients); CREATE INDEX ON t{nth} (client_id);
+             ALTER TABLE clients ADD COLUMN c{nth} bigserial; INSERT INTO t{nth} (client_id) SELECT id FROM clients;
+             ALTER TABLE species ADD COLUMN s{nth} int;"
+        );
+        more.push((format!("01{nth}_a"), table));
+        more.push((format!("01{nth}_b"), format!("INSERT INTO t{nth} (client_id) SELECT id FROM clients")));
+        let app = with(&bed, &more.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>());
+        *armed.lock().expect("not poisoned") = point;
         let cut = apply(&bed, &app, json!({})).await;
         assert_eq!(cut["state"], "failed", "{point}: {cut:#}");
+        assert_eq!(*armed.lock().expect("not poisoned"), "", "{point} was not passed");
         let done = apply(&bed, &app, json!({})).await;
         assert_eq!(done["state"], "succeeded", "{point}: {done:#}");
         for client in &clients {
             // Not twice: rows that were written once more would be more.
-            assert_eq!(rows(client, "SELECT points FROM cards").await, ["19"], "{point}");
+            assert_eq!(rows(client, &format!("SELECT count(*) FROM t{nth}")).await, ["2"], "{point}");
         }
-        let fresh = enter(&bed.tenant("fresh", "database").await).await;
-        assert_eq!(rows(&fresh, "SELECT count(number) FROM clients").await, ["1"], "{point}");
-        let (_, begun) = bed.call(Method::POST, &format!("/apps/{}/migrations/verify", bed.app), None).await;
-        assert_eq!(ended(&bed, &begun).await["steps"][0]["output"]["drifted"], json!([]), "{point}");
-        bed.close().await;
     }
+    let fresh = enter(&bed.tenant("fresh", "database").await).await;
+    assert_eq!(rows(&fresh, "SELECT count(c8) FROM clients").await, ["1"]);
+    let (_, begun) = bed.call(Method::POST, &format!("/apps/{}/migrations/verify", bed.app), None).await;
+    assert_eq!(ended(&bed, &begun).await["steps"][0]["output"]["drifted"], json!([]));
+    bed.close().await;
 }
 
 #[tokio::test]
