@@ -7,7 +7,7 @@ SECONDS ?= 600
 export SQLX_OFFLINE = true
 
 .PHONY: up build test test-18 frameworks check-drivers fuzz bench-gateway bench-gateway-idle bench-gateway-fairness bench-gateway-scale \
-	bench-gateway-tenants bench-gateway-tools check prepare tools drivers-tools
+	bench-gateway-tenants bench-gateway-tools bench-migrations check prepare tools drivers-tools
 
 up: build
 	target/release/sindico up $(ARGS)
@@ -66,6 +66,10 @@ bench-gateway-scale: bench-gateway-tools
 # Throughput and memory against the number of tenants.
 bench-gateway-tenants: bench-gateway-tools
 	target/debug/devdb run --clusters 1 -- bench/gateway/tenants $(ARGS)
+
+bench-migrations: build
+	cargo build --locked --package devdb
+	target/debug/devdb run --clusters 1 -- bench/lifecycle/migrations $(ARGS)
 
 bench-gateway-tools: build
 	cargo build --locked --package devdb

@@ -16,7 +16,7 @@ DATABASES = {
     }
 }
 DATABASE_ROUTERS = ("django_tenants.routers.TenantSyncRouter",)
-SHARED_APPS = ("django_tenants", "customers")
+SHARED_APPS = ("django_tenants", "customers", "django.contrib.contenttypes")
 TENANT_APPS = ("vms",)
 INSTALLED_APPS = [*SHARED_APPS, *TENANT_APPS]
 TENANT_MODEL = "customers.Client"

@@ -184,7 +184,6 @@ impl Lifecycle {
         hardening::apply(&inside, &names, kind).await?;
         ddl_guard::install(&inside, &names).await?;
         inside.run(&format!("{}; COMMIT", stamp::write(stamp::WHOLE, plan.version()))).await?;
-        inside.run("SET search_path = public, global, extensions").await?;
         Ok(inside)
     }
 

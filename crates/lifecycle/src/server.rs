@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use domain::{Role, TenantId};
 use jobs::Work;
-use tenantize::Statement;
+use tenantize::Statement as AppStatement;
 use tls::{Dsn, DsnError};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::{AsyncMessage, Client, Statement};
 use uuid::Uuid;
 
 use crate::error::postgres_text;
@@ -28,6 +29,8 @@ pub(crate) struct Session {
     client: Client,
     driver: JoinHandle<()>,
     cluster: String,
+    /// A statement that is asked again and again.
+    prepared: OnceCell<Statement>,
 }
 
 impl Session {
@@ -55,7 +58,7 @@ impl Session {
                 }
             }
         });
-        Ok((Self { client, driver, cluster }, heard))
+        Ok((Self { client, driver, cluster, prepared: OnceCell::new() }, heard))
     }
 
     /// Runs administrative SQL.
@@ -64,7 +67,7 @@ impl Session {
     }
 
     /// Runs an app's statements, naming file and line of one that fails.
-    pub(crate) async fn run_app(&self, statements: &[Statement]) -> Result<(), LifecycleError> {
+    pub(crate) async fn run_app(&self, statements: &[AppStatement]) -> Result<(), LifecycleError> {
         for statement in statements {
             self.client.batch_execute(&statement.sql).await.map_err(|error| {
                 if error.as_db_error().is_none() {
@@ -85,6 +88,16 @@ impl Session {
     ) -> Result<bool, LifecycleError> {
         let row = self.client.query_one(sql, params).await.map_err(|error| self.fault(&error))?;
         row.try_get(0).map_err(|error| self.fault(&error))
+    }
+
+    /// The text that a statement gives for a text. A session has one such statement: PostgreSQL plans it once.
+    pub(crate) async fn ask_again(&self, sql: &str, about: &str) -> Result<String, tokio_postgres::Error> {
+        let prepare = || async {
+            self.client.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
+            self.client.prepare(sql).await
+        };
+        let statement = self.prepared.get_or_try_init(prepare).await?;
+        self.client.query_one(statement, &[&about]).await?.try_get(0)
     }
 
     /// Ends the session and waits until the socket is closed: a database with sessions can be neither copied nor renamed.

@@ -17,23 +17,22 @@ const FINGERPRINT: &str = concat!(
 /// Of two lists of lines, so many that only one has are told.
 const TOLD: usize = 20;
 
-/// The shape of what a schema holds, which is the first of the session's `search_path`.
-pub(crate) async fn of_schema(session: &Session, schema: &str) -> Result<Shape, LifecycleError> {
-    let rows = session.query(LINES, &[&schema]).await.map_err(|error| session.fault(&error))?;
-    let lines = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>();
-    let lines = lines.map_err(|error| session.fault(&error))?;
-    Ok(Shape { fingerprint: fingerprint(session, schema).await?, lines })
-}
+/// Under which names are written the same whatever else a session finds.
+const PATH: &str = "SET search_path = pg_catalog";
 
-/// The query that gives only its fingerprint, with the schema written out.
-pub(crate) fn fingerprint_text(schema: &str) -> String {
-    FINGERPRINT.replace("$1", &domain::quote_literal(schema))
+/// The shape of what a schema holds.
+pub(crate) async fn of_schema(session: &Session, schema: &str) -> Result<Shape, LifecycleError> {
+    let fault = |error| session.fault(&error);
+    session.run(PATH).await?;
+    let rows = session.query(LINES, &[&schema]).await.map_err(fault)?;
+    let lines = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(fault)?;
+    Ok(Shape { fingerprint: fingerprint(session, schema).await.map_err(fault)?, lines })
 }
 
 /// Only its fingerprint.
-pub(crate) async fn fingerprint(session: &Session, schema: &str) -> Result<String, LifecycleError> {
-    let row = session.query_one(FINGERPRINT, &[&schema]).await.map_err(|error| session.fault(&error))?;
-    row.try_get(0).map_err(|error| session.fault(&error))
+pub(crate) async fn fingerprint(session: &Session, schema: &str) -> Result<String, tokio_postgres::Error> {
+    session.batch_execute(PATH).await?;
+    session.ask_again(FINGERPRINT, schema).await
 }
 
 /// What tells two shapes apart, a line each; `None` if nothing does.

@@ -242,6 +242,29 @@ impl<T: FromStr> FromStr for Choice<T> {
     }
 }
 
+/// `sindico tenant import`
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The table; its first line names the columns.
+    pub(crate) table: PathBuf,
+    /// A new file for the tenants' first keys, which are shown only this once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+    /// So many at a time.
+    #[arg(long, value_name = "N", default_value = "8", value_parser = parallel)]
+    pub(crate) parallel: usize,
+    /// Tenants that are there already are no failure.
+    #[arg(long)]
+    pub(crate) skip_existing: bool,
+}
+
+fn parallel(word: &str) -> Result<usize, String> {
+    match word.parse() {
+        Ok(number @ 1..=64) => Ok(number),
+        _ => Err("give 1 to 64".to_owned()),
+    }
+}
+
 /// `sindico tenant …`
 #[derive(Debug, Subcommand)]
 pub enum TenantCommand {
@@ -265,6 +288,8 @@ pub enum TenantCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Make many tenants from a table (CSV) with the columns slug, name, isolation, app and cluster, of which only slug is needed.
+    Import(ImportArgs),
     /// List the tenants.
     List {
         /// Only those of this app.

@@ -3,6 +3,7 @@
 mod app;
 mod audit;
 mod cluster;
+mod import;
 mod key;
 mod migrate;
 mod operation;
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::Migrate(command) => migrate::run(command, &Client::find(dir)?, console).await,
         Command::Operation(command) => operation::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
+        Command::Tenant(TenantCommand::Import(args)) => import::run(args, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Schema(command)) => schema::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Views(command)) => views::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Psql { tenant, read_only, psql }) => {

@@ -297,6 +297,8 @@ impl<'a> Reader<'a> {
                 }
                 Err(_) if rule::signature(piece.text).and_then(|own| last.get(&own)).is_some_and(|at| *at != place) => {
                 }
+                // It is gone by then.
+                Err(_) if rule::signature(piece.text).is_some_and(|own| !self.schema.objects.has_routine(&own)) => {}
                 Err(fault) => self.refuse(&page, piece.start, piece.text, fault),
             }
         }

@@ -179,7 +179,7 @@ fn adapted_again(before: &Plan, after: &Plan, file: &str) -> Vec<(Step, Runs)> {
     let replaced = changed.filter_map(|(place, (_, new))| {
         let signature = routine(new)?;
         let later = after.migrations().iter().skip(place + 1).any(|step| routine(step).as_ref() == Some(&signature));
-        let there = after.model.schema().objects.routines.iter().any(|known| known.arguments == signature);
+        let there = after.model.schema().objects.has_routine(&signature);
         if later || !there {
             return None;
         }

@@ -190,8 +190,7 @@ impl Stage<'_> {
 
     /// What the tables look like of the tenant that has its own.
     async fn own_shape(&self) -> Result<Shape, LifecycleError> {
-        let Some(Actor { tenant, placement }) = self.actors.last() else { return Err(LifecycleError::CutOff) };
-        self.session.run(&format!("SET search_path = {}", placement.search_path(*tenant))).await?;
+        let Some(Actor { placement, .. }) = self.actors.last() else { return Err(LifecycleError::CutOff) };
         shape::of_schema(&self.session, &placement.schema).await
     }
 

@@ -117,25 +117,22 @@ impl Script {
         }
     }
 
-    /// All of it in one message, and what its last query gave.
-    pub(crate) async fn at_once(&self, session: &Session) -> Result<Option<String>, Stop> {
+    /// All of it in one message.
+    pub(crate) async fn at_once(&self, session: &Session) -> Result<(), Stop> {
         let texts: Vec<&str> = self.0.iter().map(Line::sql).collect();
-        let said = session.simple_query(&texts.join(";\n")).await.map_err(|error| Stop::of(session, &error, None))?;
-        Ok(last_value(&said))
+        session.batch_execute(&texts.join(";\n")).await.map_err(|error| Stop::of(session, &error, None))
     }
 
     /// Statement by statement, so that the one that fails is named.
-    pub(crate) async fn one_by_one(&self, session: &Session) -> Result<Option<String>, Stop> {
-        let mut last = None;
+    pub(crate) async fn one_by_one(&self, session: &Session) -> Result<(), Stop> {
         for line in &self.0 {
             let at = match line {
                 Line::Ours(_) => None,
                 Line::Apps(statement) => Some(statement),
             };
-            let said = session.simple_query(line.sql()).await.map_err(|error| Stop::of(session, &error, at))?;
-            last = last_value(&said).or(last);
+            session.batch_execute(line.sql()).await.map_err(|error| Stop::of(session, &error, at))?;
         }
-        Ok(last)
+        Ok(())
     }
 }
 

@@ -93,21 +93,24 @@ impl Unit<'_> {
         let mut script = self.script(&upgrade);
         script.ours(stamp::write(&stamped, at + 1));
         let expected = self.expected.filter(|_| last);
-        if expected.is_some() {
-            script.ours(format!("SET LOCAL search_path = {}", self.search_path()));
-            script.ours(shape::fingerprint_text(&entry.placement.schema));
+        if named {
+            script.one_by_one(session).await?;
+        } else {
+            script.at_once(session).await?;
         }
-        let found = if named { script.one_by_one(session).await? } else { script.at_once(session).await? };
-        if let Some(expected) = expected
-            && found.as_ref() != Some(&expected.fingerprint)
-        {
-            let found = shape::of_schema(session, &entry.placement.schema).await?;
-            if let Some(difference) = shape::difference(expected, &found) {
+        let fault = |error| Stop::of(session, &error, None);
+        let mut found = None;
+        if let Some(expected) = expected {
+            let fingerprint = shape::fingerprint(session, &entry.placement.schema).await.map_err(fault)?;
+            if fingerprint != expected.fingerprint {
+                let shape = shape::of_schema(session, &entry.placement.schema).await?;
+                let difference = shape::difference(expected, &shape).unwrap_or_default();
                 return Err(Stop::Failed(LifecycleError::Drifted { slug: entry.slug.clone(), difference }));
             }
+            found = Some(fingerprint);
         }
-        session.batch_execute("COMMIT").await.map_err(|error| Stop::of(session, &error, None))?;
-        if last { Ok(Went::There(at + 1, found.filter(|_| expected.is_some()))) } else { Ok(Went::On) }
+        session.batch_execute("COMMIT").await.map_err(fault)?;
+        if last { Ok(Went::There(at + 1, found)) } else { Ok(Went::On) }
     }
 
     fn script(&self, upgrade: &Upgrade) -> Script {

@@ -167,7 +167,6 @@ impl Looker {
             let Some((_, session)) = &self.session else { return Err(LifecycleError::CutOff) };
             session
         };
-        session.run(&format!("SET search_path = {}", placement.search_path(entry.tenant))).await?;
         let found = shape::of_schema(session, &placement.schema).await?;
         let stamped = if shared {
             stamp::read(session, stamp::WHOLE).await?

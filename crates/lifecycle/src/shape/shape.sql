@@ -1,13 +1,18 @@
--- A line for each object in a schema, the same wherever that is. The schema is the first of search_path.
-WITH home AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = $1::text),
-relations AS (
-    SELECT c.*, quote_ident(c.relname) AS name FROM pg_class c JOIN home ON c.relnamespace = home.oid
-    WHERE c.relkind IN ('r', 'p', 'v', 'S', 'i', 'I', 'c')
+-- A line for each object in a schema, the same wherever that is, under a search_path of pg_catalog. What is in it is found by what depends
+-- on it: catalogs have no index by schema, and a database may have thousands of them.
+WITH home AS MATERIALIZED (SELECT oid, nspname FROM pg_namespace WHERE nspname = $1::text),
+things AS MATERIALIZED (
+    SELECT d.classid, d.objid FROM pg_depend d
+    WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = (SELECT oid FROM home) AND d.objsubid = 0
+),
+relations AS MATERIALIZED (
+    SELECT c.oid, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relpartbound, quote_ident(c.relname) AS name
+    FROM things t JOIN pg_class c ON c.oid = t.objid
+    WHERE t.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'S', 'c')
 ),
 lines (line) AS (
     SELECT format('relation %s %s%s%s%s%s', name, relkind, CASE WHEN relrowsecurity THEN ' row security' END,
-        CASE WHEN relforcerowsecurity THEN ' forced' END, ' ' || reloptions::text,
-        ' ' || pg_get_expr(relpartbound, oid))
+        CASE WHEN relforcerowsecurity THEN ' forced' END, ' ' || reloptions::text, ' ' || pg_get_expr(relpartbound, oid))
         || CASE WHEN relkind = 'v' THEN ' ' || pg_get_viewdef(oid) ELSE '' END
     FROM relations WHERE relkind IN ('r', 'p', 'v')
   UNION ALL
@@ -18,15 +23,15 @@ lines (line) AS (
         ' identity ' || nullif(a.attidentity::text, ''),
         CASE WHEN a.attgenerated <> '' THEN ' generated ' ELSE ' default ' END || pg_get_expr(d.adbin, d.adrelid))
     FROM relations r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
-    LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
+    LEFT JOIN pg_attrdef d ON a.atthasdef AND d.adrelid = r.oid AND d.adnum = a.attnum
     WHERE r.relkind IN ('r', 'p', 'c')
   UNION ALL
     SELECT format('index %s%s', pg_get_indexdef(i.indexrelid), CASE WHEN NOT i.indisvalid THEN ' invalid' END)
-    FROM relations r JOIN pg_index i ON i.indexrelid = r.oid
+    FROM relations r JOIN pg_index i ON i.indrelid = r.oid
   UNION ALL
-    SELECT format('constraint %s on %s: %s%s', quote_ident(c.conname), coalesce(r.name, c.contypid::regtype::text),
-        pg_get_constraintdef(c.oid), CASE WHEN NOT c.convalidated THEN ' (not valid)' END)
-    FROM pg_constraint c JOIN home ON c.connamespace = home.oid LEFT JOIN relations r ON r.oid = c.conrelid
+    SELECT format('constraint %s on %s: %s%s', quote_ident(c.conname), r.name, pg_get_constraintdef(c.oid),
+        CASE WHEN NOT c.convalidated THEN ' (not valid)' END)
+    FROM relations r JOIN pg_constraint c ON c.conrelid = r.oid
   UNION ALL
     SELECT format('trigger %s%s', pg_get_triggerdef(t.oid), CASE WHEN t.tgenabled <> 'O' THEN ' ' || t.tgenabled::text END)
     FROM relations r JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal
@@ -43,14 +48,19 @@ lines (line) AS (
     SELECT format('routine %s(%s) %s %s %s%s %s', quote_ident(p.proname), pg_get_function_arguments(p.oid), p.prokind,
         coalesce(pg_get_function_result(p.oid), ''), p.provolatile, CASE WHEN p.proisstrict THEN ' strict' END,
         concat(p.proconfig::text, ' ', coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)))
-    FROM pg_proc p JOIN home ON p.pronamespace = home.oid
+    FROM things t JOIN pg_proc p ON p.oid = t.objid WHERE t.classid = 'pg_proc'::regclass
   UNION ALL
-    SELECT format('type %s %s %s %s', quote_ident(t.typname), t.typtype, nullif(format_type(t.typbasetype, t.typtypmod), '-'),
-        (SELECT string_agg(quote_literal(enumlabel), ',' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid))
-    FROM pg_type t JOIN home ON t.typnamespace = home.oid WHERE t.typtype IN ('e', 'd', 'r')
+    SELECT concat_ws(' ', 'type', quote_ident(t.typname), t.typtype,
+        CASE WHEN t.typtype = 'd' THEN concat_ws(' ', format_type(t.typbasetype, t.typtypmod),
+            CASE WHEN t.typnotnull THEN 'not null' END, 'default ' || t.typdefault,
+            (SELECT string_agg(conname || ' ' || pg_get_constraintdef(oid), ', ' ORDER BY conname)
+             FROM pg_constraint WHERE contypid = t.oid)) END,
+        (SELECT string_agg(quote_literal(enumlabel), ', ' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid),
+        (SELECT format_type(rngsubtype, NULL) FROM pg_range WHERE rngtypid = t.oid))
+    FROM things s JOIN pg_type t ON t.oid = s.objid WHERE s.classid = 'pg_type'::regclass AND t.typtype IN ('e', 'd', 'r')
   UNION ALL
     SELECT format('statistics %s', pg_get_statisticsobjdef(s.oid))
-    FROM pg_statistic_ext s JOIN home ON s.stxnamespace = home.oid
+    FROM relations r JOIN pg_statistic_ext s ON s.stxrelid = r.oid
 ),
 alike AS (
     SELECT replace(replace(line, (SELECT nspname FROM home), 'public'), 'public.', '') COLLATE "C" AS line FROM lines

@@ -70,7 +70,11 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
         TenantCommand::Suspend { tenant } => set_status(&tenant, "suspended", client, console).await?,
         TenantCommand::Resume { tenant } => set_status(&tenant, "active", client, console).await?,
         TenantCommand::Delete { tenant, yes, no_wait } => delete(&tenant, yes, no_wait, client, console).await?,
-        TenantCommand::Psql { .. } | TenantCommand::Key(_) | TenantCommand::Schema(_) | TenantCommand::Views(_) => {}
+        TenantCommand::Psql { .. }
+        | TenantCommand::Import(_)
+        | TenantCommand::Key(_)
+        | TenantCommand::Schema(_)
+        | TenantCommand::Views(_) => {}
     }
     Ok(())
 }

@@ -19,9 +19,11 @@ fn commands() {
     operations(&home);
     keys(&home);
     schemas(&home);
+    imports(&home);
     listings(&home);
     elsewhere(&home, &up);
     refusals(&home);
+    migrations(&home);
     drop(up);
 }
 
@@ -271,4 +273,55 @@ fn refusals(home: &Home) {
         home.sindico(&words).fails(2, &[named]);
     }
     assert_eq!(home.json(&["tenant", "list"]).as_array().map(Vec::len), Some(2), "none of it did anything");
+}
+
+fn imports(home: &Home) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (rows, keys) = (path("tenants.csv"), path("keys.csv"));
+    std::fs::write(&rows, "slug,name,isolation\nimp-one,One,schema\nimp-two,,\nNot A Slug,,\nimp-one,again,\n").expect("written");
+    home.sindico(&["tenant", "import", &rows]).fails(1, &["--keys"]);
+    let some = home.sindico(&["tenant", "import", &rows, "--keys", &keys, "--parallel", "1"]);
+    let (out, err) = (some.out, some.err);
+    assert!(some.code == Some(1) && err.contains("2 of 4 tenants were not made"), "{err}");
+    assert!(out.contains("2 made, 0 there already, 2 failed"), "{out}");
+    let lines = words(&out);
+    assert!(lines[1].starts_with(&["2", "imp-one", "made"]) && lines[4].starts_with(&["5", "imp-one", "failed"]), "{out}");
+    let written = std::fs::read_to_string(&keys).expect("keys");
+    let dsn = written.lines().nth(1).and_then(|line| line.split(',').nth(3)).expect("a DSN");
+    assert_eq!(psql(dsn, "SELECT name FROM clients").ok(), "Ana Souza\n");
+    std::fs::write(&rows, "slug\nimp-one\nimp-three\n").expect("written");
+    let report = home.json(&["tenant", "import", &rows, "--skip-existing"]);
+    assert_eq!((&report[0]["result"], &report[1]["result"]), (&"there already".into(), &"made".into()), "{report:#}");
+    assert!(!text(&report[1], "key").is_empty());
+    for slug in ["imp-one", "imp-two", "imp-three"] {
+        home.sindico(&["tenant", "delete", slug, "--yes"]).ok();
+    }
+}
+
+fn migrations(home: &Home) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shop = folder.path().join("shop");
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../apps/petshop");
+    for part in ["migrations", "seed"] {
+        std::fs::create_dir_all(shop.join(part)).expect("made");
+        for file in std::fs::read_dir(sample.join(part)).expect("the sample") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), shop.join(part).join(file.file_name())).expect("copied");
+        }
+    }
+    std::fs::copy(sample.join("app.toml"), shop.join("app.toml")).expect("copied");
+    let shop_path = shop.to_str().expect("UTF-8");
+    assert!(home.sindico(&["migrate", "apply", shop_path]).ok().contains("have these migrations already"));
+    std::fs::write(shop.join("migrations/0005_cards.sql"), "CREATE TABLE cards (id bigserial PRIMARY KEY);").expect("written");
+    home.json(&["tenant", "create", "mig-one", "--isolation", "schema"]);
+    let plan = home.sindico(&["migrate", "plan", shop_path, "--sql"]).ok();
+    assert!(plan.contains("to version 5 (0005_cards)") && plan.contains("CREATE TABLE cards"), "{plan}");
+    let done = home.sindico(&["migrate", "apply", shop_path, "--canary", "mig-one"]).ok();
+    assert_eq!(line(&done, "state"), "succeeded");
+    let status = home.sindico(&["migrate", "status", "--all"]).ok();
+    assert!(status.contains("version 5 (0005_cards)") && status.contains("0 failed, 0 differ"), "{status}");
+    home.sindico(&["migrate", "verify", "petshop"]).ok();
+    home.sindico(&["migrate", "status", "nobody"]).fails(1, &["there is no app"]);
+    home.sindico(&["tenant", "delete", "mig-one", "--yes"]).ok();
 }

@@ -121,6 +121,11 @@ impl Objects {
         self.routines.iter().filter(move |routine| routine.name == name)
     }
 
+    /// Whether there is a routine with this name and these arguments.
+    pub(crate) fn has_routine(&self, signature: &str) -> bool {
+        self.routines.iter().any(|routine| routine.arguments == signature)
+    }
+
     /// The fault of naming what is not there.
     pub(crate) fn unknown(&self, what: &str, name: &str) -> Fault {
         if self.broken.iter().any(|broken| broken == name) {

@@ -16,7 +16,7 @@ use crate::tree;
 pub struct Impact {
     /// The migration.
     pub file: String,
-    /// Line in it, from 1.
+    /// Line of the first statement that has it, from 1.
     pub line: u32,
     /// The table, as the app calls it.
     pub table: String,
@@ -60,7 +60,8 @@ impl Impact {
                 }
                 let impact =
                     Self { file: statement.file.clone(), line: statement.line, table, lock, blocks, lasts };
-                if !impacts.contains(&impact) {
+                let known = |it: &Self| (&it.table, it.lock, it.lasts) == (&impact.table, lock, lasts);
+                if !impacts.iter().any(known) {
                     impacts.push(impact);
                 }
             }

@@ -1,0 +1,182 @@
+//! `sindico tenant import`: many tenants from a table.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use futures_util::StreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::cli::ImportArgs;
+use crate::client::{Client, ClientError};
+use crate::console::{Console, table};
+
+/// A line of the table. What is empty is left to síndico, as with `sindico tenant create`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    slug: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    isolation: String,
+    #[serde(default)]
+    app: String,
+    #[serde(default)]
+    cluster: String,
+}
+
+/// What came of a line.
+#[derive(Debug)]
+struct Outcome {
+    line: u64,
+    slug: String,
+    answer: Result<Value, anyhow::Error>,
+}
+
+/// What a tenant's clients need, shown this once.
+#[derive(Debug, Serialize)]
+struct KeyLine<'a> {
+    slug: &'a str,
+    id: &'a str,
+    key: &'a str,
+    dsn: &'a str,
+}
+
+pub(crate) async fn run(args: ImportArgs, client: &Client, console: Console) -> anyhow::Result<()> {
+    let lines = read(&args.table)?;
+    if !console.json() && args.keys.is_none() && !lines.is_empty() {
+        bail!("each tenant's first key is shown only once: name a file for them with --keys, or use --json");
+    }
+    // Before anything is made: a key that cannot be written down is lost.
+    let mut keys = args.keys.as_deref().map(keys_file).transpose()?;
+    let bar = ProgressBar::new(u64::try_from(lines.len()).unwrap_or(u64::MAX));
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} {elapsed}") {
+        bar.set_style(style);
+    }
+    let total = lines.len();
+    let mut outcomes = Vec::with_capacity(total);
+    let made = lines.into_iter().map(|(number, line)| make(number, line, client));
+    let mut made = futures_util::stream::iter(made).buffer_unordered(args.parallel);
+    while let Some(outcome) = made.next().await {
+        if let (Ok(answer), Some(keys)) = (&outcome.answer, &mut keys) {
+            let word = |field: &str| answer[field].as_str().unwrap_or_default();
+            let line = KeyLine { slug: word("slug"), id: word("id"), key: word("key"), dsn: word("dsn") };
+            keys.serialize(line).and_then(|()| Ok(keys.flush()?)).context("a key cannot be written down")?;
+        }
+        bar.inc(1);
+        outcomes.push(outcome);
+    }
+    bar.finish_and_clear();
+    outcomes.sort_by_key(|outcome| outcome.line);
+    let report: Vec<Value> = outcomes.iter().map(|outcome| outcome.told(args.skip_existing)).collect();
+    let failed = report.iter().filter(|line| line["result"] == "failed").count();
+    console.result(&json!(report), |_| prose(&report));
+    if failed > 0 {
+        bail!("{failed} of {total} tenants were not made; mend their lines and import the table again with --skip-existing");
+    }
+    Ok(())
+}
+
+/// The lines with their numbers, all of them or none.
+fn read(path: &Path) -> anyhow::Result<Vec<(u64, Line)>> {
+    let told = || format!("cannot read {}", path.display());
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).with_context(told)?;
+    let headers = reader.headers().with_context(told)?.clone();
+    let mut lines = Vec::new();
+    for record in reader.records() {
+        let record = record.with_context(told)?;
+        let number = record.position().map_or(0, csv::Position::line);
+        let line: Line = record.deserialize(Some(&headers)).with_context(|| {
+            format!("{}: line {number}: the table's columns are slug, name, isolation, app, cluster; slug is needed", path.display())
+        })?;
+        lines.push((number, line));
+    }
+    Ok(lines)
+}
+
+/// Nobody but its owner reads it, and none that is there is written over.
+fn keys_file(path: &Path) -> anyhow::Result<csv::Writer<std::fs::File>> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = file.with_context(|| format!("cannot make {}; name a file that is not there yet", path.display()))?;
+    Ok(csv::Writer::from_writer(file))
+}
+
+async fn make(number: u64, line: Line, client: &Client) -> Outcome {
+    let mut body = json!({"slug": line.slug});
+    for (field, value) in
+        [("name", &line.name), ("isolation", &line.isolation), ("app", &line.app), ("cluster", &line.cluster)]
+    {
+        if !value.is_empty() {
+            body[field] = json!(value);
+        }
+    }
+    Outcome { line: number, answer: client.post("/tenants", &body).await, slug: line.slug }
+}
+
+impl Outcome {
+    fn told(&self, skip_existing: bool) -> Value {
+        match &self.answer {
+            Ok(made) => {
+                let mut told = made.clone();
+                told["line"] = json!(self.line);
+                told["result"] = json!("made");
+                told
+            }
+            Err(error) => {
+                let problem = error.downcast_ref::<ClientError>().and_then(ClientError::problem);
+                let taken = problem.is_some_and(|problem| problem["code"] == "SLUG_TAKEN");
+                let result = if taken && skip_existing { "there already" } else { "failed" };
+                json!({"line": self.line, "slug": self.slug, "result": result, "error": format!("{error:#}")})
+            }
+        }
+    }
+}
+
+fn prose(report: &[Value]) -> String {
+    let count = |result: &str| report.iter().filter(|line| line["result"] == result).count();
+    let columns = [("line", "/line"), ("slug", "/slug"), ("result", "/result"), ("id", "/id"), ("error", "/error")];
+    let summary =
+        format!("{} made, {} there already, {} failed", count("made"), count("there already"), count("failed"));
+    if report.is_empty() { "the table has no lines".to_owned() } else { format!("{}\n\n{summary}", table(report, &columns)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        file
+    }
+
+    #[test]
+    fn a_table_is_read_with_its_line_numbers() {
+        let file = written("slug, name,isolation\nacme,\"Acme, Ltd\",schema\n\nother,,\n");
+        let lines = read(file.path()).expect("read");
+        assert_eq!(lines.iter().map(|(number, line)| (*number, line.slug.as_str())).collect::<Vec<_>>(), [(2, "acme"), (4, "other")]);
+        assert_eq!((lines[0].1.name.as_str(), lines[1].1.isolation.as_str()), ("Acme, Ltd", ""));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_table_is_told_before_anything_is_made() {
+        for (text, word) in [("name\nx\n", "slug is needed"), ("slug,colour\na,b\n", "columns are"), ("slug,name\na\n", "line")] {
+            let error = format!("{:#}", read(written(text).path()).expect_err(text));
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_are_for_nobody_else_and_written_over_by_nobody() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keys.csv");
+        drop(keys_file(&path).expect("made"));
+        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert!(format!("{:#}", keys_file(&path).expect_err("there already")).contains("not there yet"));
+    }
+}
