@@ -9,7 +9,9 @@ pub enum CatalogError {
     #[error("slug \"{0}\" is already taken by another tenant; choose another slug")]
     SlugTaken(Slug),
     /// Apps are registered once.
-    #[error("app \"{0}\" is already registered with other files; `sindico migrate apply <dir>` brings it and its tenants to these, or choose another name")]
+    #[error(
+        "app \"{0}\" is already registered with other files; `sindico migrate apply <dir>` brings it and its tenants to these, or choose another name"
+    )]
     AppTaken(AppName),
     /// The tenant names an app nobody registered.
     #[error("app \"{0}\" is not registered; register it with `sindico app add <dir>`")]

@@ -168,12 +168,7 @@ impl Catalog {
     }
 
     /// Records what was seen of a tenant's tables: how they differ, or that they are as they should be.
-    pub async fn set_seen(
-        &self,
-        tenant: TenantId,
-        fingerprint: &str,
-        drift: Option<&str>,
-    ) -> Result<(), CatalogError> {
+    pub async fn set_seen(&self, tenant: TenantId, fingerprint: &str, drift: Option<&str>) -> Result<(), CatalogError> {
         sqlx::query!(
             "UPDATE sindico.placements SET fingerprint = $2, drift = $3 WHERE tenant = $1",
             tenant.as_uuid(),

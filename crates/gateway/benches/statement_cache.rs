@@ -32,7 +32,8 @@ fn clerk(cache_bytes: usize) -> Arc<Clerk> {
     let client = ClientRules {
         tenant: "0192f0c1-2345-7abc-8def-0123456789ab".parse().expect("an id"),
         app: "petshop".parse().expect("a name"),
-        isolation: Isolation::Shared, version: 1,
+        isolation: Isolation::Shared,
+        version: 1,
         rules: Arc::new(Rules::new(&plan, Isolation::Shared).expect("shared tables have rules")),
         schema: "public".to_owned(),
         sequences: "s_0192f0c123457abc8def0123456789ab".to_owned(),

@@ -59,7 +59,8 @@ impl Theatre {
         let client = ClientRules {
             tenant: "0192f0c1-2345-7abc-8def-0123456789ab".parse().map_err(io::Error::other)?,
             app: "petshop".parse().map_err(io::Error::other)?,
-            isolation: Isolation::Shared, version: 1,
+            isolation: Isolation::Shared,
+            version: 1,
             rules: Arc::new(rules),
             schema: "public".to_owned(),
             sequences: "s_0192f0c123457abc8def0123456789ab".to_owned(),

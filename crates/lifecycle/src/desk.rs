@@ -19,6 +19,9 @@ use crate::{LifecycleError, Probe};
 /// A change on its way.
 pub(crate) type Change<T> = Pin<Box<dyn Future<Output = Result<T, LifecycleError>> + Send>>;
 
+/// By app and release.
+type Plans = HashMap<(AppName, i32), Arc<Plan>>;
+
 /// Makes changes, a bounded number at a time. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Lifecycle {
@@ -30,7 +33,7 @@ pub struct Lifecycle {
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) running: TaskTracker,
     /// Releases of apps never change, and reading their SQL takes milliseconds.
-    plans: Arc<Mutex<HashMap<(AppName, i32), Arc<Plan>>>>,
+    plans: Arc<Mutex<Plans>>,
 }
 
 impl Lifecycle {

@@ -194,8 +194,10 @@ pub enum LifecycleError {
     )]
     Unseeded(Box<LifecycleError>),
     /// Too many tenants could not be migrated.
-    #[error("{failed} of {total} tenants keep their version, the first because: {first}; `sindico migrate status` shows all. \
-             Migrated tenants stay as they are; when the cause is mended, apply the migration again")]
+    #[error(
+        "{failed} of {total} tenants keep their version, the first because: {first}; `sindico migrate status` shows all. \
+             Migrated tenants stay as they are; when the cause is mended, apply the migration again"
+    )]
     Halted {
         /// So many failed.
         failed: usize,

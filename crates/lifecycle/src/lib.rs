@@ -38,7 +38,9 @@ pub use desk::Lifecycle;
 pub use edit_tenant::EditTenant;
 pub use error::LifecycleError;
 pub use jobs::{JobsError, Operation, OperationFilter, State, StepRecord};
-pub use migrate::{MigrateOptions, Overview, PlannedMigration, PlannedPart, PlannedStatement, TenantVersion, UpgradePlan};
+pub use migrate::{
+    MigrateOptions, Overview, PlannedMigration, PlannedPart, PlannedStatement, TenantVersion, UpgradePlan,
+};
 pub use probe::Probe;
 pub use provision::{Created, NewTenant};
 pub use views::TenantViews;

@@ -71,8 +71,11 @@ impl TenantHandle {
 /// The rules that have been asked for so far. Cheap to clone; all clones are the same shelf.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shelf {
-    known: Arc<Mutex<HashMap<(AppName, i32, Isolation), Place>>>,
+    known: Arc<Mutex<HashMap<Of, Place>>>,
 }
+
+/// The app, how many of its migrations there are, and the isolation.
+type Of = (AppName, i32, Isolation);
 
 /// Filled by the first who asks, while the others wait.
 type Place = Arc<OnceCell<Option<Arc<Rules>>>>;

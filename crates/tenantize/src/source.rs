@@ -359,7 +359,7 @@ impl<'a> Reader<'a> {
             rule::owner_rights::check(&schema).map_err(here)?;
             let rows = rewrite.rows.take();
             if let Some(live) = &mut self.live {
-                live.fill = rewrite.fill.take().map(|fill| fill.written()).transpose().map_err(here)?;
+                live.fill = rewrite.fill.take().map(rule::Filling::written).transpose().map_err(here)?;
             }
             page.step(piece, &tree, rewrite).map(|step| (step, rows)).map_err(here)
         });

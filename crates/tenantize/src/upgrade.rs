@@ -164,7 +164,8 @@ fn refusal((step, _): &(Step, Runs)) -> Refusal {
         file: step.file.clone(),
         line: step.line,
         statement: step.shared.first().cloned().unwrap_or_default(),
-        reason: "tenants may still refer to what is global when this runs, which is before their own migrations".to_owned(),
+        reason: "tenants may still refer to what is global when this runs, which is before their own migrations"
+            .to_owned(),
         remedy: "leave it where it is; what nobody uses costs nothing".to_owned(),
     }
 }

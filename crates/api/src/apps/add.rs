@@ -53,7 +53,8 @@ pub(crate) async fn add(State(door): State<Door>, Body(new): Body<NewAppBody>) -
 impl NewAppBody {
     /// The app as the lifecycle takes it.
     pub(crate) fn read(self) -> Result<AddApp, Problem> {
-        let manifest = Manifest::parse(&self.manifest).map_err(|fault| Problem::field("/manifest", fault.to_string()))?;
+        let manifest =
+            Manifest::parse(&self.manifest).map_err(|fault| Problem::field("/manifest", fault.to_string()))?;
         // A person's words for the app; nothing in them may break a line or be refused by the control database.
         for (key, text) in [("title", &manifest.title), ("description", &manifest.description)] {
             if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {

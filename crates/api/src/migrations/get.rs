@@ -118,16 +118,16 @@ pub(crate) async fn get(
     Query(query): Query<VersionQuery>,
 ) -> Result<Json<VersionsView>, Problem> {
     let limit = Limit::read(query.limit)?;
-    let Overview { app, newest, names, tenants } = door.lifecycle.migration_overview(&named(&door, &word).await?).await?;
+    let Overview { app, newest, names, tenants } =
+        door.lifecycle.migration_overview(&named(&door, &word).await?).await?;
     let mut counts: BTreeMap<i32, usize> = BTreeMap::new();
     for tenant in &tenants {
         *counts.entry(tenant.version).or_default() += 1;
     }
     let failed = tenants.iter().filter(|it| it.error.is_some()).count();
     let drifted = tenants.iter().filter(|it| it.drift.is_some()).count();
-    let wanted = |it: &TenantVersion| {
-        query.all || it.version < newest.version || it.error.is_some() || it.drift.is_some()
-    };
+    let wanted =
+        |it: &TenantVersion| query.all || it.version < newest.version || it.error.is_some() || it.drift.is_some();
     let mut items: Vec<TenantVersionView> = tenants
         .into_iter()
         .filter(|it| wanted(it) && query.after.is_none_or(|after| it.tenant.as_uuid() > after))

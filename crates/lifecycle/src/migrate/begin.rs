@@ -96,7 +96,9 @@ impl Lifecycle {
                 return refuse(&format!("uses the app {}", tenant.app));
             }
             if tenant.placement.isolation == Isolation::Shared {
-                return refuse("shares its tables with others, who would be migrated with it; name tenants in schema, database or cluster");
+                return refuse(
+                    "shares its tables with others, who would be migrated with it; name tenants in schema, database or cluster",
+                );
             }
         }
         Ok(())
@@ -124,7 +126,10 @@ fn unchanged(had: &[AppFile], files: &[AppFile]) -> Result<(), LifecycleError> {
                 format!("{path} has been changed, and tenants have it as it was; restore it")
             }
             Some(file) if file.path < *path => {
-                format!("{} would run before {path}, which tenants have already; give it a name that sorts after", file.path)
+                format!(
+                    "{} would run before {path}, which tenants have already; give it a name that sorts after",
+                    file.path
+                )
             }
             _ => format!("{path} is lacking, and tenants have it; put it back"),
         };
@@ -145,9 +150,12 @@ mod tests {
     fn what_tenants_have_is_not_changed() {
         let had = [file("migrations/1.sql", "a"), file("migrations/3.sql", "c")];
         let error = |files: &[AppFile]| unchanged(&had, files).expect_err("refused").to_string();
-        unchanged(&had, &[had.as_slice(), &[file("migrations/4.sql", "d"), file("seed/1.sql", "")]].concat()).expect("more");
+        unchanged(&had, &[had.as_slice(), &[file("migrations/4.sql", "d"), file("seed/1.sql", "")]].concat())
+            .expect("more");
         assert!(error(&[file("migrations/1.sql", "x"), had[1].clone()]).contains("1.sql has been changed"));
-        assert!(error(&[had[0].clone(), file("migrations/2.sql", "b"), had[1].clone()]).contains("2.sql would run before"));
+        assert!(
+            error(&[had[0].clone(), file("migrations/2.sql", "b"), had[1].clone()]).contains("2.sql would run before")
+        );
         assert!(error(&[had[0].clone()]).contains("3.sql is lacking"));
         assert!(error(&[had[0].clone(), file("migrations/4.sql", "")]).contains("3.sql is lacking"));
     }

@@ -68,7 +68,8 @@ impl MigrateOptions {
 
     /// The canaries' names.
     pub(crate) fn named(&self) -> Result<Vec<Slug>, LifecycleError> {
-        let read = |word: &String| word.parse().map_err(|error: domain::Invalid| LifecycleError::BadOption(error.to_string()));
+        let read =
+            |word: &String| word.parse().map_err(|error: domain::Invalid| LifecycleError::BadOption(error.to_string()));
         self.canaries.iter().map(read).collect()
     }
 

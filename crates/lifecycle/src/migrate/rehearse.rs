@@ -119,7 +119,10 @@ impl Lifecycle {
         let session = self.raise_database(&course.app, cluster, server, Kind::Template, before).await?;
         let database = Kind::Template.building(&course.app.names());
         let tenant = TenantId::from_uuid(Uuid::now_v7());
-        let placement = Placement { database: database.clone(), ..Placement::of(tenant, &course.app, Isolation::Cluster, cluster.id) };
+        let placement = Placement {
+            database: database.clone(),
+            ..Placement::of(tenant, &course.app, Isolation::Cluster, cluster.id)
+        };
         let actor = Actor { tenant, placement };
         let by = crate::server::Builder { tenant, work: None };
         let tried = async {

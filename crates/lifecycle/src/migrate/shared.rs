@@ -9,9 +9,9 @@ use tenantize::{Run, Runner, Upgrade, grants_on_sequences};
 use super::transact::{Patience, Script, Stop};
 use super::unit::turn_of;
 use super::{Course, MigrateOptions};
-use crate::{Lifecycle, LifecycleError};
 use crate::prepare::secrets;
 use crate::server::Session;
+use crate::{Lifecycle, LifecycleError};
 use crate::{shape, stamp};
 use uuid::Uuid;
 
@@ -91,7 +91,9 @@ impl Commons<'_> {
                         let path = quote_ident(&tenant.sequence_schema());
                         script.as_role(&names.definer, &path, statements.iter().cloned());
                         script.ours(format!("SET LOCAL ROLE {}", quote_ident(&names.definer)));
-                        grants_on_sequences(*tenant).into_iter().for_each(|grant| script.ours(grant));
+                        for grant in grants_on_sequences(*tenant) {
+                            script.ours(grant);
+                        }
                         script.ours("RESET ROLE");
                     }
                 }

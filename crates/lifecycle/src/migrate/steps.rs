@@ -141,9 +141,9 @@ impl Step for Canaries {
             } else {
                 own.filter(|entry| named.contains(&entry.slug)).collect()
             };
-            let names: Vec<String> = first.iter().map(|entry| entry.slug.to_string()).collect();
+            let slugs: Vec<String> = first.iter().map(|entry| entry.slug.to_string()).collect();
             if first.is_empty() {
-                return Ok(json!({"tenants": names}));
+                return Ok(json!({"tenants": slugs}));
             }
             self.0.probe.pass("canaries")?;
             let mut fan = Fan::new(&self.0, &course, &order.options, work);
@@ -152,7 +152,7 @@ impl Step for Canaries {
             fan.out(first).await?;
             fan.finish()?;
             sleep(order.options.soak()).await;
-            Ok(json!({"tenants": names}))
+            Ok(json!({"tenants": slugs}))
         })
     }
 
@@ -307,6 +307,10 @@ pub(super) fn fault(stop: Stop) -> Fault {
 }
 
 /// What the app's newer migrations rely on.
-pub(super) async fn add_extensions(session: &Session, course: &Course, cluster: &Cluster) -> Result<(), LifecycleError> {
+pub(super) async fn add_extensions(
+    session: &Session,
+    course: &Course,
+    cluster: &Cluster,
+) -> Result<(), LifecycleError> {
     extensions::create(session, &course.plan, cluster.name.as_str()).await
 }

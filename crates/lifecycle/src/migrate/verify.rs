@@ -1,5 +1,6 @@
 //! Looking whether tenants' tables are what their versions have.
 
+use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -95,8 +96,8 @@ impl Lifecycle {
         let mut shapes = Shapes::new();
         for Entry { placement, version, .. } in entries {
             let place = (placement.cluster, *version, kind_of(placement.isolation));
-            if !shapes.contains_key(&place) {
-                shapes.insert(place, self.catalog.shape(app, place.0, place.1, place.2).await?);
+            if let MapEntry::Vacant(unknown) = shapes.entry(place) {
+                unknown.insert(self.catalog.shape(app, place.0, place.1, place.2).await?);
             }
         }
         Ok(shapes)
@@ -160,7 +161,11 @@ impl Looker {
             own = self.desk.admin(placement.cluster, Some(&placement.database)).await?;
             &own
         } else {
-            if self.session.as_ref().is_none_or(|(cluster, session)| *cluster != placement.cluster || session.is_closed()) {
+            if self
+                .session
+                .as_ref()
+                .is_none_or(|(cluster, session)| *cluster != placement.cluster || session.is_closed())
+            {
                 let session = self.desk.admin(placement.cluster, Some(&placement.database)).await?;
                 self.session = Some((placement.cluster, session));
             }
@@ -180,7 +185,9 @@ impl Looker {
                 entry.version
             )),
             (_, Some(expected)) => shape::difference(expected, &found),
-            (_, None) => Some("it is not known what its version looks like; apply the app's newest migrations".to_owned()),
+            (_, None) => {
+                Some("it is not known what its version looks like; apply the app's newest migrations".to_owned())
+            }
         };
         let seen = (found.fingerprint, drift);
         if shared {

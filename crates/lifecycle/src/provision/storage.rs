@@ -3,8 +3,8 @@
 use jobs::{Act, Step, Work};
 use serde_json::{Value, json};
 
-use crate::{Lifecycle, LifecycleError};
 use crate::subject::Subject;
+use crate::{Lifecycle, LifecycleError};
 
 pub(super) struct Storage(pub(super) Lifecycle);
 

@@ -76,7 +76,9 @@ pub(crate) async fn run(args: ImportArgs, client: &Client, console: Console) -> 
     let failed = report.iter().filter(|line| line["result"] == "failed").count();
     console.result(&json!(report), |_| prose(&report));
     if failed > 0 {
-        bail!("{failed} of {total} tenants were not made; mend their lines and import the table again with --skip-existing");
+        bail!(
+            "{failed} of {total} tenants were not made; mend their lines and import the table again with --skip-existing"
+        );
     }
     Ok(())
 }
@@ -91,7 +93,10 @@ fn read(path: &Path) -> anyhow::Result<Vec<(u64, Line)>> {
         let record = record.with_context(told)?;
         let number = record.position().map_or(0, csv::Position::line);
         let line: Line = record.deserialize(Some(&headers)).with_context(|| {
-            format!("{}: line {number}: the table's columns are slug, name, isolation, app, cluster; slug is needed", path.display())
+            format!(
+                "{}: line {number}: the table's columns are slug, name, isolation, app, cluster; slug is needed",
+                path.display()
+            )
         })?;
         lines.push((number, line));
     }
@@ -141,7 +146,11 @@ fn prose(report: &[Value]) -> String {
     let columns = [("line", "/line"), ("slug", "/slug"), ("result", "/result"), ("id", "/id"), ("error", "/error")];
     let summary =
         format!("{} made, {} there already, {} failed", count("made"), count("there already"), count("failed"));
-    if report.is_empty() { "the table has no lines".to_owned() } else { format!("{}\n\n{summary}", table(report, &columns)) }
+    if report.is_empty() {
+        "the table has no lines".to_owned()
+    } else {
+        format!("{}\n\n{summary}", table(report, &columns))
+    }
 }
 
 #[cfg(test)]
@@ -158,13 +167,18 @@ mod tests {
     fn a_table_is_read_with_its_line_numbers() {
         let file = written("slug, name,isolation\nacme,\"Acme, Ltd\",schema\n\nother,,\n");
         let lines = read(file.path()).expect("read");
-        assert_eq!(lines.iter().map(|(number, line)| (*number, line.slug.as_str())).collect::<Vec<_>>(), [(2, "acme"), (4, "other")]);
+        assert_eq!(
+            lines.iter().map(|(number, line)| (*number, line.slug.as_str())).collect::<Vec<_>>(),
+            [(2, "acme"), (4, "other")]
+        );
         assert_eq!((lines[0].1.name.as_str(), lines[1].1.isolation.as_str()), ("Acme, Ltd", ""));
     }
 
     #[test]
     fn what_is_wrong_with_a_table_is_told_before_anything_is_made() {
-        for (text, word) in [("name\nx\n", "slug is needed"), ("slug,colour\na,b\n", "columns are"), ("slug,name\na\n", "line")] {
+        for (text, word) in
+            [("name\nx\n", "slug is needed"), ("slug,colour\na,b\n", "columns are"), ("slug,name\na\n", "line")]
+        {
             let error = format!("{:#}", read(written(text).path()).expect_err(text));
             assert!(error.contains(word), "{error}");
         }

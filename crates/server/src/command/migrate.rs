@@ -88,7 +88,10 @@ async fn apply(args: ApplyArgs, client: &Client, console: Console) -> anyhow::Re
     let ended = watch(id, client, console).await?;
     console.result(&ended, prose);
     if ended["state"] != "succeeded" {
-        bail!("the migration has {}; `sindico migrate status {name}` shows who has it", ended["state"].as_str().unwrap_or("ended"));
+        bail!(
+            "the migration has {}; `sindico migrate status {name}` shows who has it",
+            ended["state"].as_str().unwrap_or("ended")
+        );
     }
     Ok(())
 }
@@ -156,7 +159,11 @@ fn plan_prose(plan: &Value, sql: bool) -> String {
             let place = word(&part["place"]);
             let statements = rows(&part["statements"]);
             let each = if matches!(place.as_str(), "global" | "shared") { "clusters" } else { "tenants" };
-            out.push_str(&format!("\n  {place}: {} statements, on {} {each}", statements.len(), number(&part["times"])));
+            out.push_str(&format!(
+                "\n  {place}: {} statements, on {} {each}",
+                statements.len(),
+                number(&part["times"])
+            ));
             if place == "shared" && statements.iter().any(|it| it["by"] == "tenant") {
                 out.push_str(&format!(", rows of {} tenants", number(&part["tenants_within"])));
             }

@@ -279,14 +279,18 @@ fn imports(home: &Home) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
     let (rows, keys) = (path("tenants.csv"), path("keys.csv"));
-    std::fs::write(&rows, "slug,name,isolation\nimp-one,One,schema\nimp-two,,\nNot A Slug,,\nimp-one,again,\n").expect("written");
+    std::fs::write(&rows, "slug,name,isolation\nimp-one,One,schema\nimp-two,,\nNot A Slug,,\nimp-one,again,\n")
+        .expect("written");
     home.sindico(&["tenant", "import", &rows]).fails(1, &["--keys"]);
     let some = home.sindico(&["tenant", "import", &rows, "--keys", &keys, "--parallel", "1"]);
     let (out, err) = (some.out, some.err);
     assert!(some.code == Some(1) && err.contains("2 of 4 tenants were not made"), "{err}");
     assert!(out.contains("2 made, 0 there already, 2 failed"), "{out}");
     let lines = words(&out);
-    assert!(lines[1].starts_with(&["2", "imp-one", "made"]) && lines[4].starts_with(&["5", "imp-one", "failed"]), "{out}");
+    assert!(
+        lines[1].starts_with(&["2", "imp-one", "made"]) && lines[4].starts_with(&["5", "imp-one", "failed"]),
+        "{out}"
+    );
     let written = std::fs::read_to_string(&keys).expect("keys");
     let dsn = written.lines().nth(1).and_then(|line| line.split(',').nth(3)).expect("a DSN");
     assert_eq!(psql(dsn, "SELECT name FROM clients").ok(), "Ana Souza\n");
@@ -313,7 +317,8 @@ fn migrations(home: &Home) {
     std::fs::copy(sample.join("app.toml"), shop.join("app.toml")).expect("copied");
     let shop_path = shop.to_str().expect("UTF-8");
     assert!(home.sindico(&["migrate", "apply", shop_path]).ok().contains("have these migrations already"));
-    std::fs::write(shop.join("migrations/0005_cards.sql"), "CREATE TABLE cards (id bigserial PRIMARY KEY);").expect("written");
+    std::fs::write(shop.join("migrations/0005_cards.sql"), "CREATE TABLE cards (id bigserial PRIMARY KEY);")
+        .expect("written");
     home.json(&["tenant", "create", "mig-one", "--isolation", "schema"]);
     let plan = home.sindico(&["migrate", "plan", shop_path, "--sql"]).ok();
     assert!(plan.contains("to version 5 (0005_cards)") && plan.contains("CREATE TABLE cards"), "{plan}");

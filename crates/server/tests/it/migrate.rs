@@ -44,10 +44,9 @@ const TIDY: &str = "
 /// The pet shop with more migrations.
 pub(crate) fn with(bed: &Bed, more: &[(&str, &str)]) -> AddApp {
     let mut app = pet_shop(&bed.app);
-    app.files.extend(more.iter().map(|(name, text)| AppFile {
-        path: format!("migrations/{name}.sql"),
-        content: (*text).to_owned(),
-    }));
+    app.files.extend(
+        more.iter().map(|(name, text)| AppFile { path: format!("migrations/{name}.sql"), content: (*text).to_owned() }),
+    );
     app
 }
 
@@ -102,14 +101,17 @@ async fn every_isolation_comes_to_the_same_tables_and_rows() {
     let fresh = async |isolation: &str| enter(&bed.tenant(&format!("new-{isolation}"), isolation).await).await;
     for (isolation, client) in &clients {
         // The sessions have been there all along.
-        let card = "SELECT c.number, c.tier, c.joined_at IS NOT NULL, balance FROM clients c JOIN cards ON client_id = c.id
+        let card =
+            "SELECT c.number, c.tier, c.joined_at IS NOT NULL, balance FROM clients c JOIN cards ON client_id = c.id
                     ORDER BY c.id";
         assert_eq!(rows(client, card).await.len(), 2, "{isolation}");
         let numbers = rows(client, "SELECT number FROM clients ORDER BY number").await;
         assert_eq!(numbers, ["1", "2"], "{isolation}: each tenant counts for itself");
         assert_eq!(rows(client, "SELECT balance FROM cards ORDER BY client_id").await, ["19", "13"], "{isolation}");
         client
-            .batch_execute("INSERT INTO clients (name, phone) VALUES ('Caio', '1234567'); UPDATE animals SET mood = 'shy'")
+            .batch_execute(
+                "INSERT INTO clients (name, phone) VALUES ('Caio', '1234567'); UPDATE animals SET mood = 'shy'",
+            )
             .await
             .expect(isolation);
         assert_eq!(rows(client, "SELECT max(number) FROM clients").await, ["3"], "{isolation}");
@@ -210,7 +212,10 @@ async fn a_plan_tells_what_runs_where_and_changes_nothing() {
     assert_eq!((&part(0, "schema")["times"], &part(0, "database")["times"]), (&json!(1), &json!(2)));
     let shared = part(0, "shared");
     let said = shared.to_string();
-    assert!(said.contains("ADD COLUMN number") && said.contains(r#"UPDATE \"clients\" SET \"number\" = DEFAULT"#), "{said}");
+    assert!(
+        said.contains("ADD COLUMN number") && said.contains(r#"UPDATE \"clients\" SET \"number\" = DEFAULT"#),
+        "{said}"
+    );
     let locks = shared["locks"].as_array().expect("locks");
     let lock = |table: &str, mode: &str| locks.iter().any(|lock| lock["table"] == table && lock["lock"] == mode);
     assert!(lock("clients", "ACCESS EXCLUSIVE") && lock("clients", "SHARE") && !lock("cards", "SHARE"), "{shared:#}");

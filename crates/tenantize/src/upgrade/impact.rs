@@ -58,8 +58,7 @@ impl Impact {
                 if new.contains(&table) || table.is_empty() {
                     continue;
                 }
-                let impact =
-                    Self { file: statement.file.clone(), line: statement.line, table, lock, blocks, lasts };
+                let impact = Self { file: statement.file.clone(), line: statement.line, table, lock, blocks, lasts };
                 let known = |it: &Self| (&it.table, it.lock, it.lasts) == (&impact.table, lock, lasts);
                 if !impacts.iter().any(known) {
                     impacts.push(impact);

@@ -45,7 +45,9 @@ fn rows_are_written_where_they_stand() {
     let upgrade = upgrade(sql).expect("understood");
     assert_eq!(upgrade.files(), [FILE]);
     assert!(!upgrade.is_rows_alone(FILE) && !upgrade.is_global(FILE));
-    for runs in [upgrade.shared(FILE, &names()), upgrade.own_schema(FILE, tenant()), upgrade.own_database(FILE, &names())] {
+    for runs in
+        [upgrade.shared(FILE, &names()), upgrade.own_schema(FILE, tenant()), upgrade.own_database(FILE, &names())]
+    {
         assert_eq!(order(&runs), [Runner::Owner, Runner::Tenant, Runner::Owner]);
         assert_eq!(texts(&runs, Runner::Tenant), ["UPDATE pets SET age = 1"]);
     }
@@ -53,8 +55,9 @@ fn rows_are_written_where_they_stand() {
 
 #[test]
 fn rows_alone_are_each_tenants_own_affair() {
-    let upgrade = upgrade("UPDATE pets SET name = 'x'; INSERT INTO pets (name) VALUES ('y') ON CONFLICT (name) DO NOTHING")
-        .expect("understood");
+    let upgrade =
+        upgrade("UPDATE pets SET name = 'x'; INSERT INTO pets (name) VALUES ('y') ON CONFLICT (name) DO NOTHING")
+            .expect("understood");
     assert!(upgrade.is_rows_alone(FILE));
     let shared = upgrade.shared(FILE, &names());
     assert!(texts(&shared, Runner::Tenant)[1].contains("ON CONFLICT (tenant_id, name)"), "{shared:?}");
@@ -63,7 +66,8 @@ fn rows_alone_are_each_tenants_own_affair() {
 
 #[test]
 fn what_a_new_column_computes_is_computed_tenant_by_tenant() {
-    let sql = "ALTER TABLE pets ADD COLUMN number bigserial, ADD COLUMN since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    let sql =
+        "ALTER TABLE pets ADD COLUMN number bigserial, ADD COLUMN since timestamptz NOT NULL DEFAULT clock_timestamp(),
                ADD COLUMN tier text NOT NULL DEFAULT 'plain'";
     let upgrade = upgrade(sql).expect("understood");
     let shared = upgrade.shared(FILE, &names());
@@ -71,7 +75,10 @@ fn what_a_new_column_computes_is_computed_tenant_by_tenant() {
     assert_eq!(filled, [r#"UPDATE "pets" SET "number" = DEFAULT, "since" = DEFAULT"#]);
     let owner = texts(&shared, Runner::Owner);
     let added = owner.iter().find(|sql| sql.contains("ADD COLUMN number")).expect("added");
-    assert!(!added.contains("number bigint NOT NULL") && added.contains("tier text NOT NULL DEFAULT 'plain'"), "{added}");
+    assert!(
+        !added.contains("number bigint NOT NULL") && added.contains("tier text NOT NULL DEFAULT 'plain'"),
+        "{added}"
+    );
     let settled = owner.iter().find(|sql| sql.contains("SET NOT NULL")).expect("settled");
     assert!(settled.contains("number SET NOT NULL") && settled.contains("since SET NOT NULL"), "{settled}");
     // Numbers come from the tenant's own sequence, which is there before.
@@ -87,13 +94,18 @@ fn what_a_new_column_computes_is_computed_tenant_by_tenant() {
 #[test]
 fn values_are_added_to_types_that_are_there() {
     let upgrade = upgrade("ALTER TYPE mood ADD VALUE 'wild' AFTER 'calm'").expect("understood");
-    assert_eq!(texts(&upgrade.own_schema(FILE, tenant()), Runner::Owner), ["ALTER TYPE mood ADD VALUE IF NOT EXISTS 'wild' AFTER 'calm'"]);
+    assert_eq!(
+        texts(&upgrade.own_schema(FILE, tenant()), Runner::Owner),
+        ["ALTER TYPE mood ADD VALUE IF NOT EXISTS 'wild' AFTER 'calm'"]
+    );
 }
 
 #[test]
 fn what_is_global_is_apart_and_stays() {
-    let upgrade = upgrade("ALTER TABLE kinds ADD COLUMN latin text; INSERT INTO kinds VALUES (9); ALTER TABLE pets ADD COLUMN a int")
-        .expect("understood");
+    let upgrade = upgrade(
+        "ALTER TABLE kinds ADD COLUMN latin text; INSERT INTO kinds VALUES (9); ALTER TABLE pets ADD COLUMN a int",
+    )
+    .expect("understood");
     assert!(upgrade.is_global(FILE));
     let global = upgrade.global(FILE, &names());
     assert!(global.iter().all(|statement| statement.sql.contains("kinds")), "{global:?}");
@@ -109,20 +121,25 @@ fn what_is_global_is_apart_and_stays() {
 fn routines_follow_the_tables_that_they_name() {
     let upgrade = upgrade("ALTER TABLE pets ADD COLUMN a int").expect("understood");
     let shared = upgrade.shared(FILE, &names());
-    let again = texts(&shared, Runner::Owner).into_iter().find(|sql| sql.contains("FUNCTION loud()")).expect("made anew");
+    let again =
+        texts(&shared, Runner::Owner).into_iter().find(|sql| sql.contains("FUNCTION loud()")).expect("made anew");
     assert!(again.starts_with("CREATE OR REPLACE FUNCTION"), "{again}");
-    let gone = self::upgrade("DROP TRIGGER louder ON pets; DROP FUNCTION loud(); ALTER TABLE pets ADD COLUMN a int").expect("understood");
+    let gone = self::upgrade("DROP TRIGGER louder ON pets; DROP FUNCTION loud(); ALTER TABLE pets ADD COLUMN a int")
+        .expect("understood");
     let made = gone.shared(FILE, &names());
     assert!(!texts(&made, Runner::Owner).iter().any(|sql| sql.contains("CREATE OR REPLACE FUNCTION loud")), "{made:?}");
 }
 
 #[test]
 fn an_identity_for_rows_that_are_there_is_refused() {
-    let refused = upgrade("ALTER TABLE pets ADD COLUMN n bigint GENERATED ALWAYS AS IDENTITY").expect_err("refused").to_string();
+    let refused =
+        upgrade("ALTER TABLE pets ADD COLUMN n bigint GENERATED ALWAYS AS IDENTITY").expect_err("refused").to_string();
     assert!(refused.contains("bigserial"), "{refused}");
-    let refused = upgrade("CREATE TABLE a (x int); ALTER TABLE pets DROP CONSTRAINT pets_pkey, ADD COLUMN n bigserial PRIMARY KEY")
-        .expect_err("refused")
-        .to_string();
+    let refused = upgrade(
+        "CREATE TABLE a (x int); ALTER TABLE pets DROP CONSTRAINT pets_pkey, ADD COLUMN n bigserial PRIMARY KEY",
+    )
+    .expect_err("refused")
+    .to_string();
     assert!(refused.contains("primary key"), "{refused}");
 }
 

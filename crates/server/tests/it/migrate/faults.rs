@@ -62,7 +62,10 @@ async fn shared_tables_go_together_or_not_at_all() {
     }
     clients[1].batch_execute("INSERT INTO clients (name, phone) VALUES ('Nobody', '1')").await.expect_err("a check");
     clients[1].batch_execute("INSERT INTO clients (name, phone) VALUES ('Nobody', '1234567')").await.expect("used");
-    let app = with(&bed, &[("0005_more", "ALTER TABLE clients ADD COLUMN more int; UPDATE clients SET more = 1 / (length(name) - 6);")]);
+    let app = with(
+        &bed,
+        &[("0005_more", "ALTER TABLE clients ADD COLUMN more int; UPDATE clients SET more = 1 / (length(name) - 6);")],
+    );
     let halted = apply(&bed, &app, json!({})).await;
     assert!(halted["error"].to_string().contains("division by zero"), "{halted:#}");
     for client in &clients {
@@ -124,7 +127,8 @@ async fn a_lock_that_a_client_holds_is_waited_for_and_does_not_hold_up_others_fo
         let options = json!({"lock_timeout_ms": 50, "lock_retries": 1000});
         let (_, begun) = bed.call(Method::POST, &path, Some(body(&app, &options))).await;
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let (_, operation) = bed.call(Method::GET, &format!("/operations/{}", begun["id"].as_str().expect("id")), None).await;
+        let (_, operation) =
+            bed.call(Method::GET, &format!("/operations/{}", begun["id"].as_str().expect("id")), None).await;
         assert_eq!(operation["state"], "running", "{isolation}: {operation:#}");
         client.batch_execute("COMMIT").await.expect("done");
         assert_eq!(ended(&bed, &begun).await["state"], "succeeded", "{isolation}");
@@ -135,7 +139,8 @@ async fn a_lock_that_a_client_holds_is_waited_for_and_does_not_hold_up_others_fo
 
 #[tokio::test]
 async fn cut_off_at_any_point_it_is_gone_on_with() {
-    let points = ["rehearse", "global", "canaries", "tenant", "switch", "shared version", "template", "release", "wave"];
+    let points =
+        ["rehearse", "global", "canaries", "tenant", "switch", "shared version", "template", "release", "wave"];
     let armed = Arc::new(Mutex::new(""));
     let trigger = Arc::clone(&armed);
     let probe = Probe::new(move |at| {

@@ -12,7 +12,8 @@ async fn grows(folder: &str) {
     migrations.sort_by(|a, b| a.path.cmp(&b.path));
     // Databases that are there get the platform's rows by a migration.
     let (global, seed): (Vec<AppFile>, Vec<AppFile>) = seed.into_iter().partition(|file| file.path.contains("/0001_"));
-    let rows = global.into_iter().map(|file| AppFile { path: "migrations/0099_rows.sql".to_owned(), content: file.content });
+    let rows =
+        global.into_iter().map(|file| AppFile { path: "migrations/0099_rows.sql".to_owned(), content: file.content });
     migrations.extend(rows);
     for known in 1..=migrations.len() {
         let mut files = migrations[..known].to_vec();
@@ -71,13 +72,22 @@ async fn a_release_that_no_new_tenant_could_have_is_refused() {
     assert_eq!(refused["steps"].as_array().map(Vec::len), Some(1), "nobody has been touched: {refused:#}");
 
     app.files.iter_mut().find(|file| file.path.starts_with("seed/0001")).expect("still there").content =
-        pet_shop(&bed.app).files.into_iter().find(|file| file.path.starts_with("seed/0001")).expect("as it was").content;
+        pet_shop(&bed.app)
+            .files
+            .into_iter()
+            .find(|file| file.path.starts_with("seed/0001"))
+            .expect("as it was")
+            .content;
     let content = "INSERT INTO species (id, name) VALUES (77, 'Capybara');".to_owned();
     app.files.push(AppFile { path: "migrations/0006_rows.sql".to_owned(), content });
     assert_eq!(apply(&bed, &app, json!({})).await["state"], "succeeded");
     for isolation in ALL {
         let new = enter(&bed.tenant(&format!("new-{isolation}"), isolation).await).await;
-        assert_eq!(rows(&new, "SELECT name FROM species JOIN more ON species_id = id").await, ["Capybara"], "{isolation}");
+        assert_eq!(
+            rows(&new, "SELECT name FROM species JOIN more ON species_id = id").await,
+            ["Capybara"],
+            "{isolation}"
+        );
     }
     bed.close().await;
 }

@@ -15,11 +15,15 @@ async fn nobody_meets_an_error_while_tenants_are_migrated_or_made() {
         let made = bed.tenant(&format!("paws-{nth}"), isolation).await;
         let (client, stop, count) = (enter(&made).await, Arc::clone(&stop), Arc::clone(&count));
         working.push(tokio::spawn(async move {
-            let insert = client.prepare("INSERT INTO clients (name, phone) VALUES ($1, '1234567')").await.expect("prepared");
+            let insert =
+                client.prepare("INSERT INTO clients (name, phone) VALUES ($1, '1234567')").await.expect("prepared");
             while !stop.load(Ordering::Relaxed) {
                 client.execute(&insert, &[&"Bia"]).await.expect("written");
                 client.query("SELECT id, name FROM clients ORDER BY id DESC LIMIT 5", &[]).await.expect("read");
-                client.batch_execute("BEGIN; UPDATE clients SET notes = 'x' WHERE id = 1; COMMIT").await.expect("changed");
+                client
+                    .batch_execute("BEGIN; UPDATE clients SET notes = 'x' WHERE id = 1; COMMIT")
+                    .await
+                    .expect("changed");
                 count.fetch_add(1, Ordering::Relaxed);
             }
             rows(&client, "SELECT count(*) - count(number) FROM clients").await
