@@ -81,7 +81,7 @@ impl From<LifecycleError> for Problem {
                 conflict("TABLES_DIFFER", "Tables are not as expected")
             }
             LifecycleError::Unseeded(_) => unusable("SEED_FAILED", "New tenants could not be made"),
-            LifecycleError::Halted { .. } | LifecycleError::StillMade(_) => {
+            LifecycleError::Halted { .. } | LifecycleError::StillMade(_) | LifecycleError::Switching(_) => {
                 conflict("MIGRATION_HALTED", "Not every tenant was migrated")
             }
             LifecycleError::NoCluster => conflict("NO_CLUSTER", "No cluster is registered"),

@@ -28,8 +28,12 @@ ALTER TABLE sindico.app_files ALTER COLUMN release DROP DEFAULT;
 -- The release that new tenants get on a cluster, and the version of the tables that tenants share there.
 ALTER TABLE sindico.app_clusters ADD COLUMN release integer NOT NULL DEFAULT 1;
 ALTER TABLE sindico.app_clusters ADD COLUMN version integer;
-UPDATE sindico.app_clusters c SET version = (SELECT version FROM sindico.app_releases r WHERE r.app = c.app);
-ALTER TABLE sindico.app_clusters ALTER COLUMN version SET NOT NULL, ALTER COLUMN release DROP DEFAULT;
+-- The version of the tables that are the same for all, and whether the others are between two releases.
+ALTER TABLE sindico.app_clusters ADD COLUMN global_version integer, ADD COLUMN switching boolean NOT NULL DEFAULT false;
+UPDATE sindico.app_clusters c SET version = r.version, global_version = r.version
+    FROM sindico.app_releases r WHERE r.app = c.app;
+ALTER TABLE sindico.app_clusters ALTER COLUMN version SET NOT NULL, ALTER COLUMN global_version SET NOT NULL,
+    ALTER COLUMN release DROP DEFAULT;
 
 -- Which migrations a tenant has, since when, and what kept it from having more.
 ALTER TABLE sindico.placements

@@ -134,8 +134,8 @@ impl Catalog {
     /// Records that they do, as a release has them.
     pub async fn set_prepared(&self, app: &AppName, cluster: Uuid, release: i32) -> Result<(), CatalogError> {
         sqlx::query!(
-            "INSERT INTO sindico.app_clusters (app, cluster, release, version)
-             SELECT app, $2, release, version FROM sindico.app_releases WHERE app = $1 AND release = $3
+            "INSERT INTO sindico.app_clusters (app, cluster, release, version, global_version)
+             SELECT app, $2, release, version, version FROM sindico.app_releases WHERE app = $1 AND release = $3
              ON CONFLICT DO NOTHING",
             app.as_str(),
             cluster,

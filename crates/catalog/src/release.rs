@@ -27,6 +27,10 @@ pub struct Standing {
     pub release: i32,
     /// How many migrations the tables have that tenants share there.
     pub version: i32,
+    /// How many of them those have that are the same for all.
+    pub global_version: i32,
+    /// Whether it is between two releases.
+    pub switching: bool,
 }
 
 /// Files with the numbers that síndico goes by.
@@ -58,24 +62,22 @@ pub(crate) async fn insert_release(tx: &mut ControlTx, new: &NewApp<'_>, release
 
 impl Catalog {
     /// Records an app's files as its newest release, unless they are just that.
-    pub async fn put_release(&self, new: &NewApp<'_>) -> Result<Release, CatalogError> {
-        let mut tx = self.db.begin().await?;
+    pub async fn put_release(&self, tx: &mut ControlTx, new: &NewApp<'_>) -> Result<Release, CatalogError> {
         sqlx::query!("SELECT name FROM sindico.apps WHERE name = $1 FOR UPDATE", new.name.as_str())
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut **tx)
             .await?
             .ok_or_else(|| CatalogError::AppUnknown(new.name.clone()))?;
         let newest = sqlx::query!(
             "SELECT release, version, fingerprint FROM sindico.app_releases WHERE app = $1 ORDER BY release DESC LIMIT 1",
             new.name.as_str(),
         )
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut **tx)
         .await?;
         if newest.fingerprint == new.fingerprint {
             return Ok(Release { release: newest.release, version: newest.version });
         }
         let release = newest.release + 1;
-        insert_release(&mut tx, new, release).await?;
-        tx.commit().await?;
+        insert_release(tx, new, release).await?;
         let migrations = new.files.iter().filter(|file| file.path.starts_with("migrations/")).count();
         Ok(Release { release, version: i32::try_from(migrations).unwrap_or(i32::MAX) })
     }
@@ -125,7 +127,7 @@ impl Catalog {
     pub async fn standings(&self, app: &AppName) -> Result<Vec<Standing>, CatalogError> {
         let standings = sqlx::query_as!(
             Standing,
-            "SELECT cluster, release, version FROM sindico.app_clusters WHERE app = $1 ORDER BY cluster",
+            "SELECT cluster, release, version, global_version, switching FROM sindico.app_clusters WHERE app = $1 ORDER BY cluster",
             app.as_str(),
         )
         .fetch_all(&self.db)
@@ -176,7 +178,7 @@ impl Catalog {
     /// From now on new tenants on a cluster get this release.
     pub async fn set_release_on(&self, app: &AppName, cluster: Uuid, release: i32) -> Result<(), CatalogError> {
         sqlx::query!(
-            "UPDATE sindico.app_clusters SET release = $3 WHERE app = $1 AND cluster = $2",
+            "UPDATE sindico.app_clusters SET release = $3, switching = false WHERE app = $1 AND cluster = $2 AND release <= $3",
             app.as_str(),
             cluster,
             release,
@@ -184,6 +186,44 @@ impl Catalog {
         .execute(&self.db)
         .await?;
         Ok(())
+    }
+
+    /// Records that tables which are the same for all have come to a version on a cluster.
+    pub async fn set_global_version(&self, app: &AppName, cluster: Uuid, version: i32) -> Result<(), CatalogError> {
+        sqlx::query!(
+            "UPDATE sindico.app_clusters SET global_version = $3 WHERE app = $1 AND cluster = $2 AND global_version < $3",
+            app.as_str(),
+            cluster,
+            version,
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+
+    /// Records whether an app is between two releases on a cluster: nobody can be made there then.
+    pub async fn set_switching(&self, app: &AppName, cluster: Uuid, switching: bool) -> Result<(), CatalogError> {
+        sqlx::query!(
+            "UPDATE sindico.app_clusters SET switching = $3 WHERE app = $1 AND cluster = $2",
+            app.as_str(),
+            cluster,
+            switching,
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+
+    /// Whether it is.
+    pub async fn is_switching(&self, app: &AppName, cluster: Uuid) -> Result<bool, CatalogError> {
+        let switching = sqlx::query_scalar!(
+            "SELECT switching FROM sindico.app_clusters WHERE app = $1 AND cluster = $2",
+            app.as_str(),
+            cluster,
+        )
+        .fetch_optional(&self.db)
+        .await?;
+        Ok(switching.unwrap_or(false))
     }
 
     /// From now on new clusters get this release, and it is what the app is.

@@ -153,9 +153,18 @@ impl Catalog {
         )
         .execute(&self.db)
         .await?;
-        for tenant in tenants {
-            self.refresh_tenant(*tenant).await?;
-        }
+        Ok(())
+    }
+
+    /// Records that a tenant without tables has nothing to be migrated, unless it has been given some meanwhile.
+    pub async fn set_absent_version(&self, tenant: TenantId, version: i32) -> Result<(), CatalogError> {
+        sqlx::query!(
+            "UPDATE sindico.placements SET version = $2, migration_error = NULL, drift = NULL WHERE tenant = $1 AND NOT present",
+            tenant.as_uuid(),
+            version,
+        )
+        .execute(&self.db)
+        .await?;
         Ok(())
     }
 

@@ -206,6 +206,11 @@ pub enum LifecycleError {
         /// Why the first of them failed.
         first: String,
     },
+    /// A migration was cut off while it changed what new tenants are made from.
+    #[error(
+        "app \"{0}\" is between two versions on this cluster, since its last migration was not finished; apply that again, then try again"
+    )]
+    Switching(AppName),
     /// Tenants that were being made when the app was migrated are not done.
     #[error("tenants are still being made as the app was before: {0}; apply the migration again when they are done")]
     StillMade(String),

@@ -7,6 +7,7 @@ mod begin;
 mod fan_out;
 mod options;
 mod overview;
+mod reconcile;
 mod rehearse;
 mod shared;
 mod steps;

@@ -88,10 +88,14 @@ impl Lifecycle {
         let server = self.admin(cluster.id, None).await?;
         let template = app.names().template;
         self.raise_database(app, cluster, &server, Kind::Template, plan).await?.close().await;
+        let retired = format!("retired_{template}");
         if self.is_ours(&server, app, cluster.id, &template).await? {
-            self.drop_database(None, cluster.id, &template).await?;
+            self.drop_database(None, cluster.id, &retired).await?;
+            let [from, to] = [&template, &retired].map(|name| quote_ident(name));
+            server.run(&format!("ALTER DATABASE {from} RENAME TO {to}")).await?;
         }
-        self.finish_database(app, cluster.id, &server, Kind::Template).await
+        self.finish_database(app, cluster.id, &server, Kind::Template).await?;
+        self.drop_database(None, cluster.id, &retired).await
     }
 
     /// Takes an app that never had a tenant from a cluster.

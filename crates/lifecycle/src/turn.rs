@@ -44,7 +44,13 @@ impl Lifecycle {
             Isolation::Database | Isolation::Cluster => None,
         };
         let session = self.builder(by, placement.cluster, inside).await?;
-        session.run(&format!("SELECT pg_advisory_lock_shared({})", key(app))).await?;
+        // However long a migration takes.
+        let lock = format!("SET lock_timeout = 0; SELECT pg_advisory_lock_shared({}); RESET lock_timeout", key(app));
+        session.run(&lock).await?;
+        by.still_may().await?;
+        if self.catalog.is_switching(app, placement.cluster).await? {
+            return Err(LifecycleError::Switching(app.clone()));
+        }
         let (_, plan) = self.plan_on(app, placement.cluster).await?;
         Ok(Turn { session, plan })
     }

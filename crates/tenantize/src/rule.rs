@@ -418,7 +418,18 @@ pub(crate) fn replacing(text: &str) -> Option<String> {
     function::replacing(text).ok()
 }
 
-/// Whether a statement of an upgrade takes something away.
-pub(crate) fn is_drop(text: &str) -> bool {
-    tree::parse(text).is_ok_and(|tree| matches!(tree.node, Some(NodeEnum::DropStmt(_))))
+/// Whether a statement of an upgrade takes something away that others may refer to: a table, rows, with CASCADE anything.
+pub(crate) fn takes_away(text: &str) -> bool {
+    let cascades = |node: &pb::Node| {
+        let cascade = pb::DropBehavior::DropCascade;
+        matches!(&node.node, Some(NodeEnum::AlterTableCmd(command)) if command.behavior() == cascade)
+    };
+    tree::parse(text).is_ok_and(|tree| match &tree.node {
+        Some(NodeEnum::DropStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::TruncateStmt(_) | NodeEnum::MergeStmt(_)) => {
+            true
+        }
+        Some(NodeEnum::AlterTableStmt(alter)) => alter.cmds.iter().any(cascades),
+        // In a WITH of another statement.
+        _ => text.to_ascii_uppercase().contains("DELETE FROM"),
+    })
 }

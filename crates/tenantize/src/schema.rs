@@ -83,11 +83,16 @@ impl Schema {
     /// From here on the migrations are those of an app in use: tables may have rows, and types are as they are.
     pub(crate) fn go_live(&mut self) {
         self.live = true;
-        for table in &mut self.tables {
-            table.lived = true;
-        }
+        self.have_rows();
         for created in &mut self.objects.enums {
             created.settled = true;
+        }
+    }
+
+    /// Any table may have rows.
+    pub(crate) fn have_rows(&mut self) {
+        for table in &mut self.tables {
+            table.lived = true;
         }
     }
 

@@ -163,6 +163,8 @@ impl<'a> Reader<'a> {
                         Some(live) if live.first.is_some() => {
                             live.runs.insert(steps.len(), Runs::Rows);
                             steps.push(step);
+                            // So have those that it has just made.
+                            self.schema.have_rows();
                         }
                         // They have run.
                         Some(_) => {}

@@ -154,9 +154,10 @@ impl Step {
     }
 }
 
-/// Tenants with schemas of their own may refer to it until each has been migrated, which is after it would be gone.
+/// Tenants with schemas of their own may refer to it until each has been migrated, which is after it would be gone; and where they do so
+/// with ON DELETE CASCADE, their rows would go with it.
 fn drops_global(step: &Step) -> bool {
-    step.scope == Scope::Global && step.shared.iter().any(|sql| rule::is_drop(sql))
+    step.scope == Scope::Global && step.shared.iter().any(|sql| rule::takes_away(sql))
 }
 
 fn refusal((step, _): &(Step, Runs)) -> Refusal {

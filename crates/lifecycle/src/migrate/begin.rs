@@ -19,25 +19,23 @@ impl Lifecycle {
         let (app, course) = self.course_to(&new).await?;
         self.check_canaries(&app, &options).await?;
         let fingerprint = fingerprint(&new.files);
-        let described = |name| described(name, &new.manifest, &fingerprint, &new.files);
-        let lock = self.catalog.lock_app(&app).await?;
-        let release = Self::under(lock, async { Ok(self.catalog.put_release(&described(&app)).await?) }).await?;
-        let current = self.catalog.standings(&app).await?.iter().all(|it| it.release == release.release)
-            && self.app(&app).await?.release == release.release
+        let described = described(&app, &new.manifest, &fingerprint, &new.files);
+        let mut tx = self.catalog.begin().await?;
+        let release = self.catalog.put_release(&mut tx, &described).await?.release;
+        let current = self.catalog.standings(&app).await?.iter().all(|it| it.release == release && !it.switching)
+            && self.app(&app).await?.release == release
             && self.behind(&course).await?.is_empty();
         if current {
             return Ok(None);
         }
-        let NewApp { title, description, fingerprint, .. } = described(&app);
         let order = Order {
             app: app.to_string(),
-            release: release.release,
-            title: title.to_owned(),
-            description: description.to_owned(),
-            fingerprint: fingerprint.to_owned(),
+            release,
+            title: described.title.to_owned(),
+            description: described.description.to_owned(),
+            fingerprint: fingerprint.clone(),
             options,
         };
-        let mut tx = self.catalog.begin().await?;
         let operation = NewOperation {
             kind: MIGRATE,
             subject: subject(&app),
@@ -46,10 +44,17 @@ impl Lifecycle {
             priority: 0,
         };
         let claim = self.jobs.enqueue(&mut tx, operation).await?;
+        // From here on nobody else migrates the app: what was looked at before has been left as it is, or is seen now.
+        self.check_unchanged(&app, &course.files).await?;
         tx.commit().await.map_err(CatalogError::from)?;
         let id = claim.operation();
         self.leave(claim, migration(self));
         Ok(Some(id))
+    }
+
+    async fn check_unchanged(&self, app: &AppName, files: &[AppFile]) -> Result<(), LifecycleError> {
+        let most = self.most_advanced(app).await?;
+        if most > 0 { unchanged(&self.catalog.version_files(app, most).await?, files) } else { Ok(()) }
     }
 
     /// Reads the files, and makes sure that what tenants have is as it was.
@@ -62,11 +67,8 @@ impl Lifecycle {
         let mut files = new.files.clone();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let plan = Arc::new(plan_files(&files)?);
-        let most = self.most_advanced(&app).await?;
-        if most > 0 {
-            let had = self.catalog.version_files(&app, most).await?;
-            unchanged(&had, &files)?;
-        }
+        self.reconcile(&app).await?;
+        self.check_unchanged(&app, &files).await?;
         // Every way that a tenant may have to go.
         let course = Course::new(app.clone(), 0, files, plan);
         let least = self.least_advanced(&app).await?;
@@ -77,13 +79,13 @@ impl Lifecycle {
     }
 
     async fn most_advanced(&self, app: &AppName) -> Result<i32, LifecycleError> {
-        let standings = self.catalog.standings(app).await?.into_iter().map(|it| it.version);
+        let standings = self.catalog.standings(app).await?.into_iter().map(|it| it.version.max(it.global_version));
         let tenants = self.catalog.versions(app).await?.into_iter().map(|(version, _)| version);
         Ok(standings.chain(tenants).max().unwrap_or(0))
     }
 
     pub(super) async fn least_advanced(&self, app: &AppName) -> Result<i32, LifecycleError> {
-        let standings = self.catalog.standings(app).await?.into_iter().map(|it| it.version);
+        let standings = self.catalog.standings(app).await?.into_iter().map(|it| it.version.min(it.global_version));
         let tenants = self.catalog.versions(app).await?.into_iter().map(|(version, _)| version);
         Ok(standings.chain(tenants).min().unwrap_or(0))
     }

@@ -9,7 +9,7 @@ use catalog::{Entry, Shape, ShapeKind};
 use domain::{Isolation, TenantId};
 use jobs::{Fault, Work};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, sleep};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
@@ -19,8 +19,13 @@ use super::{Course, MigrateOptions};
 use crate::server::Session;
 use crate::{Lifecycle, LifecycleError};
 
-/// How often a tenant is tried whose session is lost.
-const TRIES: usize = 3;
+/// After these a tenant is tried again whose session was lost.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1_600),
+    Duration::from_millis(6_400),
+];
 
 /// How often it is told how far the tenants are.
 const TELL: Duration = Duration::from_millis(500);
@@ -153,7 +158,12 @@ impl Worker {
                     self.count.done.fetch_add(1, Ordering::Relaxed);
                     debug!(tenant = %entry.slug, version = self.course.version(), took = ?began.elapsed(), "migrated");
                 }
-                Err(error) => self.fail(&entry, &error.to_string()).await?,
+                // A server that does not answer is no tenant's failure: the step is tried again.
+                Err(Stop::Lost(error)) => {
+                    self.record().await?;
+                    return Err(error);
+                }
+                Err(stop) => self.fail(&entry, &stop.into_error().to_string()).await?,
             }
             if self.through.len() >= AT_ONCE {
                 self.record().await?;
@@ -162,29 +172,27 @@ impl Worker {
         self.record().await
     }
 
-    async fn migrate(&mut self, entry: &Entry) -> Result<(), LifecycleError> {
+    async fn migrate(&mut self, entry: &Entry) -> Result<(), Stop> {
         if !entry.present {
-            self.through.push((entry.tenant, None));
-            return Ok(());
+            let recorded = self.desk.catalog.set_absent_version(entry.tenant, self.course.version()).await;
+            return Ok(recorded.map_err(LifecycleError::from)?);
         }
         self.desk.probe.pass("tenant")?;
-        let mut tries = TRIES;
+        let mut pauses = PAUSES.iter();
         loop {
-            tries -= 1;
             match self.attempt(entry).await {
                 Ok(Reached::Version(_, fingerprint)) => {
                     self.through.push((entry.tenant, fingerprint));
                     return Ok(());
                 }
                 // Unless it is being removed, that is told.
-                Ok(Reached::Gone) => return Err(LifecycleError::Step("its tables are not there".to_owned())),
-                Err(Stop::Lost(_)) if tries > 0 => self.session = None,
-                Err(stop) => {
-                    if matches!(stop, Stop::Lost(_)) {
-                        self.session = None;
-                    }
-                    return Err(stop.into_error());
+                Ok(Reached::Gone) => return Err(LifecycleError::Step("its tables are not there".to_owned()).into()),
+                Err(Stop::Lost(error)) => {
+                    self.session = None;
+                    let Some(pause) = pauses.next() else { return Err(Stop::Lost(error)) };
+                    sleep(*pause).await;
                 }
+                Err(stop) => return Err(stop),
             }
         }
     }

@@ -47,6 +47,9 @@ impl Default for MigrateOptions {
     }
 }
 
+/// PostgreSQL has no longer timeouts.
+const MOST_MS: u32 = i32::MAX.unsigned_abs();
+
 impl MigrateOptions {
     /// The most tenants at a time on a cluster.
     const MAX_PARALLEL: u32 = 64;
@@ -59,6 +62,9 @@ impl MigrateOptions {
         }
         if self.lock_timeout_ms == 0 {
             return refuse("lock_timeout_ms 0 would let clients wait behind a lock for ever; give 1 or more");
+        }
+        if self.lock_timeout_ms > MOST_MS || self.statement_timeout_ms > MOST_MS {
+            return refuse("a timeout is at most 2147483647 milliseconds");
         }
         if self.lock_retries > 1_000 {
             return refuse("lock_retries is at most 1000");
@@ -80,7 +86,7 @@ impl MigrateOptions {
     /// What a transaction of a migration begins with.
     pub(crate) fn begin(&self) -> String {
         format!(
-            "BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
             self.lock_timeout_ms, self.statement_timeout_ms
         )
     }

@@ -89,11 +89,14 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// What tenants of a cluster have been made from, with the first rows of then.
+    /// What tenants of a cluster have been made from, with the first rows of then; without any where those tables never were new.
     async fn before(&self, course: &Course, standing: Standing) -> Result<Plan, LifecycleError> {
         let mut files = course.files_of(standing.version);
-        let seeds = self.catalog.release_files(&course.app, standing.release).await?;
-        files.extend(seeds.into_iter().filter(|file| file.path.starts_with("seed/")));
+        let release = self.catalog.release_on(&course.app, standing.cluster).await?;
+        if release.version == standing.version {
+            let seeds = self.catalog.release_files(&course.app, release.release).await?;
+            files.extend(seeds.into_iter().filter(|file| file.path.starts_with("seed/")));
+        }
         plan_files(&files)
     }
 
@@ -204,7 +207,8 @@ impl Stage<'_> {
         let (sharing, others): (Vec<Entry>, Vec<Entry>) =
             entries.into_iter().partition(|entry| entry.placement.isolation == Isolation::Shared);
         let Self { session, course, .. } = self;
-        let commons = Commons { session, course, options: &options, known, tenants: &sharing, told: None };
+        let tenants = &sharing;
+        let commons = Commons { session, course, options: &options, known, known_global: known, tenants, told: None };
         super::steps::add_extensions(session, course, self.cluster).await?;
         commons.advance_global().await?;
         for entry in &others {

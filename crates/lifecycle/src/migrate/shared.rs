@@ -18,7 +18,7 @@ use uuid::Uuid;
 const SEARCH_PATH: &str = "public, global, extensions";
 
 /// The key of the lock that one migration of what is global at a time has.
-const GLOBAL_TURN: &str = "hashtextextended('sindico migration of what is global', 0)";
+const GLOBAL_TURN: &str = "pg_catalog.hashtextextended('sindico migration of what is global', 0)";
 
 /// The database of an app on a cluster, with the tenants that share its tables.
 pub(crate) struct Commons<'a> {
@@ -27,6 +27,8 @@ pub(crate) struct Commons<'a> {
     pub(crate) options: &'a MigrateOptions,
     /// How many migrations the shared tables have where that is written nowhere.
     pub(crate) known: i32,
+    /// The same for the global ones.
+    pub(crate) known_global: i32,
     /// Tenants that share tables.
     pub(crate) tenants: &'a [Entry],
     /// Who is told how far the shared tables of which cluster have come.
@@ -34,41 +36,68 @@ pub(crate) struct Commons<'a> {
 }
 
 impl Commons<'_> {
-    /// The global part of every migration that the tables do not have yet, each in a transaction of its own.
+    /// The global part of every migration that the tables do not have yet, each in a transaction of its own. Whoever calls it again
+    /// finds it done.
     pub(crate) async fn advance_global(&self) -> Result<(), Stop> {
         let course = self.course;
-        let start = self.stamped(stamp::GLOBAL).await?;
-        for at in start..course.version() {
+        for at in self.stamped(stamp::GLOBAL, self.known_global).await?..course.version() {
             let upgrade = course.upgrade(at)?;
             let Some(file) = upgrade.files().first().filter(|file| upgrade.is_global(file)) else { continue };
-            let mut script = self.beginning(GLOBAL_TURN);
+            let mut script = Script::new();
             script.owner(&course.app, SEARCH_PATH, upgrade.global(file, &course.app.names()));
+            script.end();
             script.ours(stamp::write(stamp::GLOBAL, at + 1));
-            self.commit(script, stamp::GLOBAL, at).await?;
+            self.commit(&script, GLOBAL_TURN, stamp::GLOBAL, at, None).await?;
+            if let Some((desk, cluster)) = self.told {
+                desk.probe.pass("global version")?;
+                let recorded = desk.catalog.set_global_version(&course.app, cluster, at + 1).await;
+                recorded.map_err(LifecycleError::from)?;
+            }
         }
         Ok(())
     }
 
     /// The shared tables, migration by migration.
     pub(crate) async fn advance(&self, expected: Option<&Shape>) -> Result<(), Stop> {
-        let start = self.stamped(stamp::WHOLE).await?;
+        let start = self.stamped(stamp::WHOLE, self.known).await?;
         if start > self.known {
             // Whoever brought them there did not live to tell.
             self.tell(start).await?;
         }
-        for at in start..self.course.version() {
+        let version = self.course.version();
+        // Rows do not change what tables look like.
+        let mut last = None;
+        for at in start..version {
+            let upgrade = self.course.upgrade(at)?;
+            last = upgrade.files().first().filter(|file| !upgrade.is_rows_alone(file)).map(|_| at).or(last);
+        }
+        for at in start..version {
             let upgrade = self.course.upgrade(at)?;
             let Some(file) = upgrade.files().first() else { break };
-            let last = at + 1 == self.course.version();
             if upgrade.is_rows_alone(file) {
                 self.rows(&upgrade, file, at).await?;
             } else {
-                let script = self.script(&upgrade, file, at).await?;
-                self.commit_as(script, stamp::WHOLE, at, expected.filter(|_| last)).await?;
+                self.tables(&upgrade, file, at, expected.filter(|_| last == Some(at))).await?;
             }
             self.tell(at + 1).await?;
         }
-        Ok(())
+        let session = self.session;
+        session.batch_execute("BEGIN").await.map_err(|error| Stop::of(session, &error, None))?;
+        secrets::record_sequences(session, &self.course.plan).await?;
+        session.batch_execute("COMMIT").await.map_err(|error| Stop::of(session, &error, None))
+    }
+
+    /// A migration that changes tables. A tenant may be removed while it waits for locks; then it is written anew for the others.
+    async fn tables(&self, upgrade: &Upgrade, file: &str, at: i32, expected: Option<&Shape>) -> Result<(), Stop> {
+        loop {
+            let there = self.there().await?;
+            let script = self.script(upgrade, file, at, &there);
+            match self.commit(&script, &turn_of(TenantId::from_uuid(Uuid::nil())), stamp::WHOLE, at, expected).await {
+                Err(Stop::Failed(error)) if self.there().await? == there => return Err(Stop::Failed(error)),
+                Err(Stop::Failed(_)) => {}
+                done => return done,
+            }
+        }
     }
 
     async fn tell(&self, version: i32) -> Result<(), Stop> {
@@ -78,16 +107,15 @@ impl Commons<'_> {
         Ok(recorded.map_err(LifecycleError::from)?)
     }
 
-    async fn script(&self, upgrade: &Upgrade, file: &str, at: i32) -> Result<Script, Stop> {
+    fn script(&self, upgrade: &Upgrade, file: &str, at: i32, there: &[TenantId]) -> Script {
         let Self { course, .. } = *self;
         let names = course.app.names();
-        let there = self.there().await?;
-        let mut script = self.beginning(&turn_of(TenantId::from_uuid(Uuid::nil())));
+        let mut script = Script::new();
         for Run { by, statements } in upgrade.shared(file, &names) {
             match by {
                 Runner::Owner => script.owner(&course.app, SEARCH_PATH, statements),
                 Runner::Definer => {
-                    for tenant in &there {
+                    for tenant in there {
                         let path = quote_ident(&tenant.sequence_schema());
                         script.as_role(&names.definer, &path, statements.iter().cloned());
                         script.ours(format!("SET LOCAL ROLE {}", quote_ident(&names.definer)));
@@ -98,14 +126,15 @@ impl Commons<'_> {
                     }
                 }
                 Runner::Tenant | Runner::Filler => {
-                    for tenant in &there {
+                    for tenant in there {
                         script.tenant(*tenant, by, &self.path_of(*tenant), statements.iter().cloned());
                     }
                 }
             }
         }
-        script.ours(format!("SET LOCAL search_path = {SEARCH_PATH}; {}", stamp::write(stamp::WHOLE, at + 1)));
-        Ok(script)
+        script.end();
+        script.ours(stamp::write(stamp::WHOLE, at + 1));
+        script
     }
 
     /// A migration that only writes rows: for each tenant by itself, since nobody sees whether the others have it.
@@ -119,16 +148,22 @@ impl Commons<'_> {
                 stamp::Stamp::Version(version) if version > at => continue,
                 _ => {}
             }
-            let mut script = self.beginning(&turn_of(tenant));
+            let mut script = Script::new();
             for Run { by, statements } in &runs {
                 script.tenant(tenant, *by, &self.path_of(tenant), statements.iter().cloned());
             }
+            script.end();
             script.ours(stamp::write(&schema, at + 1));
-            self.commit(script, &schema, at).await?;
+            match self.commit(&script, &turn_of(tenant), &schema, at, None).await {
+                // It has been removed meanwhile.
+                Err(Stop::Failed(_)) if !self.there().await?.contains(&tenant) => {}
+                done => done?,
+            }
         }
-        let mut script = self.beginning(&turn_of(TenantId::from_uuid(Uuid::nil())));
+        let mut script = Script::new();
+        script.end();
         script.ours(stamp::write(stamp::WHOLE, at + 1));
-        self.commit(script, stamp::WHOLE, at).await
+        self.commit(&script, &turn_of(TenantId::from_uuid(Uuid::nil())), stamp::WHOLE, at, None).await
     }
 
     /// Tenants whose roles and sequences are there: those that are being made or removed may not have them.
@@ -151,62 +186,63 @@ impl Commons<'_> {
         Placement::of(tenant, &self.course.app, Isolation::Shared, Uuid::nil()).search_path(tenant)
     }
 
-    fn beginning(&self, turn: &str) -> Script {
-        let mut script = Script::default();
-        script.ours(self.options.begin());
-        script.ours(format!("SELECT pg_advisory_xact_lock({turn})"));
-        script
-    }
-
-    async fn stamped(&self, schema: &str) -> Result<i32, Stop> {
+    async fn stamped(&self, schema: &str, known: i32) -> Result<i32, Stop> {
         Ok(match stamp::read(self.session, schema).await? {
             stamp::Stamp::Version(version) => version,
-            stamp::Stamp::None | stamp::Stamp::Gone => self.known,
+            stamp::Stamp::None | stamp::Stamp::Gone => known,
         })
     }
 
-    async fn commit(&self, script: Script, schema: &str, at: i32) -> Result<(), Stop> {
-        self.commit_as(script, schema, at, None).await
-    }
-
     /// Runs a transaction unless somebody else has meanwhile, and commits it if the tables then look as expected.
-    async fn commit_as(&self, script: Script, schema: &str, at: i32, expected: Option<&Shape>) -> Result<(), Stop> {
+    async fn commit(
+        &self,
+        script: &Script,
+        turn: &str,
+        schema: &str,
+        at: i32,
+        expected: Option<&Shape>,
+    ) -> Result<(), Stop> {
         let mut patience = Patience::new(self.options);
         loop {
-            match self.attempt(&script, schema, at, expected).await {
+            let done = self.attempt(script, turn, schema, at, expected).await;
+            if !matches!(done, Ok(true)) {
+                // A session that is gone has rolled back by itself.
+                let _gone = self.session.batch_execute("ROLLBACK").await;
+            }
+            match done {
+                Ok(_) => return Ok(()),
                 Err(stop) if patience.again(&stop).await => {}
-                done => return done,
+                Err(stop) => return Err(stop),
             }
         }
     }
 
-    async fn attempt(&self, script: &Script, schema: &str, at: i32, expected: Option<&Shape>) -> Result<(), Stop> {
-        if self.past(schema, at).await? {
-            return Ok(());
-        }
-        let done = self.run(script, expected).await;
-        if done.is_err() {
-            // A session that is gone has rolled back by itself.
-            let _gone = self.session.batch_execute("ROLLBACK").await;
-        }
-        done
-    }
-
-    async fn run(&self, script: &Script, expected: Option<&Shape>) -> Result<(), Stop> {
+    /// Whether it was left to this attempt, and has been committed.
+    async fn attempt(
+        &self,
+        script: &Script,
+        turn: &str,
+        schema: &str,
+        at: i32,
+        expected: Option<&Shape>,
+    ) -> Result<bool, Stop> {
         let session = self.session;
+        let fault = |error| Stop::of(session, &error, None);
+        let begin = format!("{}; SELECT pg_catalog.pg_advisory_xact_lock({turn})", self.options.begin());
+        session.batch_execute(&begin).await.map_err(fault)?;
+        // Whoever had the turn before may have done it.
+        if matches!(stamp::read(session, schema).await?, stamp::Stamp::Version(version) if version > at) {
+            return Ok(false);
+        }
         script.one_by_one(session).await?;
         if let Some(expected) = expected {
-            secrets::record_sequences(session, &self.course.plan).await?;
             let found = shape::of_schema(session, "public").await?;
             if let Some(difference) = shape::difference(expected, &found) {
                 let place = " where tenants share them";
                 return Err(Stop::Failed(LifecycleError::Diverged { place, difference }));
             }
         }
-        session.batch_execute("COMMIT").await.map_err(|error| Stop::of(session, &error, None))
-    }
-
-    async fn past(&self, schema: &str, at: i32) -> Result<bool, Stop> {
-        Ok(matches!(stamp::read(self.session, schema).await?, stamp::Stamp::Version(version) if version > at))
+        session.batch_execute("COMMIT").await.map_err(fault)?;
+        Ok(true)
     }
 }

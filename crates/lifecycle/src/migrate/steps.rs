@@ -19,7 +19,7 @@ use super::{Course, Order};
 use crate::prepare::extensions;
 use crate::server::Session;
 use crate::turn::key;
-use crate::{Lifecycle, LifecycleError};
+use crate::{Lifecycle, LifecycleError, stamp};
 
 /// For how long tenants that are just being made are waited for.
 const PATIENCE: u32 = 60;
@@ -110,10 +110,8 @@ impl Step for Global {
                 self.0.probe.pass("global")?;
                 let session = self.0.admin(cluster.id, Some(&course.app.names().database)).await?;
                 work.holds().await?;
-                add_extensions(&session, &course, cluster).await?;
-                let (options, known) = (&order.options, standing.version);
-                let commons = Commons { session: &session, course: &course, options, known, tenants: &[], told: None };
-                commons.advance_global().await.map_err(fault)?;
+                let place = Place { cluster, standing: *standing, session: &session, sharing: &[] };
+                self.0.global(&course, &order, &place).await?;
             }
             Ok(Value::Null)
         })
@@ -134,7 +132,7 @@ impl Step for Canaries {
             let Journey { order, course, .. } = self.0.journey(work).await?;
             let named = order.options.named()?;
             let behind = self.0.behind(&course).await?;
-            let own = behind.into_iter().filter(has_own);
+            let own = behind.into_iter().filter(|entry| has_own(entry) && entry.present);
             let first: Vec<catalog::Entry> = if named.is_empty() {
                 let oldest = own.filter(|entry| entry.status == Status::Active);
                 oldest.take(usize::try_from(order.options.canary_count).unwrap_or(usize::MAX)).collect()
@@ -170,9 +168,13 @@ impl Step for Switch {
     fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
         Box::pin(async move {
             let Journey { order, course, stands } = self.0.journey(work).await?;
-            for (cluster, standing) in stands.iter().filter(|(_, standing)| standing.release != course.release) {
+            let mut stands = stands;
+            // One may be registered while others are migrated.
+            while let Some((cluster, standing)) = stands.iter().find(|(_, standing)| standing.release != course.release)
+            {
                 self.0.probe.pass("switch")?;
                 self.0.switch(&course, &order, work, cluster, *standing).await?;
+                stands = self.0.stands(&course.app).await?;
             }
             self.0.probe.pass("release")?;
             work.holds().await?;
@@ -188,7 +190,32 @@ impl Step for Switch {
     }
 }
 
+/// The app's database on a cluster.
+struct Place<'a> {
+    cluster: &'a Cluster,
+    standing: Standing,
+    session: &'a Session,
+    sharing: &'a [catalog::Entry],
+}
+
 impl Lifecycle {
+    async fn global(&self, course: &Course, order: &Order, place: &Place<'_>) -> Result<(), Fault> {
+        add_extensions(place.session, course, place.cluster).await?;
+        self.commons(course, order, place).advance_global().await.map_err(fault)
+    }
+
+    fn commons<'a>(&'a self, course: &'a Course, order: &'a Order, place: &'a Place<'_>) -> Commons<'a> {
+        Commons {
+            session: place.session,
+            course,
+            options: &order.options,
+            known: place.standing.version,
+            known_global: place.standing.global_version,
+            tenants: place.sharing,
+            told: Some((self, place.cluster.id)),
+        }
+    }
+
     async fn switch(
         &self,
         course: &Course,
@@ -197,13 +224,18 @@ impl Lifecycle {
         cluster: &Cluster,
         standing: Standing,
     ) -> Result<(), Fault> {
-        let lock = format!("SET lock_timeout = '60s'; SELECT pg_advisory_lock({})", key(&course.app));
+        let lock =
+            format!("SET lock_timeout = '150s'; SELECT pg_advisory_lock({}); RESET lock_timeout", key(&course.app));
         let server = self.admin(cluster.id, None).await?;
         server.run(&lock).await?;
         work.holds().await?;
         // Until the release is recorded: a tenant made in between would not be of one piece.
         let mut inside = None;
-        if !cluster.dedicated {
+        if cluster.dedicated {
+            let told = self.catalog.set_shared_version(&course.app, cluster.id, course.version()).await;
+            told.map_err(LifecycleError::from)?;
+            self.record_global(course, cluster).await?;
+        } else {
             let session = self.admin(cluster.id, Some(&course.app.names().database)).await?;
             session.run(&lock).await?;
             let ledger = self.catalog.ledger(&course.app, None).await.map_err(LifecycleError::from)?;
@@ -211,24 +243,50 @@ impl Lifecycle {
                 .into_iter()
                 .filter(|it| it.placement.cluster == cluster.id && it.placement.isolation == Isolation::Shared)
                 .collect();
-            let expected = self.catalog.shape(&course.app, cluster.id, course.version(), ShapeKind::Shared).await;
-            let expected = expected.map_err(LifecycleError::from)?;
-            let (options, known) = (&order.options, standing.version);
-            let told = Some((self, cluster.id));
-            let commons = Commons { session: &session, course, options, known, tenants: &sharing, told };
-            commons.advance(expected.as_ref()).await.map_err(fault)?;
+            let place = Place { cluster, standing, session: &session, sharing: &sharing };
+            self.global(course, order, &place).await?;
+            self.share(course, order, &place).await?;
+            self.record_global(course, cluster).await?;
             inside = Some(session);
-        } else if standing.version < course.version() {
-            self.catalog
-                .set_shared_version(&course.app, cluster.id, course.version())
-                .await
-                .map_err(LifecycleError::from)?;
         }
         self.probe.pass("template")?;
+        // The locks last as long as the sessions.
+        for session in inside.iter().chain([&server]) {
+            session.run("SELECT 1").await?;
+        }
+        work.holds().await?;
         self.replace_template(&course.app, &course.plan, cluster).await?;
+        for session in inside.iter().chain([&server]) {
+            session.run("SELECT 1").await?;
+        }
+        work.holds().await?;
         self.catalog.set_release_on(&course.app, cluster.id, course.release).await.map_err(LifecycleError::from)?;
         drop((inside, server));
         Ok(())
+    }
+
+    /// The tables that tenants share. Once one migration has gone through, nobody is made until all have.
+    async fn share(&self, course: &Course, order: &Order, place: &Place<'_>) -> Result<(), Fault> {
+        let (app, cluster) = (&course.app, place.cluster.id);
+        let expected = self.catalog.shape(app, cluster, course.version(), ShapeKind::Shared).await;
+        let expected = expected.map_err(LifecycleError::from)?;
+        self.catalog.set_switching(app, cluster, true).await.map_err(LifecycleError::from)?;
+        let done = self.commons(course, order, place).advance(expected.as_ref()).await;
+        let Err(stop) = done else { return Ok(()) };
+        // If nothing has gone through, new tenants go with the tables as they did.
+        let made = self.catalog.release_on(app, cluster).await.map_err(LifecycleError::from)?;
+        let there = match stamp::read(place.session, stamp::WHOLE).await? {
+            stamp::Stamp::Version(version) => version,
+            stamp::Stamp::None | stamp::Stamp::Gone => place.standing.version,
+        };
+        if there == made.version {
+            self.catalog.set_switching(app, cluster, false).await.map_err(LifecycleError::from)?;
+        }
+        Err(fault(stop))
+    }
+
+    async fn record_global(&self, course: &Course, cluster: &Cluster) -> Result<(), LifecycleError> {
+        Ok(self.catalog.set_global_version(&course.app, cluster.id, course.version()).await?)
     }
 
     /// Tenants that have fewer migrations than the course leads to, but for those that are being removed.

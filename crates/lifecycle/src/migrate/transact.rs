@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use domain::{AppName, Role, TenantId, quote_ident};
+use domain::{AppName, Role, TenantId, quote_ident, quote_literal};
 use tenantize::{Run, Runner, Statement};
 use tokio::time::sleep;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
+use uuid::Uuid;
 
 use super::MigrateOptions;
 use crate::LifecycleError;
@@ -59,9 +60,17 @@ impl Stop {
     }
 }
 
-/// SQL of síndico's own or of the app's, in the order in which it runs.
-#[derive(Debug, Default)]
-pub(crate) struct Script(Vec<Line>);
+/// SQL of síndico's own or of the app's, in the order in which it runs, in one transaction.
+///
+/// The session is a superuser's, and the app's statements call functions of the app, which may run whatever is in a row. So each runs
+/// inside a function of síndico's that is `SECURITY DEFINER` and belongs to the role that it runs as: PostgreSQL lets nobody leave such a
+/// role from within (`GUC_NOT_WHILE_SEC_REST`; "cannot set parameter within security-definer function").
+#[derive(Debug)]
+pub(crate) struct Script {
+    lines: Vec<Line>,
+    /// The function's name, which no other transaction has.
+    act: String,
+}
 
 #[derive(Debug)]
 enum Line {
@@ -69,9 +78,35 @@ enum Line {
     Apps(Statement),
 }
 
+/// Puts constraints off again that are so from the beginning, after all of them have been checked.
+const PUT_OFF: &str = "DO $do$ DECLARE it record; BEGIN
+    FOR it IN SELECT DISTINCT n.nspname, c.conname FROM pg_catalog.pg_constraint c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferred
+    LOOP EXECUTE pg_catalog.format('SET CONSTRAINTS %I.%I DEFERRED', it.nspname, it.conname); END LOOP;
+END $do$";
+
 impl Script {
+    /// Begins after whatever the transaction has begun with.
+    pub(crate) fn new() -> Self {
+        let act = format!("sindico.{}", quote_ident(&format!("act_{}", Uuid::new_v4().simple())));
+        let mut script = Self { lines: Vec::new(), act };
+        let Self { act, .. } = &script;
+        let make = format!(
+            "CREATE FUNCTION {act}(statement pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql SECURITY DEFINER
+                 AS 'BEGIN EXECUTE statement; END'; REVOKE ALL ON FUNCTION {act}(pg_catalog.text) FROM PUBLIC"
+        );
+        script.ours(make);
+        script
+    }
+
     pub(crate) fn ours(&mut self, sql: impl Into<String>) {
-        self.0.push(Line::Ours(sql.into()));
+        self.lines.push(Line::Ours(sql.into()));
+    }
+
+    /// Nothing is left of what it needed.
+    pub(crate) fn end(&mut self) {
+        let drop = format!("DROP FUNCTION {}(pg_catalog.text)", self.act);
+        self.ours(drop);
     }
 
     /// What the owner of the app's tables runs.
@@ -79,10 +114,11 @@ impl Script {
         self.as_role(&app.names().owner, search_path, statements);
     }
 
+    /// What a role runs that nobody logs in as.
     pub(crate) fn as_role(&mut self, role: &str, search_path: &str, statements: impl IntoIterator<Item = Statement>) {
-        self.ours(format!("SET LOCAL ROLE {}; SET LOCAL search_path = {search_path}", quote_ident(role)));
-        self.0.extend(statements.into_iter().map(Line::Apps));
-        self.ours("RESET ROLE");
+        self.become_role(role, search_path);
+        let wrote = self.apps(statements);
+        self.settle(wrote);
     }
 
     /// What a tenant runs, as if it had logged in: whatever it does, it stays with its rows.
@@ -93,18 +129,62 @@ impl Script {
         search_path: &str,
         statements: impl IntoIterator<Item = Statement>,
     ) {
-        let role = Role::new(tenant, domain::Access::ReadWrite);
+        let role = Role::new(tenant, domain::Access::ReadWrite).to_string();
         // No trigger has to do with values that a column has from the beginning.
         let quiet = by == Runner::Filler;
         if quiet {
             self.ours("SET LOCAL session_replication_role = replica");
         }
-        self.ours(format!("SET LOCAL SESSION AUTHORIZATION \"{role}\"; SET LOCAL search_path = {search_path}"));
-        self.0.extend(statements.into_iter().map(Line::Apps));
+        self.become_role(&role, search_path);
+        // Policies ask whose session it is.
+        self.ours(format!("SET LOCAL SESSION AUTHORIZATION {}", quote_ident(&role)));
+        let wrote = self.apps(statements);
+        if wrote {
+            self.check();
+        }
         self.ours("SET LOCAL SESSION AUTHORIZATION DEFAULT");
+        if wrote {
+            self.ours(PUT_OFF);
+        }
         if quiet {
             self.ours("SET LOCAL session_replication_role = origin");
         }
+    }
+
+    fn become_role(&mut self, role: &str, search_path: &str) {
+        let own = format!("ALTER FUNCTION {}(pg_catalog.text) OWNER TO {}", self.act, quote_ident(role));
+        self.ours(format!("{own}; SET LOCAL search_path = {search_path}"));
+    }
+
+    /// Whether any of them is about rows.
+    fn apps(&mut self, statements: impl IntoIterator<Item = Statement>) -> bool {
+        let mut wrote = false;
+        for statement in statements {
+            let word: String = statement.sql.trim_start().chars().take(6).collect::<String>().to_ascii_uppercase();
+            wrote |= ["INSERT", "UPDATE", "DELETE", "SELECT"].contains(&word.as_str())
+                || word.starts_with("WITH")
+                || word.starts_with("CALL");
+            let sql = self.call(&statement.sql);
+            self.lines.push(Line::Apps(Statement { sql, ..statement }));
+        }
+        wrote
+    }
+
+    fn settle(&mut self, wrote: bool) {
+        if wrote {
+            self.check();
+            self.ours(PUT_OFF);
+        }
+    }
+
+    /// What has been put off to the end of the transaction is done here, by whoever has caused it.
+    fn check(&mut self) {
+        let sql = self.call("SET CONSTRAINTS ALL IMMEDIATE");
+        self.ours(sql);
+    }
+
+    fn call(&self, sql: &str) -> String {
+        format!("SELECT {}({})", self.act, quote_literal(sql))
     }
 
     /// Runs of an upgrade on one tenant's own tables.
@@ -119,13 +199,13 @@ impl Script {
 
     /// All of it in one message.
     pub(crate) async fn at_once(&self, session: &Session) -> Result<(), Stop> {
-        let texts: Vec<&str> = self.0.iter().map(Line::sql).collect();
+        let texts: Vec<&str> = self.lines.iter().map(Line::sql).collect();
         session.batch_execute(&texts.join(";\n")).await.map_err(|error| Stop::of(session, &error, None))
     }
 
     /// Statement by statement, so that the one that fails is named.
     pub(crate) async fn one_by_one(&self, session: &Session) -> Result<(), Stop> {
-        for line in &self.0 {
+        for line in &self.lines {
             let at = match line {
                 Line::Ours(_) => None,
                 Line::Apps(statement) => Some(statement),

@@ -74,7 +74,7 @@ impl Unit<'_> {
         let Self { session, course, entry, .. } = *self;
         let stamped = stamp::of_tenant(entry.tenant, &entry.placement);
         let begin = format!(
-            "{}; SELECT pg_advisory_xact_lock({}); {}",
+            "{}; SELECT pg_catalog.pg_advisory_xact_lock({}); {}",
             self.options.begin(),
             turn_of(entry.tenant),
             stamp::question(&stamped)
@@ -86,11 +86,15 @@ impl Unit<'_> {
             stamp::Stamp::Version(version) => version,
         };
         if at >= course.version() {
-            return Ok(Went::There(at, None));
+            // Somebody has brought it there and has not told, or its tables were changed since.
+            let expected = self.expected.filter(|_| at == course.version());
+            let found = self.compare(expected).await?;
+            return Ok(Went::There(at, found));
         }
         let upgrade = course.upgrade(at)?;
         let last = at + 1 == course.version();
         let mut script = self.script(&upgrade);
+        script.end();
         script.ours(stamp::write(&stamped, at + 1));
         let expected = self.expected.filter(|_| last);
         if named {
@@ -98,25 +102,30 @@ impl Unit<'_> {
         } else {
             script.at_once(session).await?;
         }
-        let fault = |error| Stop::of(session, &error, None);
-        let mut found = None;
-        if let Some(expected) = expected {
-            let fingerprint = shape::fingerprint(session, &entry.placement.schema).await.map_err(fault)?;
-            if fingerprint != expected.fingerprint {
-                let shape = shape::of_schema(session, &entry.placement.schema).await?;
-                let difference = shape::difference(expected, &shape).unwrap_or_default();
-                return Err(Stop::Failed(LifecycleError::Drifted { slug: entry.slug.clone(), difference }));
-            }
-            found = Some(fingerprint);
-        }
-        session.batch_execute("COMMIT").await.map_err(fault)?;
+        let found = self.compare(expected).await?;
+        session.batch_execute("COMMIT").await.map_err(|error| Stop::of(session, &error, None))?;
         if last { Ok(Went::There(at + 1, found)) } else { Ok(Went::On) }
+    }
+
+    /// The fingerprint of the tables, which has to be this one.
+    async fn compare(&self, expected: Option<&Shape>) -> Result<Option<String>, Stop> {
+        let Self { session, entry, .. } = *self;
+        let Some(expected) = expected else { return Ok(None) };
+        let schema = &entry.placement.schema;
+        let fingerprint = shape::fingerprint(session, schema).await;
+        let fingerprint = fingerprint.map_err(|error| Stop::of(session, &error, None))?;
+        if fingerprint == expected.fingerprint {
+            return Ok(Some(fingerprint));
+        }
+        let shape = shape::of_schema(session, schema).await?;
+        let difference = shape::difference(expected, &shape).unwrap_or_default();
+        Err(Stop::Failed(LifecycleError::Drifted { slug: entry.slug.clone(), difference }))
     }
 
     fn script(&self, upgrade: &Upgrade) -> Script {
         let Self { course, entry, .. } = self;
         let app = &course.app;
-        let mut script = Script::default();
+        let mut script = Script::new();
         let Some(file) = upgrade.files().first() else { return script };
         let runs = if entry.placement.isolation == Isolation::Schema {
             upgrade.own_schema(file, entry.tenant)
@@ -139,7 +148,7 @@ impl Unit<'_> {
 
 /// The key of the lock that one migration of a tenant at a time has.
 pub(crate) fn turn_of(tenant: TenantId) -> String {
-    format!("hashtextextended({}, 0)", quote_literal(&format!("sindico migration of {}", tenant.hex())))
+    format!("pg_catalog.hashtextextended({}, 0)", quote_literal(&format!("sindico migration of {}", tenant.hex())))
 }
 
 /// Whose shape a tenant's tables should have.

@@ -7,8 +7,13 @@ things AS MATERIALIZED (
 ),
 relations AS MATERIALIZED (
     SELECT c.oid, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relpartbound, quote_ident(c.relname) AS name
-    FROM things t JOIN pg_class c ON c.oid = t.objid
-    WHERE t.classid = 'pg_class'::regclass AND c.relkind IN ('r', 'p', 'v', 'S', 'c')
+    FROM pg_class c
+    WHERE c.relkind IN ('r', 'p', 'v', 'S', 'c') AND c.oid IN (
+        SELECT objid FROM things WHERE classid = 'pg_class'::regclass
+      UNION ALL
+        -- The columns of a composite type are those of a relation behind it.
+        SELECT t.typrelid FROM things s JOIN pg_type t ON t.oid = s.objid
+        WHERE s.classid = 'pg_type'::regclass AND t.typtype = 'c')
 ),
 lines (line) AS (
     SELECT format('relation %s %s%s%s%s%s', name, relkind, CASE WHEN relrowsecurity THEN ' row security' END,
@@ -45,8 +50,9 @@ lines (line) AS (
         s.seqincrement, s.seqmin, s.seqmax, CASE WHEN s.seqcycle THEN ' cycle' END)
     FROM relations r JOIN pg_sequence s ON s.seqrelid = r.oid
   UNION ALL
-    SELECT format('routine %s(%s) %s %s %s%s %s', quote_ident(p.proname), pg_get_function_arguments(p.oid), p.prokind,
+    SELECT format('routine %s(%s) %s %s %s%s%s %s %s %s', quote_ident(p.proname), pg_get_function_arguments(p.oid), p.prokind,
         coalesce(pg_get_function_result(p.oid), ''), p.provolatile, CASE WHEN p.proisstrict THEN ' strict' END,
+        CASE WHEN p.prosecdef THEN ' security definer' END, p.proparallel, (SELECT lanname FROM pg_language WHERE oid = p.prolang),
         concat(p.proconfig::text, ' ', coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)))
     FROM things t JOIN pg_proc p ON p.oid = t.objid WHERE t.classid = 'pg_proc'::regclass
   UNION ALL

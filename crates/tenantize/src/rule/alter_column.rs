@@ -77,6 +77,12 @@ impl Change<'_> {
                     "add the column first, and the primary key in a statement after it",
                 ));
             }
+            if keys.iter().any(|key| key.contype() == pb::ConstrType::ConstrForeign) {
+                return Err(Fault::unsupported(
+                    "a foreign key on a column that is added with computed values",
+                    "add the column first, and the foreign key in a statement after it",
+                ));
+            }
             self.fill_later(&mut added);
         }
         self.shared.push(with_def(&command, NodeEnum::ColumnDef(Box::new(added))));

@@ -137,8 +137,9 @@ fn of_command(table: &str, command: &pb::AlterTableCmd) -> Vec<Found> {
                 _ => one(ALL, None),
             }
         }
-        // síndico's own, before and after a comparison.
-        Kind::AtForceRowSecurity | Kind::AtNoForceRowSecurity | Kind::AtEnableRowSecurity => Vec::new(),
+        // síndico's own, before and after all rows are compared.
+        Kind::AtNoForceRowSecurity => one(ALL, Some(READS)),
+        Kind::AtForceRowSecurity | Kind::AtEnableRowSecurity => Vec::new(),
         _ => one(ALL, None),
     }
 }
