@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::bed::{Bed, Options, enter, pet_shop, rows};
 
+mod boundary;
 mod faults;
 mod growth;
 mod traffic;

@@ -117,7 +117,8 @@ fn of_command(table: &str, command: &pb::AlterTableCmd) -> Vec<Found> {
             found
         }
         Kind::AtAlterColumnType => one(ALL, Some(REWRITES)),
-        Kind::AtSetNotNull => one(ALL, Some(READS)),
+        // The second is síndico's own, before all rows are compared.
+        Kind::AtSetNotNull | Kind::AtNoForceRowSecurity => one(ALL, Some(READS)),
         Kind::AtValidateConstraint => one(UPKEEP, Some(READS)),
         Kind::AtSetStatistics | Kind::AtSetOptions | Kind::AtResetOptions | Kind::AtSetRelOptions => one(UPKEEP, None),
         Kind::AtAddConstraint => {
@@ -137,8 +138,6 @@ fn of_command(table: &str, command: &pb::AlterTableCmd) -> Vec<Found> {
                 _ => one(ALL, None),
             }
         }
-        // síndico's own, before and after all rows are compared.
-        Kind::AtNoForceRowSecurity => one(ALL, Some(READS)),
         Kind::AtForceRowSecurity | Kind::AtEnableRowSecurity => Vec::new(),
         _ => one(ALL, None),
     }
