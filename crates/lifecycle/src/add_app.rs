@@ -109,7 +109,9 @@ impl Lifecycle {
                 return Err(error);
             }
         }
-        Ok(self.catalog.remove_unready_app(name).await?)
+        self.catalog.remove_unready_app(name).await?;
+        self.forget_plans(name);
+        Ok(())
     }
 
     /// The registered app.

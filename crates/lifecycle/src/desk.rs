@@ -101,6 +101,11 @@ impl Lifecycle {
         Ok(plan)
     }
 
+    /// A registration that has failed may come again with other files.
+    pub(crate) fn forget_plans(&self, app: &AppName) {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _), _| known != app);
+    }
+
     pub(crate) async fn find(&self, which: &TenantRef) -> Result<Tenant, LifecycleError> {
         self.catalog.tenant(which).await?.ok_or_else(|| {
             LifecycleError::UnknownTenant(match which {

@@ -32,7 +32,7 @@ struct Line {
 /// What came of a line.
 #[derive(Debug)]
 struct Outcome {
-    line: u64,
+    line: usize,
     slug: String,
     answer: Result<Value, anyhow::Error>,
 }
@@ -84,14 +84,15 @@ pub(crate) async fn run(args: ImportArgs, client: &Client, console: Console) -> 
 }
 
 /// The lines with their numbers, all of them or none.
-fn read(path: &Path) -> anyhow::Result<Vec<(u64, Line)>> {
+fn read(path: &Path) -> anyhow::Result<Vec<(usize, Line)>> {
     let told = || format!("cannot read {}", path.display());
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).with_context(told)?;
+    let text = std::fs::read_to_string(path).with_context(told)?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let headers = reader.headers().with_context(told)?.clone();
     let mut lines = Vec::new();
     for record in reader.records() {
         let record = record.with_context(told)?;
-        let number = record.position().map_or(0, csv::Position::line);
+        let number = line_of(&text, record.position());
         let line: Line = record.deserialize(Some(&headers)).with_context(|| {
             format!(
                 "{}: line {number}: the table's columns are slug, name, isolation, app, cluster; slug is needed",
@@ -103,6 +104,15 @@ fn read(path: &Path) -> anyhow::Result<Vec<(u64, Line)>> {
     Ok(lines)
 }
 
+/// The line that a record begins on, from 1. Its place is told from before the empty lines ahead of it.
+fn line_of(text: &str, place: Option<&csv::Position>) -> usize {
+    let start = place.and_then(|place| usize::try_from(place.byte()).ok()).unwrap_or(0);
+    let (before, rest) = text.split_at_checked(start).unwrap_or((text, ""));
+    let empty = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
+    let ends = |text: &str| text.matches('\n').count();
+    ends(before) + ends(rest.get(..empty).unwrap_or_default()) + 1
+}
+
 /// Nobody but its owner reads it, and none that is there is written over.
 fn keys_file(path: &Path) -> anyhow::Result<csv::Writer<std::fs::File>> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -110,7 +120,7 @@ fn keys_file(path: &Path) -> anyhow::Result<csv::Writer<std::fs::File>> {
     Ok(csv::Writer::from_writer(file))
 }
 
-async fn make(number: u64, line: Line, client: &Client) -> Outcome {
+async fn make(number: usize, line: Line, client: &Client) -> Outcome {
     let mut body = json!({"slug": line.slug});
     for (field, value) in
         [("name", &line.name), ("isolation", &line.isolation), ("app", &line.app), ("cluster", &line.cluster)]

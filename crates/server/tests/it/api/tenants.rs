@@ -20,7 +20,7 @@ async fn a_creation_answers_with_everything_that_its_client_needs() {
     assert_eq!(uuid::Uuid::parse_str(id).expect("a UUID").get_version_num(), 7);
     let expected = json!({
         "id": id, "slug": "happy-paws", "name": "happy-paws", "app": bed.app.as_str(), "status": "active",
-        "isolation": "shared",
+        "isolation": "shared", "version": 4,
         "placement": {"cluster": "main", "database": format!("app_{}", bed.app), "schema": "public"},
         "pool": {"mode": null, "pooling": null, "max_server_connections": null, "max_clients": null},
         "created_at": made.body["created_at"], "updated_at": made.body["updated_at"],
