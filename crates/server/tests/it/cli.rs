@@ -304,17 +304,7 @@ fn imports(home: &Home) {
 }
 
 fn migrations(home: &Home) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let shop = folder.path().join("shop");
-    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../apps/petshop");
-    for part in ["migrations", "seed"] {
-        std::fs::create_dir_all(shop.join(part)).expect("made");
-        for file in std::fs::read_dir(sample.join(part)).expect("the sample") {
-            let file = file.expect("a file");
-            std::fs::copy(file.path(), shop.join(part).join(file.file_name())).expect("copied");
-        }
-    }
-    std::fs::copy(sample.join("app.toml"), shop.join("app.toml")).expect("copied");
+    let shop = home.shop();
     let shop_path = shop.to_str().expect("UTF-8");
     assert!(home.sindico(&["migrate", "apply", shop_path]).ok().contains("have these migrations already"));
     std::fs::write(shop.join("migrations/0005_cards.sql"), "CREATE TABLE cards (id bigserial PRIMARY KEY);")

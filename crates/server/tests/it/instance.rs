@@ -53,6 +53,21 @@ impl Home {
         Self { folder, dir }
     }
 
+    /// A copy of the pet shop, to be changed.
+    pub(crate) fn shop(&self) -> PathBuf {
+        let (sample, shop) =
+            (Path::new(env!("CARGO_MANIFEST_DIR")).join("../../apps/petshop"), self.desk().join("shop"));
+        for part in ["migrations", "seed"] {
+            fs::create_dir_all(shop.join(part)).expect("made");
+            for file in fs::read_dir(sample.join(part)).expect("the sample") {
+                let file = file.expect("a file");
+                fs::copy(file.path(), shop.join(part).join(file.file_name())).expect("copied");
+            }
+        }
+        fs::copy(sample.join("app.toml"), shop.join("app.toml")).expect("copied");
+        shop
+    }
+
     /// What `--dir` names.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

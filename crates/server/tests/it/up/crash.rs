@@ -267,3 +267,41 @@ pub(super) fn strangers(home: &Home, listed: &[serde_json::Value]) -> Vec<String
     found.retain(|name| !name.rsplit_once('_').is_some_and(|(_, id)| ids.contains(id)));
     found
 }
+
+#[test]
+fn killed_while_tenants_are_migrated_each_of_them_gets_every_migration_once() {
+    let mut moments = Moments::new();
+    let home = Home::new();
+    let mut up = home.up(&ANY_PORTS);
+    let shop = home.shop();
+    let folder = shop.to_str().expect("UTF-8");
+    let mut dsns: Vec<String> = Vec::new();
+    for (nth, isolation) in
+        ["shared", "shared", "schema", "schema", "schema", "schema", "database"].into_iter().enumerate()
+    {
+        let made = home.json(&["tenant", "create", &format!("paws-{nth}"), "--isolation", isolation]);
+        dsns.push(text(&made, "dsn").to_owned());
+    }
+    for round in 0..4 {
+        let tables = format!(
+            "CREATE TABLE r{round} (id bigserial PRIMARY KEY, client_id bigint REFERENCES clients);
+             ALTER TABLE clients ADD COLUMN k{round} bigserial; INSERT INTO r{round} (client_id) SELECT id FROM clients;
+             ALTER TABLE species ADD COLUMN g{round} int;"
+        );
+        let rows = format!("INSERT INTO r{round} (client_id) SELECT id FROM clients;");
+        for (part, sql) in [("a", tables), ("b", rows)] {
+            fs::write(shop.join(format!("migrations/01{round}_{part}.sql")), sql).expect("written");
+        }
+        let begun = home.json(&["migrate", "apply", folder, "--no-wait"]);
+        std::thread::sleep(moments.within(5_000));
+        up.end(Signal::SIGKILL);
+        up = home.up(&ANY_PORTS);
+        home.sindico(&["operation", "watch", text(&begun, "id")]).ok();
+        for dsn in &dsns {
+            let counted = format!("SELECT count(*), (SELECT max(k{round}) FROM clients) FROM r{round}");
+            assert_eq!(psql(&moved(dsn, up.port()), &counted).ok(), "2|1\n", "round {round}");
+        }
+    }
+    home.sindico(&["migrate", "verify"]).ok();
+    drop(up);
+}
