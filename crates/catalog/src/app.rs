@@ -40,6 +40,14 @@ pub struct AppFile {
     pub content: String,
 }
 
+impl AppFile {
+    /// Whether it is one of those that a version counts.
+    #[must_use]
+    pub fn is_migration(&self) -> bool {
+        self.path.starts_with("migrations/")
+    }
+}
+
 /// What registering an app takes.
 #[derive(Debug)]
 pub struct NewApp<'a> {

@@ -34,13 +34,18 @@ pub struct Standing {
 }
 
 /// Files with the numbers that síndico goes by.
-pub(crate) async fn insert_release(tx: &mut ControlTx, new: &NewApp<'_>, release: i32) -> Result<(), CatalogError> {
-    let migrations = new.files.iter().filter(|file| file.path.starts_with("migrations/")).count();
+pub(crate) async fn insert_release(
+    tx: &mut ControlTx,
+    new: &NewApp<'_>,
+    release: i32,
+) -> Result<Release, CatalogError> {
+    let migrations = new.files.iter().filter(|file| file.is_migration()).count();
+    let version = i32::try_from(migrations).unwrap_or(i32::MAX);
     sqlx::query!(
         "INSERT INTO sindico.app_releases (app, release, version, fingerprint) VALUES ($1, $2, $3, $4)",
         new.name.as_str(),
         release,
-        i32::try_from(migrations).unwrap_or(i32::MAX),
+        version,
         new.fingerprint,
     )
     .execute(&mut **tx)
@@ -57,7 +62,7 @@ pub(crate) async fn insert_release(tx: &mut ControlTx, new: &NewApp<'_>, release
     )
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(Release { release, version })
 }
 
 impl Catalog {
@@ -76,10 +81,7 @@ impl Catalog {
         if newest.fingerprint == new.fingerprint {
             return Ok(Release { release: newest.release, version: newest.version });
         }
-        let release = newest.release + 1;
-        insert_release(tx, new, release).await?;
-        let migrations = new.files.iter().filter(|file| file.path.starts_with("migrations/")).count();
-        Ok(Release { release, version: i32::try_from(migrations).unwrap_or(i32::MAX) })
+        insert_release(tx, new, newest.release + 1).await
     }
 
     /// An app's newest release, in use or not.

@@ -22,6 +22,20 @@ pub struct AddApp {
     pub files: Vec<AppFile>,
 }
 
+impl AddApp {
+    /// As it is recorded.
+    pub(crate) fn described<'a>(&'a self, fingerprint: &'a str) -> NewApp<'a> {
+        let Manifest { name, title, description, .. } = &self.manifest;
+        NewApp {
+            name,
+            title: title.as_deref().unwrap_or(name.as_str()),
+            description: description.as_deref().unwrap_or_default(),
+            fingerprint,
+            files: &self.files,
+        }
+    }
+}
+
 impl Lifecycle {
     /// Registers an app: reads all of its SQL, builds it on every cluster, makes a tenant in each isolation of one of them and
     /// removes it again. Only then can tenants be made; if anything fails, nothing is left. Registering the same files again
@@ -45,15 +59,7 @@ impl Lifecycle {
             // A registration whose process died: nobody else holds the lock, and no tenant can be there.
             self.discard_app(&name).await?;
         }
-        self.catalog
-            .insert_app(&NewApp {
-                name: &name,
-                title: new.manifest.title.as_deref().unwrap_or(name.as_str()),
-                description: new.manifest.description.as_deref().unwrap_or_default(),
-                fingerprint,
-                files: &new.files,
-            })
-            .await?;
+        self.catalog.insert_app(&new.described(fingerprint)).await?;
         let app = self.app(&name).await?;
         if app.ready {
             return Ok(app);

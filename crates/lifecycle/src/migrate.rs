@@ -1,4 +1,4 @@
-//! Bringing an app and all of its tenants to newer migrations: rehearse → global → canaries → switch → tenants → finish.
+//! Bringing an app and all of its tenants to newer migrations: rehearse → global → canaries → switch → tenants.
 //!
 //! Each migration is a transaction of its own on whatever has tables of its own, which writes beside them how far they have come
 //! ([`crate::stamp`]). So nothing is done twice, whoever goes on with it, and whoever fails keeps the last version that it has whole.
@@ -87,7 +87,7 @@ impl Course {
 
     /// Its migrations, in order.
     pub(crate) fn migrations(&self) -> impl Iterator<Item = &AppFile> {
-        self.files.iter().filter(|file| file.path.starts_with("migrations/"))
+        self.files.iter().filter(|file| file.is_migration())
     }
 
     /// What the first migrations alone make.
@@ -113,7 +113,7 @@ impl Course {
 /// The name of a version: its last migration's.
 pub(crate) fn version_name(files: &[AppFile], version: i32) -> String {
     let nth = usize::try_from(version).unwrap_or(0).checked_sub(1);
-    let file = nth.and_then(|nth| files.iter().filter(|file| file.path.starts_with("migrations/")).nth(nth));
+    let file = nth.and_then(|nth| files.iter().filter(|file| file.is_migration()).nth(nth));
     let path = file.map_or("", |file| file.path.as_str());
     path.trim_start_matches("migrations/").trim_end_matches(".sql").to_owned()
 }

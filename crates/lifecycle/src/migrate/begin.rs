@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use catalog::{AppFile, CatalogError, NewApp};
+use catalog::{AppFile, CatalogError};
 use domain::{AppName, Isolation};
 use jobs::NewOperation;
-use tenantize::Manifest;
 use uuid::Uuid;
 
 use super::{Course, MIGRATE, MigrateOptions, Order, migration, subject};
@@ -19,7 +18,7 @@ impl Lifecycle {
         let (app, course) = self.course_to(&new).await?;
         self.check_canaries(&app, &options).await?;
         let fingerprint = fingerprint(&new.files);
-        let described = described(&app, &new.manifest, &fingerprint, &new.files);
+        let described = new.described(&fingerprint);
         let mut tx = self.catalog.begin().await?;
         let release = self.catalog.put_release(&mut tx, &described).await?.release;
         let current = self.catalog.standings(&app).await?.iter().all(|it| it.release == release && !it.switching)
@@ -107,19 +106,9 @@ impl Lifecycle {
     }
 }
 
-fn described<'a>(name: &'a AppName, manifest: &'a Manifest, fingerprint: &'a str, files: &'a [AppFile]) -> NewApp<'a> {
-    NewApp {
-        name,
-        title: manifest.title.as_deref().unwrap_or(name.as_str()),
-        description: manifest.description.as_deref().unwrap_or_default(),
-        fingerprint,
-        files,
-    }
-}
-
 /// What tables have been built with stays as it was, and comes first.
 fn unchanged(had: &[AppFile], files: &[AppFile]) -> Result<(), LifecycleError> {
-    let mut migrations = files.iter().filter(|file| file.path.starts_with("migrations/"));
+    let mut migrations = files.iter().filter(|file| file.is_migration());
     for known in had {
         let path = &known.path;
         let why = match migrations.next() {

@@ -109,7 +109,7 @@ impl From<Entry> for TenantVersion {
 }
 
 impl Lifecycle {
-    /// What applying these files would do. Reads records and no tenant's tables.
+    /// What applying these files would do. Of tenants' tables only the versions are read, where records may be behind them.
     pub async fn plan_migration(&self, new: AddApp) -> Result<UpgradePlan, LifecycleError> {
         let (app, course) = self.course_to(&new).await?;
         let ledger = self.catalog.ledger(&app, None).await?;

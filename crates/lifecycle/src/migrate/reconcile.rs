@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use catalog::Standing;
+use catalog::{Entry, Standing};
 use domain::{AppName, Isolation};
+use uuid::Uuid;
 
-use crate::server::Session;
 use crate::{Lifecycle, LifecycleError, stamp};
 
 /// All that is stamped in a database.
@@ -19,31 +19,34 @@ impl Lifecycle {
     /// changed.
     pub(super) async fn reconcile(&self, app: &AppName) -> Result<(), LifecycleError> {
         let newest = self.catalog.newest_release(app).await?;
-        let standings = self.catalog.standings(app).await?;
+        let stands = self.stands(app).await?;
         let behind = self.catalog.ledger(app, Some(newest.version)).await?;
         let level = |it: &Standing| it.version.min(it.global_version) >= newest.version;
-        if behind.is_empty() && standings.iter().all(level) {
+        if behind.is_empty() && stands.iter().all(|(_, standing)| level(standing)) {
             return Ok(());
         }
-        for standing in standings {
-            let own = |isolation: Isolation| isolation.has_own_database();
-            let of = behind.iter().filter(|entry| entry.placement.cluster == standing.cluster);
-            let (databases, schemas): (Vec<_>, Vec<_>) = of.partition(|entry| own(entry.placement.isolation));
-            if let Some(stamps) = self.stamps_of_app(app, &standing).await? {
+        for (cluster, standing) in stands {
+            let of = behind.iter().filter(|entry| entry.placement.cluster == cluster.id);
+            let (databases, others): (Vec<_>, Vec<_>) = of.partition(|it| it.placement.isolation.has_own_database());
+            // There is no database of the app's where only tenants have their own.
+            if !cluster.dedicated {
+                let stamps = self.stamps(app, cluster.id).await?;
                 let of = |schema: &str| stamps.get(schema).copied().unwrap_or(0);
                 if of(stamp::GLOBAL) > standing.global_version {
-                    self.catalog.set_global_version(app, standing.cluster, of(stamp::GLOBAL)).await?;
+                    self.catalog.set_global_version(app, cluster.id, of(stamp::GLOBAL)).await?;
                 }
                 if of(stamp::WHOLE) > standing.version {
-                    self.catalog.set_shared_version(app, standing.cluster, of(stamp::WHOLE)).await?;
+                    self.catalog.set_shared_version(app, cluster.id, of(stamp::WHOLE)).await?;
                 }
-                for entry in schemas.iter().filter(|entry| entry.placement.isolation == Isolation::Schema) {
+                let ahead =
+                    |it: &&&Entry| it.placement.isolation == Isolation::Schema && of(&it.placement.schema) > it.version;
+                for entry in others.iter().filter(ahead) {
                     self.catalog.set_migrated(&[entry.tenant], of(&entry.placement.schema), None).await?;
                 }
             }
             for entry in databases {
                 // Whatever cannot be read now, the operation will meet again.
-                let Ok(session) = self.admin(standing.cluster, Some(&entry.placement.database)).await else { continue };
+                let Ok(session) = self.admin(cluster.id, Some(&entry.placement.database)).await else { continue };
                 if let stamp::Stamp::Version(version) = stamp::read(&session, stamp::WHOLE).await? {
                     self.catalog.set_migrated(&[entry.tenant], version, None).await?;
                 }
@@ -52,18 +55,10 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Nothing where the app has no database of its own: only tenants have, there.
-    async fn stamps_of_app(
-        &self,
-        app: &AppName,
-        standing: &Standing,
-    ) -> Result<Option<HashMap<String, i32>>, LifecycleError> {
-        let dedicated = self.catalog.clusters().await?.iter().any(|it| it.id == standing.cluster && it.dedicated);
-        if dedicated {
-            return Ok(None);
-        }
-        let session: Session = self.admin(standing.cluster, Some(&app.names().database)).await?;
+    /// By schema, in the database that an app's tenants have in common.
+    async fn stamps(&self, app: &AppName, cluster: Uuid) -> Result<HashMap<String, i32>, LifecycleError> {
+        let session = self.admin(cluster, Some(&app.names().database)).await?;
         let rows = session.query(STAMPS, &[]).await.map_err(|error| session.fault(&error))?;
-        Ok(Some(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 }

@@ -20,6 +20,9 @@ const SEARCH_PATH: &str = "public, global, extensions";
 /// The key of the lock that one migration of what is global at a time has.
 const GLOBAL_TURN: &str = "pg_catalog.hashtextextended('sindico migration of what is global', 0)";
 
+/// The same for shared tables.
+const SHARED_TURN: &str = "pg_catalog.hashtextextended('sindico migration of shared tables', 0)";
+
 /// The database of an app on a cluster, with the tenants that share its tables.
 pub(crate) struct Commons<'a> {
     pub(crate) session: &'a Session,
@@ -92,7 +95,7 @@ impl Commons<'_> {
         loop {
             let there = self.there().await?;
             let script = self.script(upgrade, file, at, &there);
-            match self.commit(&script, &turn_of(TenantId::from_uuid(Uuid::nil())), stamp::WHOLE, at, expected).await {
+            match self.commit(&script, SHARED_TURN, stamp::WHOLE, at, expected).await {
                 Err(Stop::Failed(error)) if self.there().await? == there => return Err(Stop::Failed(error)),
                 Err(Stop::Failed(_)) => {}
                 done => return done,
@@ -163,7 +166,7 @@ impl Commons<'_> {
         let mut script = Script::new();
         script.end();
         script.ours(stamp::write(stamp::WHOLE, at + 1));
-        self.commit(&script, &turn_of(TenantId::from_uuid(Uuid::nil())), stamp::WHOLE, at, None).await
+        self.commit(&script, SHARED_TURN, stamp::WHOLE, at, None).await
     }
 
     /// Tenants whose roles and sequences are there: those that are being made or removed may not have them.
