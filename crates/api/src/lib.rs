@@ -5,6 +5,7 @@
 mod admin;
 mod apps;
 mod audits;
+mod backups;
 mod body;
 mod clusters;
 mod door;

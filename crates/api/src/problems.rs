@@ -114,6 +114,16 @@ impl From<LifecycleError> for Problem {
             }
             LifecycleError::NotCancellable { .. } => conflict("NOT_CANCELLABLE", "The operation cannot be cancelled"),
             LifecycleError::UnknownOperation(_) => unknown(detail),
+            LifecycleError::NoStore => conflict("NO_BACKUP_STORE", "No store for backups is configured"),
+            LifecycleError::UnknownBackup(_) => crate::backups::unknown(detail),
+            LifecycleError::UnknownTable { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "TABLE_NOT_FOUND", "Table not found", detail)
+            }
+            LifecycleError::BadBackup { .. } => conflict("BACKUP_UNUSABLE", "The backup cannot be used"),
+            LifecycleError::NotBackedUp { .. } => conflict("BACKUPS_INCOMPLETE", "Not every tenant was backed up"),
+            LifecycleError::Objects(_) => {
+                Self::new(StatusCode::BAD_GATEWAY, "OBJECT_STORE_FAILED", "The object store failed", detail)
+            }
             LifecycleError::Unverified(_)
             | LifecycleError::Injected(_)
             | LifecycleError::CutOff

@@ -22,7 +22,8 @@ use utoipa_axum::routes;
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
 use crate::{
-    Door, admin, apps, audits, clusters, health, keys, metrics, migrations, operations, schema, tenant, tenants, views,
+    Door, admin, apps, audits, backups, clusters, health, keys, metrics, migrations, operations, schema, tenant,
+    tenants, views,
 };
 
 /// The longest change is registering an app with many tables on many clusters.
@@ -41,6 +42,7 @@ const MAX_TIME: Duration = Duration::from_mins(5);
         (name = "apps", description = "Applications that tenants use"),
         (name = "migrations", description = "Which migrations an app's tenants have, and giving them more"),
         (name = "clusters", description = "PostgreSQL servers that tenants are placed on"),
+        (name = "backups", description = "Copies of tenants in an object store"),
         (name = "operations", description = "Durable work, and how far it is"),
         (name = "audits", description = "Proof that no known attack leaves a tenant"),
         (name = "tenant", description = "A tenant's own view of itself"),
@@ -74,6 +76,14 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(migrations::plan::plan))
         .routes(routes!(migrations::verify::verify))
         .routes(routes!(clusters::list::list, clusters::add::add))
+        .routes(routes!(backups::list::list))
+        .routes(routes!(backups::get::get, backups::delete::delete))
+        .routes(routes!(backups::verify::verify))
+        .routes(routes!(backups::restore::restore))
+        .routes(routes!(backups::rows::rows))
+        .routes(routes!(backups::create::create))
+        .routes(routes!(backups::replace::replace))
+        .routes(routes!(backups::coverage::coverage, backups::create_all::create_all))
         .routes(routes!(operations::list::list))
         .routes(routes!(operations::get::get))
         .routes(routes!(operations::cancel::cancel))

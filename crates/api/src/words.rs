@@ -26,6 +26,12 @@ pub(crate) enum PoolingWord {}
 /// How an operation stands.
 pub(crate) enum OperationStateWord {}
 
+/// Whether a backup can be used.
+pub(crate) enum BackupStateWord {}
+
+/// How rows are written.
+pub(crate) enum RowFormatWord {}
+
 macro_rules! described {
     ($name:ident, $words:expr) => {
         impl PartialSchema for $name {
@@ -44,4 +50,6 @@ described!(SettableStatusWord, [Status::Active, Status::Suspended].map(Status::a
 described!(PoolModeWord, PoolMode::ALL.map(PoolMode::as_str));
 described!(PoolingWord, Pooling::ALL.map(Pooling::as_str));
 described!(OperationStateWord, lifecycle::State::ALL.map(lifecycle::State::as_str));
+described!(BackupStateWord, catalog::BackupState::ALL.map(catalog::BackupState::as_str));
+described!(RowFormatWord, lifecycle::RowFormat::ALL.map(|(_, name)| name));
 described!(AccessWord, [Access::ReadWrite, Access::ReadOnly].map(Access::as_str));

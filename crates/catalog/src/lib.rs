@@ -4,6 +4,7 @@
 //! Queries are checked against the schema at compile time (`make prepare` renews the offline data).
 
 mod app;
+mod backup;
 mod cluster;
 mod error;
 mod key;
@@ -19,6 +20,7 @@ mod version;
 mod watch;
 
 pub use app::{App, AppFile, NewApp};
+pub use backup::{Backup, BackupFilter, BackupState, Contents, Coverage};
 pub use cluster::{Cluster, NewCluster};
 pub use error::CatalogError;
 pub use key::{Key, KeySecret, NewKey};

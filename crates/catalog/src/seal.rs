@@ -90,6 +90,12 @@ impl MasterKey {
         self.channel_key(cluster, app).prefix(tenant)
     }
 
+    /// What a tenant's backups are sealed with. Derived, so that with the master key a copy of the store is enough to restore from.
+    #[must_use]
+    pub fn backup_key(&self, tenant: TenantId) -> [u8; 32] {
+        self.derived(&format!("backup-key:{tenant}"))
+    }
+
     /// A name for this installation that tells nothing of the key, for marking what is ours on a cluster.
     #[must_use]
     pub fn installation(&self) -> String {

@@ -46,8 +46,8 @@ impl Work {
     }
 
     /// Ends the operation as done in the transaction in which its last step makes its effect known: there is no moment at which others
-    /// see the one without the other, and so nothing that is in use is ever undone.
-    pub async fn conclude(&self, tx: &mut Transaction<'static, Postgres>) -> Result<(), Fault> {
+    /// see the one without the other, and so nothing that is in use is ever undone. The step's output is what it would have returned.
+    pub async fn conclude(&self, tx: &mut Transaction<'static, Postgres>, output: Option<&Value>) -> Result<(), Fault> {
         let ended = sqlx::query!(
             "UPDATE sindico.operations SET state = 'succeeded', ended_at = clock_timestamp(), leased_until = NULL, error = NULL
              WHERE id = $1 AND fence = $2 AND state = 'running' AND NOT cancel_requested",
@@ -61,9 +61,10 @@ impl Work {
             return Err(Fault::Cancelled);
         }
         sqlx::query!(
-            "UPDATE sindico.operation_steps SET state = 'done', error = NULL, ended_at = clock_timestamp()
+            "UPDATE sindico.operation_steps SET state = 'done', output = $2, error = NULL, ended_at = clock_timestamp()
              WHERE operation = $1 AND state = 'begun'",
             self.operation,
+            output,
         )
         .execute(&mut **tx)
         .await?;

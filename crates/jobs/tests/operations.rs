@@ -225,7 +225,7 @@ impl Step for Last {
     fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
         Box::pin(async move {
             let mut tx = work.begin().await?;
-            work.conclude(&mut tx).await?;
+            work.conclude(&mut tx, None).await?;
             tx.commit().await?;
             if self.fails { Err(passing("the answer is lost")) } else { Ok(Value::Null) }
         })
@@ -272,7 +272,7 @@ impl Step for Held {
         Box::pin(async move {
             assert!(self.jobs.cancel(self.id, &["make"]).await.expect("asked"));
             let mut tx = work.begin().await?;
-            work.conclude(&mut tx).await?;
+            work.conclude(&mut tx, None).await?;
             tx.commit().await?;
             Ok(Value::Null)
         })

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::add_app::plan_files;
-use crate::{LifecycleError, Probe};
+use crate::{BackupSettings, LifecycleError, Probe};
 
 /// A change on its way.
 pub(crate) type Change<T> = Pin<Box<dyn Future<Output = Result<T, LifecycleError>> + Send>>;
@@ -29,6 +29,7 @@ pub struct Lifecycle {
     pub(crate) threshold: Threshold,
     pub(crate) probe: Probe,
     pub(crate) jobs: Jobs,
+    pub(crate) backups: BackupSettings,
     /// Each running change holds a connection to the control database and up to two to a cluster.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) running: TaskTracker,
@@ -39,11 +40,12 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// Makes at most `at_once` changes at a time; more wait their turn.
     #[must_use]
-    pub fn new(catalog: Catalog, threshold: Threshold, at_once: usize, probe: Probe) -> Self {
+    pub fn new(catalog: Catalog, threshold: Threshold, at_once: usize, backups: BackupSettings, probe: Probe) -> Self {
         Self {
             jobs: Jobs::new(catalog.database()),
             catalog,
             threshold,
+            backups,
             probe,
             slots: Arc::new(Semaphore::new(at_once)),
             running: TaskTracker::new(),

@@ -146,7 +146,7 @@ impl Lifecycle {
 
 /// Waits until the login of many serves a tenant to nobody. Its logins are gone, and `sindico.enter` serves it to nobody new.
 /// Connections that rest go on serving whom they served last, in whichever process, so they are ended.
-async fn wait_for_served(inside: &Session, tenant: TenantId) -> Result<(), LifecycleError> {
+pub(crate) async fn wait_for_served(inside: &Session, tenant: TenantId) -> Result<(), LifecycleError> {
     loop {
         inside.ask(END_RESTING, &[&tenant.hex()]).await?;
         if inside.ask("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", &[&tenant.hex()]).await? {
@@ -198,7 +198,7 @@ pub(crate) async fn end_sessions(server: &Session, which: Sessions<'_>) -> Resul
 
 /// Deletes the tenant's rows from every shared table. All of them go, and no key leads out of a tenant, so foreign keys
 /// and the app's triggers have nothing to say: `replica` leaves them out, and the order does not matter.
-async fn delete_rows(inside: &Session, tenant: TenantId) -> Result<(), LifecycleError> {
+pub(crate) async fn delete_rows(inside: &Session, tenant: TenantId) -> Result<(), LifecycleError> {
     let tables = inside
         .query(
             "SELECT c.oid::regclass::text FROM pg_class c

@@ -3,6 +3,7 @@
 use catalog::CatalogError;
 use domain::{AppName, ClusterName, Isolation, Slug, Status};
 use jobs::JobsError;
+use objects::ObjectError;
 use tenancy::RepairError;
 use tenantize::Refusals;
 use uuid::Uuid;
@@ -214,6 +215,41 @@ pub enum LifecycleError {
     /// Tenants that were being made when the app was migrated are not done.
     #[error("tenants are still being made as the app was before: {0}; apply the migration again when they are done")]
     StillMade(String),
+    /// Nowhere to put backups.
+    #[error("no store for backups is configured; set backups.url in sindico.toml to a folder or an S3 bucket")]
+    NoStore,
+    /// There is no such backup.
+    #[error("backup {0} not found; `sindico backup list` shows those that there are")]
+    UnknownBackup(Uuid),
+    /// It has no such table.
+    #[error("backup {backup} has no table {table:?}; `sindico backup show {backup}` lists its tables")]
+    UnknownTable {
+        /// Which backup.
+        backup: Uuid,
+        /// What was asked for.
+        table: String,
+    },
+    /// It cannot be used.
+    #[error("backup {backup} cannot be used: {why}")]
+    BadBackup {
+        /// Which backup.
+        backup: Uuid,
+        /// Why not.
+        why: String,
+    },
+    /// Some tenants have no new backup.
+    #[error("{failed} of {total} tenants could not be backed up, the first because: {first}; the others have been")]
+    NotBackedUp {
+        /// So many failed.
+        failed: usize,
+        /// Of so many.
+        total: usize,
+        /// Why the first of them failed.
+        first: String,
+    },
+    /// The object store.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
     /// A test asked for it.
     #[error("injected failure at {0}")]
     Injected(&'static str),

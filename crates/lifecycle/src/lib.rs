@@ -6,6 +6,7 @@
 
 mod add_app;
 mod add_cluster;
+mod backup;
 mod desk;
 mod drop_database;
 mod edit_tenant;
@@ -34,6 +35,9 @@ mod views;
 
 pub use add_app::AddApp;
 pub use add_cluster::{AddCluster, AddedCluster};
+pub use backup::{
+    BackupCoverage, BackupSettings, ColumnEntry, Manifest, RowFormat, RowReader, SequenceEntry, TableEntry,
+};
 pub use desk::Lifecycle;
 pub use edit_tenant::EditTenant;
 pub use error::LifecycleError;

@@ -11,8 +11,8 @@ mod reconcile;
 mod rehearse;
 mod shared;
 mod steps;
-mod transact;
-mod unit;
+pub(crate) mod transact;
+pub(crate) mod unit;
 mod verify;
 
 use std::collections::HashMap;
@@ -59,7 +59,12 @@ pub(crate) fn migration(desk: &Lifecycle) -> Procedure {
 
 /// What stands for an app where operations name what they change.
 pub(crate) fn subject(app: &AppName) -> Uuid {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("sindico app {app}").as_bytes());
+    digest_id(&format!("sindico app {app}"))
+}
+
+/// An id that is the same each time for one text.
+pub(crate) fn digest_id(text: &str) -> Uuid {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()

@@ -10,16 +10,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use crate::backup::{
+    BACKUP, BACKUPS, REPLACE, RESTORE, VERIFY_BACKUP, backup, backups, replacement, restoration, trial,
+};
 use crate::migrate::{MIGRATE, VERIFY, migration, verification};
 use crate::provision::{PROVISION, provision};
 use crate::removal::{REMOVE, removal};
 use crate::{Lifecycle, LifecycleError};
 
 /// Every kind that there is.
-const KINDS: [&str; 4] = [PROVISION, REMOVE, MIGRATE, VERIFY];
+const KINDS: [&str; 9] = [PROVISION, REMOVE, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP];
 
 /// Those that can be cancelled.
-const REVERSIBLE: [&str; 3] = [PROVISION, MIGRATE, VERIFY];
+const REVERSIBLE: [&str; 8] = [PROVISION, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP];
 
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -38,6 +41,11 @@ impl Lifecycle {
             REMOVE => Some(removal(self)),
             MIGRATE => Some(migration(self)),
             VERIFY => Some(verification(self)),
+            BACKUP => Some(backup(self)),
+            BACKUPS => Some(backups(self)),
+            RESTORE => Some(restoration(self)),
+            REPLACE => Some(replacement(self)),
+            VERIFY_BACKUP => Some(trial(self)),
             _ => None,
         }
     }
@@ -104,6 +112,9 @@ impl Lifecycle {
                 purged = Some(Instant::now());
                 if let Err(error) = self.jobs.purge(KEPT_DAYS).await {
                     warn!(%error, "old operations could not be forgotten");
+                }
+                if let Err(error) = self.expire_backups().await {
+                    warn!(%error, "old backups could not be looked for");
                 }
             }
             tokio::select! {

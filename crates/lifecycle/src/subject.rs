@@ -76,9 +76,9 @@ impl From<LifecycleError> for Fault {
         use catalog::CatalogError::{Busy, Database};
         match error {
             LifecycleError::Jobs(error) => error.into(),
-            LifecycleError::Server { .. } | LifecycleError::Catalog(Busy(_) | Database(_)) => {
-                Self::Passing(Box::new(error))
-            }
+            LifecycleError::Server { .. }
+            | LifecycleError::Objects(objects::ObjectError::Store { .. })
+            | LifecycleError::Catalog(Busy(_) | Database(_)) => Self::Passing(Box::new(error)),
             _ => Self::Lasting(Box::new(error)),
         }
     }

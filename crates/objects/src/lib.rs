@@ -12,7 +12,7 @@ mod write;
 pub use error::ObjectError;
 pub use read::ObjectReader;
 pub use seal::ObjectKey;
-pub use store::{S3Settings, Store, StorePlace};
+pub use store::{S3Settings, Secret, Store, StorePlace};
 pub use write::{ObjectWriter, Written};
 
 /// Chunks that wait on either side of the thread that works on them.

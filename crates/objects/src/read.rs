@@ -4,8 +4,8 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use object_store::path::Path;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 

@@ -129,11 +129,7 @@ fn seal(mut given: Receiver<Piece>, to: Sender<Piece>, key: &ObjectKey, object: 
     write().map_err(|_| ObjectError::CutOff(object.to_owned()))
 }
 
-async fn upload_all(
-    mut upload: BufWriter,
-    mut ready: Receiver<Piece>,
-    object: String,
-) -> Result<u64, ObjectError> {
+async fn upload_all(mut upload: BufWriter, mut ready: Receiver<Piece>, object: String) -> Result<u64, ObjectError> {
     let fault = |error: io::Error| ObjectError::Store { object: object.clone(), reason: error.to_string() };
     let mut stored = 0;
     loop {

@@ -14,7 +14,7 @@ use catalog::{AppFile, MasterKey};
 use devdb::Scratch;
 use domain::{Access, DisplayName, Isolation, Role};
 use futures_util::future::try_join_all;
-use lifecycle::{AddApp, AddCluster, NewTenant, Probe};
+use lifecycle::{AddApp, AddCluster, BackupSettings, NewTenant, Probe};
 use pool::PoolSettings;
 use server::{House, HouseSettings};
 use tenantize::Manifest;
@@ -140,6 +140,7 @@ async fn prepare(scratch: &Scratch) -> Outcome<Sessions> {
         changes_at_once: 2,
         pool: PoolSettings::default(),
         metric_tenants: 50,
+        backups: BackupSettings { store: None, keep_days: None, objective: Duration::from_hours(24) },
         probe: Probe::default(),
     })
     .await?;

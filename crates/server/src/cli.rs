@@ -1,9 +1,12 @@
 //! The words of the command line.
 
+mod backup;
+
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub(crate) use self::backup::{BackupCommand, ExportArgs, RestoreArgs};
 use clap::{Args, Parser, Subcommand};
 use domain::{AppName, ClusterName, DisplayName, Isolation, PoolMode, Pooling, Slug};
 
@@ -46,6 +49,9 @@ pub enum Command {
     /// Bring an app and all of its tenants to newer migrations.
     #[command(subcommand)]
     Migrate(MigrateCommand),
+    /// Copies of tenants, and tenants from copies.
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Durable work: tenants being made and removed, migrations.
     #[command(subcommand)]
     Operation(OperationCommand),

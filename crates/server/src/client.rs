@@ -92,6 +92,21 @@ impl Client {
         self.send(Method::DELETE, path, body).await
     }
 
+    /// An answer that is read piece by piece.
+    pub(crate) async fn stream(&self, path: &str) -> anyhow::Result<reqwest::Response> {
+        let request = self.http.get(format!("{}/api/v1{path}", self.api)).bearer_auth(&self.token);
+        let unreachable =
+            |error: reqwest::Error| ClientError::Unreachable { api: self.api.clone(), reason: innermost(&error) };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let bytes = response.bytes().await.map_err(unreachable)?;
+        let problem = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Err(ClientError::Refused { status, problem }.into())
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         self.exchange(method, path, body, false).await
     }

@@ -2,7 +2,9 @@
 
 mod app;
 mod audit;
+mod backup;
 mod cluster;
+mod export;
 mod import;
 mod key;
 mod migrate;
@@ -26,6 +28,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::Serve { config } => serve::serve(&config).await,
         Command::App(command) => app::run(command, dir, console).await,
         Command::Audit { tenant } => audit::run(tenant, &Client::find(dir)?, console).await,
+        Command::Backup(command) => backup::run(command, &Client::find(dir)?, console).await,
         Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,
         Command::Migrate(command) => migrate::run(command, &Client::find(dir)?, console).await,
         Command::Operation(command) => operation::run(command, &Client::find(dir)?, console).await,

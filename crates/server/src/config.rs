@@ -1,5 +1,6 @@
 //! `sindico.toml`: the raw sections, and the validated values that they become before any socket opens.
 
+mod backups;
 mod entries;
 mod raw;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use catalog::MasterKey;
 use domain::{PoolMode, Pooling};
 use gateway::{Certificates, ConfigEntry, DialSettings, Plaintext, Zone};
+use lifecycle::BackupSettings;
 use pool::PoolSettings;
 use tenancy::{TokenSettings, Tokens};
 
@@ -52,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) metric_tenants: usize,
     pub(crate) changes_at_once: usize,
     pub(crate) pool: PoolSettings,
+    pub(crate) backups: BackupSettings,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
     entries: Vec<ConfigEntry>,
@@ -118,6 +121,7 @@ impl Config {
             metric_tenants: raw.metrics.tenants,
             changes_at_once: positive("lifecycle.changes_at_once", raw.lifecycle.changes_at_once)?,
             pool: raw.pool.lower()?,
+            backups: raw.backups.lower(base)?,
             log_format: match raw.log.format.as_str() {
                 "json" => LogFormat::Json,
                 "text" => LogFormat::Text,

@@ -7,7 +7,7 @@ use api::{AdminToken, Board, Door, GatewayAddress};
 use audit::Auditor;
 use catalog::{Catalog, MasterKey};
 use gateway::GatewaySettings;
-use lifecycle::{Lifecycle, Probe};
+use lifecycle::{BackupSettings, Lifecycle, Probe};
 use pool::{Pool, PoolSettings};
 use tenancy::Threshold;
 use tokio::net::TcpListener;
@@ -37,6 +37,8 @@ pub struct HouseSettings {
     pub pool: PoolSettings,
     /// Tenants that have metrics of their own, at most.
     pub metric_tenants: usize,
+    /// Where backups go.
+    pub backups: BackupSettings,
     /// Silent, except in tests.
     pub probe: Probe,
 }
@@ -60,7 +62,13 @@ impl House {
     pub async fn enter(settings: HouseSettings) -> anyhow::Result<Self> {
         let catalog = Catalog::open(&settings.control_dsn, settings.control_connections, settings.master).await?;
         let threshold = Threshold::new(catalog.clone(), Pool::new(settings.pool), settings.connections_per_tenant);
-        let lifecycle = Lifecycle::new(catalog.clone(), threshold.clone(), settings.changes_at_once, settings.probe);
+        let lifecycle = Lifecycle::new(
+            catalog.clone(),
+            threshold.clone(),
+            settings.changes_at_once,
+            settings.backups,
+            settings.probe,
+        );
         let house = Self {
             catalog,
             lifecycle,

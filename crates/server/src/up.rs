@@ -6,14 +6,15 @@ mod steps;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use api::{AdminToken, GatewayAddress};
 use catalog::MasterKey;
 use devdb::{DirLock, Programs};
 use gateway::GatewaySettings;
-use lifecycle::{AddApp, AddCluster, Probe};
+use lifecycle::{AddApp, AddCluster, BackupSettings, Probe};
+use objects::{Store, StorePlace};
 use pool::PoolSettings;
 use tenantize::Manifest;
 use tokio::net::TcpListener;
@@ -35,6 +36,8 @@ const CONTROL_CONNECTIONS: u32 = 32;
 const CHANGES_AT_ONCE: usize = 8;
 const CONNECTIONS_PER_TENANT: usize = 100;
 const METRIC_TENANTS: usize = 50;
+const BACKUP_DAYS: i32 = 30;
+const BACKUP_OBJECTIVE: Duration = Duration::from_hours(24);
 
 /// Starts everything, waits to be told to stop, and stops everything in reverse.
 pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> anyhow::Result<()> {
@@ -95,6 +98,11 @@ async fn open(
         changes_at_once: CHANGES_AT_ONCE,
         pool: PoolSettings { max_per_cluster: POOL_CONNECTIONS, ..PoolSettings::default() },
         metric_tenants: METRIC_TENANTS,
+        backups: BackupSettings {
+            store: Some(Store::open(&StorePlace::Folder(dirs.base.join("backups")))?),
+            keep_days: Some(BACKUP_DAYS),
+            objective: BACKUP_OBJECTIVE,
+        },
         probe: Probe::default(),
     })
     .await?;

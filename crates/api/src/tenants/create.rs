@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::{AppName, ClusterName, DisplayName, Isolation, Slug};
-use lifecycle::NewTenant;
+use lifecycle::{Created, NewTenant};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -51,6 +51,18 @@ pub(crate) struct CreatedView {
     operation: Uuid,
 }
 
+impl CreatedView {
+    pub(crate) fn new(door: &Door, created: Created) -> Self {
+        let dsn = door.gateway.dsn(&created.tenant.slug, created.secret.reveal(), &created.tenant.app);
+        let key = created.secret.reveal().to_owned();
+        Self { key, dsn, operation: created.operation, tenant: created.tenant.into() }
+    }
+
+    pub(crate) fn operation(&self) -> Uuid {
+        self.operation
+    }
+}
+
 /// Makes a tenant, complete with roles, tables and the app's first rows. If anything fails, nothing is left. With the header
 /// `Prefer: respond-async` (RFC 7240) the answer comes as soon as the operation is recorded, and the tenant is open when that has
 /// succeeded.
@@ -84,13 +96,7 @@ pub(crate) async fn create(
     let desk = &door.lifecycle;
     let created = if no_wait { desk.begin_tenant(wanted).await? } else { desk.create_tenant(wanted).await? };
     let location = format!("/api/v1/tenants/{}", created.tenant.id);
-    let dsn = door.gateway.dsn(&created.tenant.slug, created.secret.reveal(), &created.tenant.app);
-    let view = CreatedView {
-        key: created.secret.reveal().to_owned(),
-        dsn,
-        operation: created.operation,
-        tenant: created.tenant.into(),
-    };
+    let view = CreatedView::new(&door, created);
     if no_wait {
         return Ok((StatusCode::ACCEPTED, accepted(view.operation), Json(view)).into_response());
     }

@@ -18,6 +18,13 @@ pub(crate) enum Reached {
     Gone,
 }
 
+impl Reached {
+    /// Whether its tables have just that version.
+    pub(crate) fn is_at(&self, version: i32) -> bool {
+        matches!(self, Self::Version(at, _) if *at == version)
+    }
+}
+
 /// What comes of one migration.
 enum Went {
     On,

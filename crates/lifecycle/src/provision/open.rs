@@ -20,7 +20,7 @@ impl Step for Open {
             self.0.probe.pass("open")?;
             let Target { tenant, .. } = Subject::of(work)?;
             let mut tx = work.begin().await?;
-            work.conclude(&mut tx).await?;
+            work.conclude(&mut tx, None).await?;
             let opened = self.0.catalog.set_status(tx, tenant, &[Status::Provisioning], Status::Active).await;
             if opened.map_err(LifecycleError::from)? {
                 return Ok(Value::Null);

@@ -118,7 +118,7 @@ async fn status(app: &str, all: bool, client: &Client) -> anyhow::Result<Value> 
 }
 
 /// The app that was named, or the only one.
-async fn which(app: Option<domain::AppName>, client: &Client) -> anyhow::Result<String> {
+pub(crate) async fn which(app: Option<domain::AppName>, client: &Client) -> anyhow::Result<String> {
     if let Some(app) = app {
         return Ok(app.to_string());
     }

@@ -7,6 +7,7 @@ use gateway::{DialSettings, Plaintext, SessionLimits, SlowQueries};
 use pool::PoolSettings;
 use serde::{Deserialize, Serialize};
 
+use super::backups::RawBackups;
 use super::{ConfigError, positive};
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -22,6 +23,8 @@ pub(super) struct Raw {
     pub(super) pool: RawPool,
     #[serde(default)]
     pub(super) lifecycle: RawLifecycle,
+    #[serde(default)]
+    pub(super) backups: RawBackups,
     #[serde(default)]
     pub(super) metrics: Metrics,
     #[serde(default)]

@@ -38,6 +38,7 @@ fn every_key_is_told_and_no_secret() {
         ("gateway.jwt", ""),
         ("pool.lifetime_seconds", "3600"),
         ("log.filter", "info"),
+        ("backups.keep_days", "30"),
     ] {
         assert_eq!(value(key), Some(expected), "{key}");
     }
@@ -124,4 +125,30 @@ fn every_fault_names_its_key() {
     fs::write(dir.path().join("token"), "short").expect("written");
     let error = Config::parse(MINIMAL, dir.path()).expect_err("a short token").to_string();
     assert!(error.contains("secrets.admin_token_file"), "{error}");
+}
+
+#[test]
+fn backups_go_into_a_folder_or_a_bucket() {
+    let dir = folder();
+    fs::write(dir.path().join("s3"), "hush\n").expect("written");
+    let read = |more: &str| Config::parse(&format!("{MINIMAL}[backups]\n{more}"), dir.path());
+    let store = |more: &str| read(more).expect(more).backups.store.map(|store| store.place().to_owned());
+    assert_eq!(store(""), None);
+    assert_eq!(store("url = \"copies\""), Some(format!("file://{}", dir.path().join("copies").display())));
+    let s3 = "url = \"s3://copies/here/\"\ns3_region = \"eu-west-1\"\ns3_access_key_id = \"a\"\ns3_secret_access_key_file = \"s3\"";
+    assert_eq!(store(s3).as_deref(), Some("s3://copies/here"));
+    assert!(!read(s3).expect("a bucket").entries().iter().any(|entry| entry.value.contains("hush")));
+    assert_eq!(read("keep_days = 0").expect("for ever").backups.keep_days, None);
+    for (wrong, named) in [
+        ("url = \"ftp://there\"", "backups.url"),
+        ("url = \"s3:///x\"", "names no bucket"),
+        ("s3_region = \"x\"", "backups.s3_region"),
+        ("url = \"copies\"\ns3_endpoint = \"http://x\"", "backups.s3_endpoint"),
+        ("url = \"s3://b\"\ns3_secret_access_key_file = \"none\"", "s3_secret_access_key_file"),
+        ("keep_days = -1", "backups.keep_days"),
+        ("objective_hours = 0", "backups.objective_hours"),
+    ] {
+        let error = read(wrong).expect_err(wrong).to_string();
+        assert!(error.contains(named), "{wrong}: {error}");
+    }
 }

@@ -11,7 +11,8 @@ use catalog::{AppFile, Catalog, MasterKey};
 use devdb::Scratch;
 use domain::{AppName, PoolMode};
 use gateway::GatewaySettings;
-use lifecycle::{AddApp, AddCluster, Probe};
+use lifecycle::{AddApp, AddCluster, BackupSettings, Probe};
+use objects::{Store, StorePlace};
 use pool::PoolSettings;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -40,6 +41,7 @@ pub(crate) struct Bed {
     http: reqwest::Client,
     control: String,
     master: MasterKey,
+    store: tempfile::TempDir,
 }
 
 /// What differs between tests.
@@ -49,6 +51,8 @@ pub(crate) struct Options {
     pub(crate) pool: PoolSettings,
     pub(crate) dedicated_capacity: i32,
     pub(crate) gateway: GatewaySettings,
+    /// The test's own folder, if not given.
+    pub(crate) store: Option<StorePlace>,
 }
 
 impl Default for Options {
@@ -59,6 +63,7 @@ impl Default for Options {
             pool: PoolSettings { max_per_cluster: 20, ..PoolSettings::default() },
             dedicated_capacity: 100,
             gateway: GatewaySettings::default(),
+            store: None,
         }
     }
 }
@@ -92,8 +97,10 @@ impl Bed {
         servers.copy_control(&control).await;
         let master = MasterKey::generate().expect("random bytes");
         let app = format!("p{}", &unique[..10]).parse().expect("an app name");
+        let store = tempfile::tempdir().expect("a folder");
         let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        let mut bed = Self { house: None, servers, app, api: String::new(), gateway_port: 0, http, control, master };
+        let mut bed =
+            Self { house: None, servers, app, api: String::new(), gateway_port: 0, http, control, master, store };
         Box::pin(bed.open(options, true)).await;
         bed
     }
@@ -118,6 +125,13 @@ impl Bed {
             changes_at_once: 8,
             pool: options.pool,
             metric_tenants: 2,
+            backups: BackupSettings {
+                store: Some(
+                    Store::open(&options.store.clone().unwrap_or_else(|| self.store_place())).expect("a store"),
+                ),
+                keep_days: Some(30),
+                objective: Duration::from_hours(24),
+            },
             probe: options.probe,
         })
         .await
@@ -216,6 +230,15 @@ impl Bed {
             None => request,
         };
         answer(request).await
+    }
+
+    /// Where backups go.
+    pub(crate) fn store(&self) -> &std::path::Path {
+        self.store.path()
+    }
+
+    fn store_place(&self) -> StorePlace {
+        StorePlace::Folder(self.store.path().to_owned())
     }
 
     /// A request that is built by hand.

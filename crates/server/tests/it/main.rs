@@ -6,6 +6,7 @@ mod api;
 mod apps;
 mod attack;
 mod audit;
+mod backup;
 mod bad_input;
 mod bed;
 mod cli;

@@ -1,0 +1,94 @@
+//! Copies of tenants in an object store, and tenants made from copies.
+//!
+//! A backup has a tenant's rows as text, whatever its isolation, and which migrations its tables have: what tables are like follows from
+//! those. So a copy taken in shared tables is restored into a database as well, and one of an older version is migrated on its way.
+
+mod coverage;
+mod create;
+mod dump;
+mod export;
+mod load;
+mod manifest;
+mod many;
+
+mod remove;
+mod replace;
+mod restore;
+mod rows;
+mod stage;
+mod transfer;
+mod verify;
+
+use std::time::Duration;
+
+use objects::{ObjectKey, Store};
+use uuid::Uuid;
+
+pub use coverage::BackupCoverage;
+pub(crate) use create::{BACKUP, backup};
+pub use export::{RowFormat, RowReader};
+pub use manifest::{ColumnEntry, Manifest, SequenceEntry, TableEntry};
+pub(crate) use many::{BACKUPS, backups};
+pub(crate) use replace::{REPLACE, replacement};
+pub(crate) use restore::{RESTORE, restoration};
+pub(crate) use verify::{VERIFY_BACKUP, trial};
+
+use crate::{Lifecycle, LifecycleError};
+
+/// Where backups go, and for how long they are kept.
+#[derive(Debug, Clone)]
+pub struct BackupSettings {
+    /// Without one there are no backups.
+    pub store: Option<Store>,
+    /// Days until a backup is removed; without them it never is.
+    pub keep_days: Option<i32>,
+    /// How old a tenant's newest backup may be.
+    pub objective: Duration,
+}
+
+impl Lifecycle {
+    fn store(&self) -> Result<&Store, LifecycleError> {
+        self.backups.store.as_ref().ok_or(LifecycleError::NoStore)
+    }
+
+    /// The store, if it is the one that a backup is in.
+    fn store_of(&self, backup: &catalog::Backup) -> Result<&Store, LifecycleError> {
+        let store = self.store()?;
+        if store.place() == backup.store {
+            return Ok(store);
+        }
+        Err(LifecycleError::BadBackup {
+            backup: backup.id,
+            why: format!(
+                "it is in {}, and this síndico's store is {}; configure that one",
+                backup.store,
+                store.place()
+            ),
+        })
+    }
+
+    fn backup_key(&self, tenant: domain::TenantId) -> ObjectKey {
+        ObjectKey::new(self.catalog.master().backup_key(tenant))
+    }
+
+    /// A backup, whole or not.
+    pub async fn find_backup(&self, id: Uuid) -> Result<catalog::Backup, LifecycleError> {
+        self.catalog.backup(id).await?.ok_or(LifecycleError::UnknownBackup(id))
+    }
+
+    /// One that can be used.
+    async fn whole_backup(&self, id: Uuid) -> Result<catalog::Backup, LifecycleError> {
+        let backup = self.find_backup(id).await?;
+        let why = match backup.state {
+            catalog::BackupState::Complete => return Ok(backup),
+            catalog::BackupState::Running => "it is still being made; `sindico operation list` shows how far it is",
+            catalog::BackupState::Removing => "it is being removed",
+        };
+        Err(LifecycleError::BadBackup { backup: id, why: why.to_owned() })
+    }
+}
+
+/// What the names of a backup's objects begin with.
+fn folder(app: &domain::AppName, tenant: domain::TenantId, id: Uuid) -> String {
+    format!("{app}/{tenant}/{id}")
+}

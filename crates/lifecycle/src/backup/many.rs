@@ -1,0 +1,163 @@
+//! Backing up every tenant of an app.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use catalog::{BackupFilter, BackupState, Tenant, TenantFilter, TenantRef};
+use domain::{AppName, Status, TenantId};
+use futures_util::future::join_all;
+use jobs::{Act, Fault, JobsError, NewOperation, Procedure, Step, Work};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::migrate::digest_id;
+use crate::{Lifecycle, LifecycleError};
+
+/// What the operation is called.
+pub(crate) const BACKUPS: &str = "backups";
+
+/// So many tenants at a time: servers have clients to serve.
+const PARALLEL: usize = 2;
+
+const PAGE: i64 = 1000;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    app: String,
+}
+
+/// The one step.
+pub(crate) fn backups(desk: &Lifecycle) -> Procedure {
+    Procedure::reversible(vec![Box::new(CopyAll(desk.clone()))])
+}
+
+struct CopyAll(Lifecycle);
+
+/// How far it is.
+struct Count {
+    left: Mutex<VecDeque<Tenant>>,
+    failures: Mutex<Vec<String>>,
+    total: usize,
+}
+
+impl Lifecycle {
+    /// Backs up every tenant of an app that is active or suspended. Who fails is told of; the others have theirs all the same.
+    pub async fn begin_backups(&self, app: &AppName) -> Result<Uuid, LifecycleError> {
+        self.store()?;
+        self.app(app).await?;
+        let mut tx = self.catalog.begin().await?;
+        let input = json!(Order { app: app.to_string() });
+        let subject = digest_id(&format!("sindico backups of {app}"));
+        let operation = NewOperation { kind: BACKUPS, subject, title: app.as_str(), input, priority: -1 };
+        let claim = self.jobs.enqueue(&mut tx, operation).await?;
+        tx.commit().await.map_err(catalog::CatalogError::from)?;
+        let id = claim.operation();
+        self.leave(claim, backups(self));
+        Ok(id)
+    }
+
+    async fn copy_all(&self, app: &AppName, work: &Work) -> Result<Value, Fault> {
+        let done = self.done_by(app, work.operation()).await?;
+        let tenants = self.every_tenant(app).await?;
+        let total = tenants.len();
+        let left: VecDeque<Tenant> = tenants.into_iter().filter(|tenant| !done.contains(&tenant.id)).collect();
+        let count = Arc::new(Count { left: Mutex::new(left), failures: Mutex::default(), total });
+        for ended in join_all((0..PARALLEL).map(|_| self.copy_from(&count, work))).await {
+            ended?;
+        }
+        let failures = count.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        match failures.first() {
+            None => Ok(json!({"tenants": total})),
+            Some(first) => {
+                Err(LifecycleError::NotBackedUp { failed: failures.len(), total, first: first.clone() }.into())
+            }
+        }
+    }
+
+    async fn copy_from(&self, count: &Count, work: &Work) -> Result<(), Fault> {
+        loop {
+            let next = count.left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(tenant) = next else { return Ok(()) };
+            match self.copy_one(&tenant, work).await {
+                Ok(()) => {}
+                Err(Fault::Lost) => return Err(Fault::Lost),
+                Err(fault) => self.note_failure(&tenant, &fault, count).await?,
+            }
+            let left = count.left.lock().unwrap_or_else(PoisonError::into_inner).len();
+            let [done, total] = [count.total.saturating_sub(left), count.total];
+            work.progress(u64::try_from(done).unwrap_or(0), u64::try_from(total).unwrap_or(0)).await?;
+        }
+    }
+
+    async fn copy_one(&self, tenant: &Tenant, work: &Work) -> Result<(), Fault> {
+        let (_, _, tx) = self.copy_tenant(work, tenant).await?;
+        tx.commit().await.map_err(catalog::CatalogError::from).map_err(LifecycleError::from)?;
+        Ok(())
+    }
+
+    /// Whoever is being removed may fail.
+    async fn note_failure(&self, tenant: &Tenant, fault: &Fault, count: &Count) -> Result<(), Fault> {
+        let still = self.catalog.tenant(&TenantRef::Id(tenant.id)).await.map_err(LifecycleError::from)?;
+        if still.is_none_or(|tenant| tenant.status == Status::Deleting || !tenant.present) {
+            return Ok(());
+        }
+        warn!(tenant = %tenant.id, slug = %tenant.slug, error = %fault, "tenant not backed up");
+        let failure = format!("tenant \"{}\": {fault}", tenant.slug);
+        count.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+        Ok(())
+    }
+
+    async fn every_tenant(&self, app: &AppName) -> Result<Vec<Tenant>, LifecycleError> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let filter = TenantFilter { app: Some(app.clone()), after, limit: PAGE, ..TenantFilter::default() };
+            let page = self.catalog.tenants(&filter).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            let there = |it: &Tenant| it.present && matches!(it.status, Status::Active | Status::Suspended);
+            all.extend(page.into_iter().filter(there));
+        }
+        Ok(all)
+    }
+
+    /// Those that the operation has backed up before it was cut off.
+    async fn done_by(&self, app: &AppName, operation: Uuid) -> Result<HashSet<TenantId>, LifecycleError> {
+        let (mut done, mut before) = (HashSet::new(), None);
+        loop {
+            let (state, limit) = (Some(BackupState::Complete), PAGE);
+            let filter = BackupFilter { tenant: None, app: Some(app.clone()), state, before, limit };
+            let page = self.catalog.backups(&filter).await?;
+            let Some(last) = page.last() else { break };
+            before = Some(last.id);
+            let own: Vec<TenantId> = page.iter().filter(|it| it.operation == operation).map(|it| it.tenant).collect();
+            done.extend(own);
+            // Whatever is older than the operation is not its own.
+            if last.id < operation {
+                break;
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl Step for CopyAll {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+
+    fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
+        Box::pin(async move {
+            let Order { app } = work.input()?;
+            let app: AppName =
+                app.parse().map_err(|_| Fault::Lasting(Box::new(JobsError::Unreadable("operation's input"))))?;
+            self.0.copy_all(&app, work).await
+        })
+    }
+
+    /// Those that are whole stay.
+    fn undo<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
+        Box::pin(async move { Ok(self.0.remove_unfinished(work).await?) })
+    }
+}

@@ -1,0 +1,119 @@
+//! Restoring a backup where nobody is, to see whether it can be.
+
+use domain::AppName;
+use jobs::{Act, Fault, NewOperation, Procedure, Step, Work};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::load::counts;
+use super::stage::Stage;
+use super::{folder, transfer};
+use crate::{Lifecycle, LifecycleError};
+
+/// What the operation is called.
+pub(crate) const VERIFY_BACKUP: &str = "verify_backup";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    backup: Uuid,
+    app: AppName,
+    stage: Option<Uuid>,
+}
+
+/// The one step.
+pub(crate) fn trial(desk: &Lifecycle) -> Procedure {
+    Procedure::reversible(vec![Box::new(Try(desk.clone()))])
+}
+
+struct Try(Lifecycle);
+
+impl Lifecycle {
+    /// Restores a backup for a trial, and compares every row with what was backed up.
+    pub async fn begin_backup_verification(&self, id: Uuid) -> Result<Uuid, LifecycleError> {
+        let backup = self.whole_backup(id).await?;
+        self.store_of(&backup)?;
+        let stage = self.stage_cluster(&backup.app, None).await?;
+        let mut tx = self.catalog.begin().await?;
+        let input = json!(Order { backup: id, app: backup.app.clone(), stage });
+        let operation =
+            NewOperation { kind: VERIFY_BACKUP, subject: id, title: backup.slug.as_str(), input, priority: -1 };
+        let claim = self.jobs.enqueue(&mut tx, operation).await?;
+        tx.commit().await.map_err(catalog::CatalogError::from)?;
+        let operation = claim.operation();
+        self.leave(claim, trial(self));
+        Ok(operation)
+    }
+
+    async fn try_backup(&self, order: &Order, stage: &Stage, work: &Work) -> Result<Value, LifecycleError> {
+        let backup = self.whole_backup(order.backup).await?;
+        let manifest = self.backup_manifest(order.backup).await?;
+        self.raise_stage(stage, manifest.version, work).await?;
+        self.probe.pass("trial")?;
+        let loader = self.loader(stage.by(work), stage.tenant, &stage.placement).await?;
+        let (store, key) = (self.store_of(&backup)?, self.backup_key(backup.tenant));
+        let folder = folder(&backup.app, backup.tenant, backup.id);
+        transfer::load_backup(&loader, store, &key, &folder, &manifest).await?;
+        loader.check(&counts(&manifest.tables)).await?;
+        loader.commit().await?;
+        drop(loader);
+        let snapshot = self.snapshot(stage.by(work), stage.tenant, &stage.placement, manifest.version).await?;
+        for table in &manifest.tables {
+            let bad = |why: String| LifecycleError::BadBackup { backup: backup.id, why };
+            let found = snapshot.tables.iter().find(|it| it.name == table.name);
+            let mut found = found.ok_or_else(|| bad(format!("table {} was not restored", table.name)))?.clone();
+            // In the order in which they were written.
+            found.columns.clone_from(&table.columns);
+            let tally = transfer::count(&snapshot, &found).await?;
+            if tally.rows != table.rows || tally.digest() != table.digest {
+                return Err(bad(format!(
+                    "rows of table {} are not those that were backed up once they are restored",
+                    table.name
+                )));
+            }
+        }
+        if snapshot.sequences().await? != manifest.sequences {
+            let why = "its sequences do not come to the same values when they are restored".to_owned();
+            return Err(LifecycleError::BadBackup { backup: backup.id, why });
+        }
+        Ok(json!({"backup": backup.id, "tables": manifest.tables.len(), "rows": manifest.rows()}))
+    }
+}
+
+impl Step for Try {
+    fn name(&self) -> &'static str {
+        "trial"
+    }
+
+    fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
+        Box::pin(async move {
+            let order: Order = work.input()?;
+            let stage = Lifecycle::stage(&order.app, order.stage, work)?;
+            let tried = self.0.try_backup(&order, &stage, work).await;
+            self.0.strike_stage(&stage, work).await?;
+            // A server that does not answer says nothing of the backup.
+            let fault = match tried {
+                Ok(output) => {
+                    self.0.catalog.set_backup_verified(order.backup, None).await.map_err(LifecycleError::from)?;
+                    return Ok(output);
+                }
+                Err(error) => Fault::from(error),
+            };
+            if let Fault::Lasting(cause) = &fault {
+                let error = cause.to_string();
+                self.0.catalog.set_backup_verified(order.backup, Some(&error)).await.map_err(LifecycleError::from)?;
+            }
+            Err(fault)
+        })
+    }
+
+    fn undo<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
+        Box::pin(async move {
+            let order: Order = work.input()?;
+            match Lifecycle::stage(&order.app, order.stage, work) {
+                Ok(stage) => Ok(self.0.strike_stage(&stage, work).await?),
+                Err(_nowhere) => Ok(()),
+            }
+        })
+    }
+}
