@@ -130,6 +130,8 @@ class Sindico:
             max_clients = 15000
             [pool]
             connections_per_cluster = {self.servers}
+            [backups]
+            url = "backups"
             [log]
             filter = "warn"
             format = "text"

@@ -3,6 +3,7 @@
 use catalog::{Contents, Tenant, TenantRef};
 use domain::Status;
 use jobs::{Act, Fault, NewOperation, Procedure, Step, Work};
+use objects::Store;
 use serde_json::{Value, json};
 use tracing::info;
 use uuid::Uuid;
@@ -57,16 +58,32 @@ impl Lifecycle {
         let begun = self.catalog.begin_backup(&mut tx, id, tenant, store.place(), work.operation()).await;
         begun.map_err(LifecycleError::from)?;
         tx.commit().await.map_err(catalog::CatalogError::from).map_err(LifecycleError::from)?;
-        self.probe.pass("backup")?;
+        let folder = folder(&tenant.app, tenant.id, id);
+        let written = self.write_backup(work, tenant, id, &store, &folder).await;
+        if let Err(Fault::Lost) = written {
+            // Whoever has the operation now has removed what there was, and knows nothing of what came later.
+            let _the_store_is_away = store.remove_all(&folder).await;
+        }
+        written
+    }
 
+    async fn write_backup(
+        &self,
+        work: &Work,
+        tenant: &Tenant,
+        id: Uuid,
+        store: &Store,
+        folder: &str,
+    ) -> Result<(Uuid, Contents, catalog::ControlTx), Fault> {
+        self.probe.pass("backup")?;
         let by = Builder { tenant: tenant.id, work: Some(work) };
         let snapshot = self.snapshot_of(by, tenant).await?;
-        let (key, folder) = (self.backup_key(tenant.id), folder(&tenant.app, tenant.id, id));
+        let key = self.backup_key(tenant.id);
         let mut tables = Vec::with_capacity(snapshot.tables.len());
         let total = u64::try_from(snapshot.tables.len()).unwrap_or(0);
         for (number, table) in (1_u64..).zip(&snapshot.tables) {
             let object = format!("{folder}/{number:04}.rows");
-            tables.push(transfer::store_table(&snapshot, table, &store, &key, object).await?);
+            tables.push(transfer::store_table(&snapshot, table, store, &key, object).await?);
             work.progress(number, total).await?;
         }
         let sequences = snapshot.sequences().await?;
@@ -90,7 +107,7 @@ impl Lifecycle {
             migrations: migrations.into_iter().map(Into::into).collect(),
         };
         self.probe.pass("manifest")?;
-        manifest.write(&store, &key, &folder).await?;
+        manifest.write(store, &key, folder).await?;
         let contents = contents(&manifest);
         let mut tx = work.begin().await?;
         let completed = self.catalog.complete_backup(&mut tx, id, &contents, self.backups.keep_days).await;

@@ -99,16 +99,22 @@ struct Pieces<'a> {
     snapshot: &'a Snapshot,
     rows: std::pin::Pin<Box<tokio_postgres::CopyOutStream>>,
     gathered: BytesMut,
+    ended: bool,
 }
 
 impl<'a> Pieces<'a> {
     async fn of(snapshot: &'a Snapshot, table: &Source) -> Result<Self, LifecycleError> {
         let rows = Box::pin(snapshot.rows(table).await?);
-        Ok(Self { snapshot, rows, gathered: BytesMut::with_capacity(PIECE) })
+        Ok(Self { snapshot, rows, gathered: BytesMut::with_capacity(PIECE), ended: false })
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, LifecycleError> {
-        while let Some(row) = self.rows.next().await {
+        // Beyond its end the stream would read what follows.
+        while !self.ended {
+            let Some(row) = self.rows.next().await else {
+                self.ended = true;
+                break;
+            };
             let row = row.map_err(|error| self.snapshot.fault(&error))?;
             self.gathered.extend_from_slice(&row);
             if self.gathered.len() >= PIECE {

@@ -17,14 +17,16 @@ pub(crate) const EACH: [&str; 4] = ["shared", "schema", "database", "cluster"];
 pub(crate) async fn ended(bed: &Bed, (status, begun): (StatusCode, Value)) -> Value {
     assert_eq!(status, StatusCode::ACCEPTED, "{begun:#}");
     let id = begun["operation"].as_str().or(begun["id"].as_str()).expect("an operation").to_owned();
-    for _ in 0..600 {
+    let mut last = Value::Null;
+    for _ in 0..1200 {
         let (_, operation) = bed.call(Method::GET, &format!("/operations/{id}"), None).await;
         if !operation["ended_at"].is_null() {
             return operation;
         }
+        last = operation;
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("operation {id} does not end");
+    panic!("it does not end: {last:#}");
 }
 
 pub(crate) async fn succeeded(bed: &Bed, answer: (StatusCode, Value)) -> Value {
