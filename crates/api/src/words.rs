@@ -26,6 +26,9 @@ pub(crate) enum PoolingWord {}
 /// How an operation stands.
 pub(crate) enum OperationStateWord {}
 
+/// What a schedule begins.
+pub(crate) enum ScheduleKindWord {}
+
 macro_rules! described {
     ($name:ident, $words:expr) => {
         impl PartialSchema for $name {
@@ -44,4 +47,5 @@ described!(SettableStatusWord, [Status::Active, Status::Suspended].map(Status::a
 described!(PoolModeWord, PoolMode::ALL.map(PoolMode::as_str));
 described!(PoolingWord, Pooling::ALL.map(Pooling::as_str));
 described!(OperationStateWord, lifecycle::State::ALL.map(lifecycle::State::as_str));
+described!(ScheduleKindWord, lifecycle::ScheduleKind::ALL.map(lifecycle::ScheduleKind::as_str));
 described!(AccessWord, [Access::ReadWrite, Access::ReadOnly].map(Access::as_str));

@@ -42,9 +42,10 @@ impl Catalog {
     /// process was thought to be no more: what it had written counts, and it is to go on under another id, from zero.
     pub async fn put_counters(&self, process: Uuid, counters: &[Counter]) -> Result<bool, CatalogError> {
         let mut tx = self.db.begin().await?;
-        let known = sqlx::query!("UPDATE sindico.usage_processes SET seen_at = clock_timestamp() WHERE id = $1", process)
-            .execute(&mut *tx)
-            .await?;
+        let known =
+            sqlx::query!("UPDATE sindico.usage_processes SET seen_at = clock_timestamp() WHERE id = $1", process)
+                .execute(&mut *tx)
+                .await?;
         if known.rows_affected() == 0 {
             return Ok(false);
         }

@@ -219,12 +219,10 @@ impl Catalog {
 
     /// A tenant's newest sample, and what it was by table.
     pub async fn newest_usage(&self, tenant: TenantId) -> Result<Option<(UsagePoint, Value)>, CatalogError> {
-        let newest = sqlx::query!(
-            "SELECT taken_at, tables FROM sindico.usage_tables WHERE tenant = $1",
-            tenant.as_uuid()
-        )
-        .fetch_optional(&self.db)
-        .await?;
+        let newest =
+            sqlx::query!("SELECT taken_at, tables FROM sindico.usage_tables WHERE tenant = $1", tenant.as_uuid())
+                .fetch_optional(&self.db)
+                .await?;
         let Some(newest) = newest else { return Ok(None) };
         let filter = UsageFilter { from: Some(newest.taken_at), limit: 1, ..UsageFilter::default() };
         Ok(self.usage(tenant, &filter).await?.pop().map(|point| (point, newest.tables)))

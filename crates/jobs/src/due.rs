@@ -23,13 +23,16 @@ impl Jobs {
     /// seen to once, whoever looks, and however many have gone by unseen are seen to once together. A clock that is put back
     /// finds nothing due that has been.
     pub async fn due(&self, now: Option<OffsetDateTime>) -> Result<Option<Due>, JobsError> {
+        // Most looks find nothing, and cost one question.
+        let looked = sqlx::query_scalar!(
+            r#"SELECT now AS "now!" FROM coalesce($1::timestamptz, clock_timestamp()) AS now
+               WHERE EXISTS (SELECT FROM sindico.schedules WHERE enabled AND next_at <= now)"#,
+            now,
+        );
+        let Some(now) = looked.fetch_optional(&self.db).await? else { return Ok(None) };
         let mut tx = self.db.begin().await?;
         // Whoever stands still in the middle of it holds up this schedule.
         sqlx::query!("SET LOCAL idle_in_transaction_session_timeout = '10s'").execute(&mut *tx).await?;
-        let now = match now {
-            Some(now) => now,
-            None => sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(&mut *tx).await?,
-        };
         let found = sqlx::query_as!(
             Schedule,
             "SELECT id, name, kind, input, cron, time_zone, enabled, next_at, last_at, last_operation, last_error,

@@ -13,13 +13,14 @@ use uuid::Uuid;
 use crate::migrate::{MIGRATE, VERIFY, migration, verification};
 use crate::provision::{PROVISION, provision};
 use crate::removal::{REMOVE, removal};
+use crate::usage::{USAGE, collection};
 use crate::{Lifecycle, LifecycleError};
 
 /// Every kind that there is.
-const KINDS: [&str; 4] = [PROVISION, REMOVE, MIGRATE, VERIFY];
+const KINDS: [&str; 5] = [PROVISION, REMOVE, MIGRATE, VERIFY, USAGE];
 
 /// Those that can be cancelled.
-const REVERSIBLE: [&str; 3] = [PROVISION, MIGRATE, VERIFY];
+const REVERSIBLE: [&str; 4] = [PROVISION, MIGRATE, VERIFY, USAGE];
 
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -31,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const KEPT_DAYS: i32 = 30;
 const PURGE: Duration = Duration::from_hours(1);
 
+/// How often it is written down what this process has counted.
+const REPORT: Duration = Duration::from_mins(1);
+
 impl Lifecycle {
     fn procedure(&self, kind: &str) -> Option<Procedure> {
         match kind {
@@ -38,6 +42,7 @@ impl Lifecycle {
             REMOVE => Some(removal(self)),
             MIGRATE => Some(migration(self)),
             VERIFY => Some(verification(self)),
+            USAGE => Some(collection(self)),
             _ => None,
         }
     }
@@ -93,17 +98,31 @@ impl Lifecycle {
         Ok(resumed.len())
     }
 
-    /// Goes on with operations as they become due, as many at a time as there are turns, until `shutdown`.
+    /// Goes on with operations as they become due, as many at a time as there are turns, and begins what schedules say, until
+    /// `shutdown`.
     pub async fn work_forever(&self, shutdown: CancellationToken) {
         let mut purged: Option<Instant> = None;
+        let mut reported: Option<Instant> = None;
         loop {
+            if let Err(error) = self.begin_due(None).await {
+                warn!(%error, "what is due could not be begun");
+            }
             if let Err(error) = self.take_due().await {
                 warn!(%error, "operations could not be looked for");
+            }
+            if reported.is_none_or(|at| at.elapsed() >= REPORT) {
+                reported = Some(Instant::now());
+                if let Err(error) = self.report_usage().await {
+                    warn!(%error, "what clients have done could not be written down");
+                }
             }
             if purged.is_none_or(|at| at.elapsed() >= PURGE) {
                 purged = Some(Instant::now());
                 if let Err(error) = self.jobs.purge(KEPT_DAYS).await {
                     warn!(%error, "old operations could not be forgotten");
+                }
+                if let Err(error) = self.tidy_usage().await {
+                    warn!(%error, "old samples could not be forgotten");
                 }
             }
             tokio::select! {

@@ -140,6 +140,7 @@ async fn prepare(scratch: &Scratch) -> Outcome<Sessions> {
         changes_at_once: 2,
         pool: PoolSettings::default(),
         metric_tenants: 50,
+        usage_days: 90,
         probe: Probe::default(),
     })
     .await?;

@@ -37,6 +37,8 @@ pub struct HouseSettings {
     pub pool: PoolSettings,
     /// Tenants that have metrics of their own, at most.
     pub metric_tenants: usize,
+    /// For how many days samples of what tenants use are kept.
+    pub usage_days: u32,
     /// Silent, except in tests.
     pub probe: Probe,
 }
@@ -60,7 +62,8 @@ impl House {
     pub async fn enter(settings: HouseSettings) -> anyhow::Result<Self> {
         let catalog = Catalog::open(&settings.control_dsn, settings.control_connections, settings.master).await?;
         let threshold = Threshold::new(catalog.clone(), Pool::new(settings.pool), settings.connections_per_tenant);
-        let lifecycle = Lifecycle::new(catalog.clone(), threshold.clone(), settings.changes_at_once, settings.probe);
+        let lifecycle = Lifecycle::new(catalog.clone(), threshold.clone(), settings.changes_at_once, settings.probe)
+            .keeping_usage(settings.usage_days);
         let house = Self {
             catalog,
             lifecycle,

@@ -36,6 +36,7 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
         changes_at_once: config.changes_at_once,
         pool: config.pool,
         metric_tenants: config.metric_tenants,
+        usage_days: config.usage_days,
         probe: Probe::default(),
     })
     .await?;

@@ -35,6 +35,7 @@ const CONTROL_CONNECTIONS: u32 = 32;
 const CHANGES_AT_ONCE: usize = 8;
 const CONNECTIONS_PER_TENANT: usize = 100;
 const METRIC_TENANTS: usize = 50;
+const USAGE_DAYS: u32 = 90;
 
 /// Starts everything, waits to be told to stop, and stops everything in reverse.
 pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> anyhow::Result<()> {
@@ -95,6 +96,7 @@ async fn open(
         changes_at_once: CHANGES_AT_ONCE,
         pool: PoolSettings { max_per_cluster: POOL_CONNECTIONS, ..PoolSettings::default() },
         metric_tenants: METRIC_TENANTS,
+        usage_days: USAGE_DAYS,
         probe: Probe::default(),
     })
     .await?;
