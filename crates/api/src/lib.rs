@@ -18,10 +18,12 @@ mod page;
 mod problem;
 mod problems;
 mod router;
+mod schedules;
 mod schema;
 mod serve;
 mod tenant;
 mod tenants;
+mod usage;
 mod views;
 mod words;
 

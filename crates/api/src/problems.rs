@@ -8,6 +8,7 @@ use tracing::error;
 
 use crate::operations::unknown;
 use crate::problem::{Fault, Problem};
+use crate::schedules;
 
 impl From<CatalogError> for Problem {
     fn from(failure: CatalogError) -> Self {
@@ -124,8 +125,15 @@ impl From<LifecycleError> for Problem {
             LifecycleError::Objects(_) => {
                 Self::new(StatusCode::BAD_GATEWAY, "OBJECT_STORE_FAILED", "The object store failed", detail)
             }
+            LifecycleError::UnknownSchedule(_) => schedules::unknown(detail),
+            LifecycleError::ScheduleTaken(_) => conflict("SCHEDULE_TAKEN", "Schedule already there").at("/name"),
+            LifecycleError::BadSchedule { field, reason } => Self::field(format!("/{field}"), reason),
+            LifecycleError::NoUsage(_) => {
+                Self::new(StatusCode::NOT_FOUND, "USAGE_NOT_COLLECTED", "Usage not collected yet", detail)
+            }
             LifecycleError::Unverified(_)
             | LifecycleError::Injected(_)
+            | LifecycleError::Uncollected { .. }
             | LifecycleError::CutOff
             | LifecycleError::Step(_)
             | LifecycleError::Jobs(JobsError::Lost | JobsError::Unreadable(_)) => {

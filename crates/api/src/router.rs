@@ -22,8 +22,8 @@ use utoipa_axum::routes;
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
 use crate::{
-    Door, admin, apps, audits, backups, clusters, health, keys, metrics, migrations, operations, schema, tenant,
-    tenants, views,
+    Door, admin, apps, audits, backups, clusters, health, keys, metrics, migrations, operations, schedules, schema,
+    tenant, tenants, usage, views,
 };
 
 /// The longest change is registering an app with many tables on many clusters.
@@ -44,6 +44,8 @@ const MAX_TIME: Duration = Duration::from_mins(5);
         (name = "clusters", description = "PostgreSQL servers that tenants are placed on"),
         (name = "backups", description = "Copies of tenants in an object store"),
         (name = "operations", description = "Durable work, and how far it is"),
+        (name = "schedules", description = "What begins by itself, and when"),
+        (name = "usage", description = "What tenants use, and have used"),
         (name = "audits", description = "Proof that no known attack leaves a tenant"),
         (name = "tenant", description = "A tenant's own view of itself"),
         (name = "health", description = "Whether this síndico works")
@@ -87,6 +89,10 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(operations::list::list))
         .routes(routes!(operations::get::get))
         .routes(routes!(operations::cancel::cancel))
+        .routes(routes!(schedules::list::list, schedules::create::create))
+        .routes(routes!(schedules::get::get, schedules::patch::patch, schedules::delete::delete))
+        .routes(routes!(usage::get::get, usage::collect::collect))
+        .routes(routes!(usage::history::history))
         .routes(routes!(audits::create::create))
         .routes(routes!(audits::get::get));
     let everybody = OpenApiRouter::new().routes(routes!(tenant::tenant)).routes(routes!(health::health));

@@ -31,6 +31,8 @@ pub(crate) enum BackupStateWord {}
 
 /// How rows are written.
 pub(crate) enum RowFormatWord {}
+/// What a schedule begins.
+pub(crate) enum ScheduleKindWord {}
 
 macro_rules! described {
     ($name:ident, $words:expr) => {
@@ -52,4 +54,5 @@ described!(PoolingWord, Pooling::ALL.map(Pooling::as_str));
 described!(OperationStateWord, lifecycle::State::ALL.map(lifecycle::State::as_str));
 described!(BackupStateWord, catalog::BackupState::ALL.map(catalog::BackupState::as_str));
 described!(RowFormatWord, lifecycle::RowFormat::ALL.map(|(_, name)| name));
+described!(ScheduleKindWord, lifecycle::ScheduleKind::ALL.map(lifecycle::ScheduleKind::as_str));
 described!(AccessWord, [Access::ReadWrite, Access::ReadOnly].map(Access::as_str));

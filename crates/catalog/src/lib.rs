@@ -6,6 +6,7 @@
 mod app;
 mod backup;
 mod cluster;
+mod counters;
 mod error;
 mod key;
 mod lock;
@@ -16,12 +17,14 @@ mod reserve;
 mod routes;
 mod seal;
 mod tenant;
+mod usage;
 mod version;
 mod watch;
 
 pub use app::{App, AppFile, NewApp};
 pub use backup::{Backup, BackupFilter, BackupState, Contents, Coverage};
 pub use cluster::{Cluster, NewCluster};
+pub use counters::{Counter, Traffic};
 pub use error::CatalogError;
 pub use key::{Key, KeySecret, NewKey};
 pub use lock::ChangeLock;
@@ -32,6 +35,7 @@ pub use reserve::Reservation;
 pub use routes::{ClusterRoute, RouteKey, Routes, TenantRoute};
 pub use seal::{MasterKey, SealError};
 pub use tenant::{Tenant, TenantFilter, TenantRef};
+pub use usage::{Metered, Sample, UsageFilter, UsagePoint};
 pub use version::{Entry, Shape, ShapeKind};
 
 /// Iterations of PBKDF2 in verifiers: PostgreSQL's own figure (`scram_iterations`), which every driver accepts.

@@ -9,20 +9,29 @@
 //! dead and wakes up holds a lower one, and every write to the journal asks for the highest ([`Work::begin`], [`Work::holds`]).
 //!
 //! Times are the control database's, so that it does not matter what a machine's clock says.
+//!
+//! What begins by itself is a [`Schedule`]: [`Jobs::due`] takes one whose time has come, and the transaction that records what it has
+//! begun moves it on to its next time ([`Cadence`]).
 
+mod cadence;
 mod claim;
+mod due;
 mod error;
 mod journal;
 mod operation;
 mod procedure;
 mod run;
+mod schedule;
 mod work;
 
+pub use cadence::{Cadence, CadenceError};
 pub use claim::{Claim, NewOperation};
+pub use due::Due;
 pub use error::{Fault, JobsError};
 pub use operation::{Operation, OperationFilter, State, StepRecord};
 pub use procedure::{Act, Procedure, Step};
 pub use run::Ended;
+pub use schedule::{NewSchedule, Schedule, ScheduleEdit, ScheduleError, ScheduleRef};
 pub use work::Work;
 
 use sqlx::PgPool;

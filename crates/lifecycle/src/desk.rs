@@ -11,9 +11,11 @@ use tenancy::Threshold;
 use tenantize::Plan;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::add_app::plan_files;
+use crate::usage::{KEPT_DAYS, Meter};
 use crate::{BackupSettings, LifecycleError, Probe};
 
 /// A change on its way.
@@ -35,6 +37,8 @@ pub struct Lifecycle {
     pub(crate) running: TaskTracker,
     /// Releases of apps never change, and reading their SQL takes milliseconds.
     plans: Arc<Mutex<Plans>>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) usage_days: u32,
 }
 
 impl Lifecycle {
@@ -50,14 +54,25 @@ impl Lifecycle {
             slots: Arc::new(Semaphore::new(at_once)),
             running: TaskTracker::new(),
             plans: Arc::default(),
+            meter: Arc::default(),
+            usage_days: KEPT_DAYS,
         }
     }
 
-    /// Takes no new change and waits for those under way.
+    /// Keeps samples of what tenants use for so many days.
+    #[must_use]
+    pub fn keeping_usage(self, days: u32) -> Self {
+        Self { usage_days: days, ..self }
+    }
+
+    /// Takes no new change, waits for those under way, and writes down what clients have done.
     pub async fn stop(&self) {
         self.slots.close();
         self.running.close();
         self.running.wait().await;
+        if let Err(error) = self.report_usage().await {
+            warn!(%error, "what clients have done last is not written down");
+        }
     }
 
     /// Runs a change to its end once it has begun, even if whoever asked for it goes away in the middle. Changes are boxed: their futures are

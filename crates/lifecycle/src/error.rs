@@ -43,6 +43,35 @@ pub enum LifecycleError {
         /// What keeps it from being.
         why: &'static str,
     },
+    /// There is no such schedule.
+    #[error("schedule \"{0}\" not found; `sindico schedule list` shows those that there are")]
+    UnknownSchedule(String),
+    /// Another has the name.
+    #[error("there is a schedule \"{0}\" already; choose another name, or change that one")]
+    ScheduleTaken(String),
+    /// A schedule cannot be kept as it is given.
+    #[error("{reason}")]
+    BadSchedule {
+        /// Which part of it.
+        field: &'static str,
+        /// What is wrong with it, and what to give instead.
+        reason: String,
+    },
+    /// Nobody has looked yet.
+    #[error("what tenant \"{0}\" uses has not been collected yet; collect it with `sindico tenant usage {0} --now`")]
+    NoUsage(Slug),
+    /// Some places could not be looked at.
+    #[error(
+        "what {missing} of {total} tenants use could not be collected, the first because: {first}; that of the others was"
+    )]
+    Uncollected {
+        /// So many tenants.
+        missing: usize,
+        /// Of so many.
+        total: usize,
+        /// Why the first of them was not looked at.
+        first: String,
+    },
     /// A step failed for a reason of its own.
     #[error("{0}")]
     Step(String),

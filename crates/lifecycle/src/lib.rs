@@ -21,6 +21,7 @@ mod provision;
 mod recover;
 mod removal;
 mod roles;
+mod schedules;
 mod schema;
 mod seed;
 mod server;
@@ -30,6 +31,7 @@ mod stamp;
 mod storage;
 mod subject;
 mod turn;
+mod usage;
 mod verify;
 mod views;
 
@@ -41,10 +43,12 @@ pub use backup::{
 pub use desk::Lifecycle;
 pub use edit_tenant::EditTenant;
 pub use error::LifecycleError;
-pub use jobs::{JobsError, Operation, OperationFilter, State, StepRecord};
+pub use jobs::{JobsError, Operation, OperationFilter, Schedule, ScheduleRef, State, StepRecord};
 pub use migrate::{
     MigrateOptions, Overview, PlannedMigration, PlannedPart, PlannedStatement, TenantVersion, UpgradePlan,
 };
 pub use probe::Probe;
 pub use provision::{Created, NewTenant};
+pub use schedules::{AddSchedule, EditSchedule, ScheduleKind, upcoming};
+pub use usage::{TableUsage, Usage};
 pub use views::TenantViews;

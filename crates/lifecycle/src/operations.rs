@@ -16,13 +16,16 @@ use crate::backup::{
 use crate::migrate::{MIGRATE, VERIFY, migration, verification};
 use crate::provision::{PROVISION, provision};
 use crate::removal::{REMOVE, removal};
+use crate::usage::{USAGE, collection};
 use crate::{Lifecycle, LifecycleError};
 
 /// Every kind that there is.
-const KINDS: [&str; 9] = [PROVISION, REMOVE, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP];
+const KINDS: [&str; 10] =
+    [PROVISION, REMOVE, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP, USAGE];
 
 /// Those that can be cancelled.
-const REVERSIBLE: [&str; 8] = [PROVISION, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP];
+const REVERSIBLE: [&str; 9] =
+    [PROVISION, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP, USAGE];
 
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -33,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// For how long an operation that has ended is kept.
 const KEPT_DAYS: i32 = 30;
 const PURGE: Duration = Duration::from_hours(1);
+
+/// How often it is written down what this process has counted.
+const REPORT: Duration = Duration::from_mins(1);
 
 impl Lifecycle {
     fn procedure(&self, kind: &str) -> Option<Procedure> {
@@ -46,6 +52,7 @@ impl Lifecycle {
             RESTORE => Some(restoration(self)),
             REPLACE => Some(replacement(self)),
             VERIFY_BACKUP => Some(trial(self)),
+            USAGE => Some(collection(self)),
             _ => None,
         }
     }
@@ -101,12 +108,23 @@ impl Lifecycle {
         Ok(resumed.len())
     }
 
-    /// Goes on with operations as they become due, as many at a time as there are turns, until `shutdown`.
+    /// Goes on with operations as they become due, as many at a time as there are turns, and begins what schedules say, until
+    /// `shutdown`.
     pub async fn work_forever(&self, shutdown: CancellationToken) {
         let mut purged: Option<Instant> = None;
+        let mut reported: Option<Instant> = None;
         loop {
+            if let Err(error) = self.begin_due(None).await {
+                warn!(%error, "what is due could not be begun");
+            }
             if let Err(error) = self.take_due().await {
                 warn!(%error, "operations could not be looked for");
+            }
+            if reported.is_none_or(|at| at.elapsed() >= REPORT) {
+                reported = Some(Instant::now());
+                if let Err(error) = self.report_usage().await {
+                    warn!(%error, "what clients have done could not be written down");
+                }
             }
             if purged.is_none_or(|at| at.elapsed() >= PURGE) {
                 purged = Some(Instant::now());
@@ -115,6 +133,9 @@ impl Lifecycle {
                 }
                 if let Err(error) = self.expire_backups().await {
                     warn!(%error, "old backups could not be looked for");
+                }
+                if let Err(error) = self.tidy_usage().await {
+                    warn!(%error, "old samples could not be forgotten");
                 }
             }
             tokio::select! {

@@ -141,6 +141,7 @@ async fn prepare(scratch: &Scratch) -> Outcome<Sessions> {
         pool: PoolSettings::default(),
         metric_tenants: 50,
         backups: BackupSettings { store: None, keep_days: None, objective: Duration::from_hours(24) },
+        usage_days: 90,
         probe: Probe::default(),
     })
     .await?;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 pub(crate) use self::backup::{BackupCommand, ExportArgs, RestoreArgs};
 use clap::{Args, Parser, Subcommand};
-use domain::{AppName, ClusterName, DisplayName, Isolation, PoolMode, Pooling, Slug};
+use domain::{AppName, ClusterName, DisplayName, Isolation, PoolMode, Pooling, ScheduleName, Slug};
 
 /// Runs PostgreSQL for all the tenants of a service.
 #[derive(Debug, Parser)]
@@ -55,6 +55,9 @@ pub enum Command {
     /// Durable work: tenants being made and removed, migrations.
     #[command(subcommand)]
     Operation(OperationCommand),
+    /// What begins by itself, and when.
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// Prove on this installation that no known attack leaves a tenant: make tenants that attack each other, inspect the
     /// clusters, and remove the tenants again.
     Audit {
@@ -156,6 +159,77 @@ pub enum OperationCommand {
         /// Its id.
         operation: String,
     },
+}
+
+/// `sindico schedule …`
+#[derive(Debug, Subcommand)]
+pub enum ScheduleCommand {
+    /// Make a schedule, which waits for its first time from now on.
+    Create(CreateScheduleArgs),
+    /// List the schedules.
+    List,
+    /// Show one schedule.
+    Show {
+        /// Id or name.
+        schedule: String,
+    },
+    /// Have a schedule begin nothing any more.
+    Pause {
+        /// Id or name.
+        schedule: String,
+    },
+    /// Have it wait for the next time from now on.
+    Resume {
+        /// Id or name.
+        schedule: String,
+    },
+    /// Delete a schedule; what it has begun goes on.
+    Delete {
+        /// Id or name.
+        schedule: String,
+    },
+}
+
+/// `sindico schedule create`
+#[derive(Debug, Args)]
+pub struct CreateScheduleArgs {
+    /// What to call it.
+    pub(crate) name: ScheduleName,
+    /// What it begins: usage (collect what all tenants use) or verify (compare an app's tables with what they should be).
+    pub(crate) kind: String,
+    /// When: minute, hour, day of the month, month, day of the week, such as "30 3 * * 1-5".
+    pub(crate) cron: String,
+    /// By the clocks of this time zone, such as Europe/Lisbon; UTC if not given.
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) time_zone: Option<String>,
+    /// The app that it is about, if its kind is about one.
+    #[arg(long)]
+    pub(crate) app: Option<AppName>,
+    /// What else its kind needs to know, as a JSON object.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) input: Option<String>,
+    /// Begin nothing yet.
+    #[arg(long)]
+    pub(crate) paused: bool,
+}
+
+/// `sindico tenant usage`
+#[derive(Debug, Args)]
+pub struct UsageArgs {
+    /// Id or slug.
+    pub(crate) tenant: String,
+    /// Ask the servers now, instead of showing what was collected last.
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// All samples that are kept, oldest first.
+    #[arg(long)]
+    pub(crate) history: bool,
+    /// Of these, those from a time on (RFC 3339, such as 2026-01-31T00:00:00Z).
+    #[arg(long, value_name = "TIME", requires = "history")]
+    pub(crate) from: Option<String>,
+    /// Of these, those before a time.
+    #[arg(long, value_name = "TIME", requires = "history")]
+    pub(crate) to: Option<String>,
 }
 
 /// How `sindico up` listens.
@@ -312,6 +386,8 @@ pub enum TenantCommand {
     },
     /// Show how a tenant's clients share server connections, or change what is given.
     Pool(PoolArgs),
+    /// Show what a tenant uses: rows, bytes, connections, requests.
+    Usage(UsageArgs),
     /// Close every door to a tenant; its data stays.
     Suspend {
         /// Id or slug.

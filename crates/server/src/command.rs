@@ -10,8 +10,10 @@ mod key;
 mod migrate;
 mod operation;
 mod psql;
+mod schedule;
 mod schema;
 mod tenant;
+mod usage;
 mod views;
 
 use crate::cli::{Cli, Command, TenantCommand};
@@ -32,6 +34,8 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,
         Command::Migrate(command) => migrate::run(command, &Client::find(dir)?, console).await,
         Command::Operation(command) => operation::run(command, &Client::find(dir)?, console).await,
+        Command::Schedule(command) => schedule::run(command, &Client::find(dir)?, console).await,
+        Command::Tenant(TenantCommand::Usage(args)) => usage::run(args, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Import(args)) => import::run(args, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Schema(command)) => schema::run(command, &Client::find(dir)?, console).await,

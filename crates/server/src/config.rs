@@ -52,6 +52,7 @@ pub(crate) struct Config {
     pub(crate) pooling: Pooling,
     pub(crate) connections_per_tenant: usize,
     pub(crate) metric_tenants: usize,
+    pub(crate) usage_days: u32,
     pub(crate) changes_at_once: usize,
     pub(crate) pool: PoolSettings,
     pub(crate) backups: BackupSettings,
@@ -119,6 +120,7 @@ impl Config {
             pooling: raw.gateway.pooling.parse().map_err(|error| ConfigError(format!("gateway.pooling: {error}")))?,
             connections_per_tenant: positive("gateway.connections_per_tenant", raw.gateway.connections_per_tenant)?,
             metric_tenants: raw.metrics.tenants,
+            usage_days: days("usage.keep_days", raw.usage.keep_days)?,
             changes_at_once: positive("lifecycle.changes_at_once", raw.lifecycle.changes_at_once)?,
             pool: raw.pool.lower()?,
             backups: raw.backups.lower(base)?,
@@ -178,6 +180,17 @@ fn is_url(dsn: &str) -> Result<(), ConfigError> {
 fn positive(key: &str, value: usize) -> Result<usize, ConfigError> {
     if value > 0 { Ok(value) } else { Err(ConfigError(format!("{key}: 0 would let nobody in; give 1 or more"))) }
 }
+
+/// A span of days that is not none, and not longer than anybody means.
+fn days(key: &str, value: u32) -> Result<u32, ConfigError> {
+    if (1..=MOST_DAYS).contains(&value) {
+        return Ok(value);
+    }
+    Err(ConfigError(format!("{key}: {value} is out of range; give 1 to {MOST_DAYS} days")))
+}
+
+/// Ten years.
+const MOST_DAYS: u32 = 3_650;
 
 fn address(key: &str, value: &str) -> Result<SocketAddr, ConfigError> {
     value

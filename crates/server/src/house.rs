@@ -39,6 +39,8 @@ pub struct HouseSettings {
     pub metric_tenants: usize,
     /// Where backups go.
     pub backups: BackupSettings,
+    /// For how many days samples of what tenants use are kept.
+    pub usage_days: u32,
     /// Silent, except in tests.
     pub probe: Probe,
 }
@@ -68,7 +70,8 @@ impl House {
             settings.changes_at_once,
             settings.backups,
             settings.probe,
-        );
+        )
+        .keeping_usage(settings.usage_days);
         let house = Self {
             catalog,
             lifecycle,

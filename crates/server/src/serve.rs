@@ -37,6 +37,7 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
         pool: config.pool,
         metric_tenants: config.metric_tenants,
         backups: config.backups,
+        usage_days: config.usage_days,
         probe: Probe::default(),
     })
     .await?;

@@ -38,6 +38,7 @@ const CONNECTIONS_PER_TENANT: usize = 100;
 const METRIC_TENANTS: usize = 50;
 const BACKUP_DAYS: i32 = 30;
 const BACKUP_OBJECTIVE: Duration = Duration::from_hours(24);
+const USAGE_DAYS: u32 = 90;
 
 /// Starts everything, waits to be told to stop, and stops everything in reverse.
 pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> anyhow::Result<()> {
@@ -103,6 +104,7 @@ async fn open(
             keep_days: Some(BACKUP_DAYS),
             objective: BACKUP_OBJECTIVE,
         },
+        usage_days: USAGE_DAYS,
         probe: Probe::default(),
     })
     .await?;

@@ -74,6 +74,7 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
         | TenantCommand::Import(_)
         | TenantCommand::Key(_)
         | TenantCommand::Schema(_)
+        | TenantCommand::Usage(_)
         | TenantCommand::Views(_) => {}
     }
     Ok(())

@@ -28,6 +28,8 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) metrics: Metrics,
     #[serde(default)]
+    pub(super) usage: Usage,
+    #[serde(default)]
     pub(super) log: Log,
 }
 
@@ -279,6 +281,18 @@ pub(super) struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self { tenants: 50 }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Usage {
+    pub(super) keep_days: u32,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { keep_days: 90 }
     }
 }
 

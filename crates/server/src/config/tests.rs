@@ -105,6 +105,8 @@ fn every_fault_names_its_key() {
         ("[log]\nformat = \"xml\"", "log.format"),
         ("[log]\nfilter = \"gateway=loud\"", "log.filter"),
         ("[metrics]\ntenant = 3", "tenant"),
+        ("[usage]\nkeep_days = 0", "usage.keep_days"),
+        ("[usage]\nkeep_days = 4000", "usage.keep_days"),
         ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),
         ("[pool]\nlifetime_seconds = 1_000_000_000_000", "pool.lifetime_seconds"),
         ("[gateway]\nstatement_seconds = 1_000_000_000_000", "gateway.statement_seconds"),

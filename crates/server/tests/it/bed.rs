@@ -132,6 +132,7 @@ impl Bed {
                 keep_days: Some(30),
                 objective: Duration::from_hours(24),
             },
+            usage_days: 90,
             probe: options.probe,
         })
         .await
@@ -322,6 +323,10 @@ impl Servers {
             let master = MasterKey::generate().expect("random bytes");
             let catalog = Catalog::open(&self.dsn(0, "control_template_next"), 2, master).await.expect("migrated");
             catalog.close().await;
+            // Tests begin what they are about, whatever the hour.
+            let next = self.connect(0, "control_template_next").await;
+            next.batch_execute("UPDATE sindico.schedules SET enabled = false").await.expect("paused");
+            drop(next);
             let rename = format!("ALTER DATABASE control_template_next RENAME TO {TEMPLATE}");
             // The sessions that migrated it take a moment to be gone.
             for _ in 0..100 {

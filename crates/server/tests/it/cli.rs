@@ -24,6 +24,8 @@ fn commands() {
     elsewhere(&home, &up);
     refusals(&home);
     migrations(&home);
+    schedules(&home);
+    usage(&home);
     drop(up);
 }
 
@@ -319,4 +321,40 @@ fn migrations(home: &Home) {
     home.sindico(&["migrate", "verify", "petshop"]).ok();
     home.sindico(&["migrate", "status", "nobody"]).fails(1, &["there is no app"]);
     home.sindico(&["tenant", "delete", "mig-one", "--yes"]).ok();
+}
+
+fn schedules(home: &Home) {
+    let listed = home.sindico(&["schedule", "list"]).ok();
+    assert!(listed.contains("usage") && listed.contains("0 * * * *"), "{listed}");
+    let nightly = ["schedule", "create", "nightly", "verify", "30 3 * * 1-5", "--app", "petshop", "--time-zone"];
+    home.sindico(&[&nightly[..], &["Mars"]].concat()).fails(1, &["Mars", "America/Sao_Paulo"]);
+    let made = home.sindico(&[&nightly[..], &["America/Sao_Paulo"]].concat()).ok();
+    assert!(line(&made, "next").ends_with("T06:30:00Z") && line(&made, "input").contains("petshop"), "{made}");
+    home.sindico(&["schedule", "create", "nightly", "usage", "@daily"]).fails(1, &["already"]);
+    home.sindico(&["schedule", "create", "often", "usage", "* * *"]).fails(1, &["* * *", "30 3 * * 1-5"]);
+    home.sindico(&["schedule", "create", "Often", "usage", "@daily"]).fails(2, &["other than"]);
+    assert!(home.sindico(&["schedule", "pause", "nightly"]).ok().contains("sindico schedule resume nightly"));
+    assert_eq!(line(&home.sindico(&["schedule", "show", "nightly"]).ok(), "next"), "paused");
+    assert!(home.sindico(&["schedule", "resume", "nightly"]).ok().contains("T06:30:00Z"));
+    assert_eq!(home.json(&["schedule", "list"]).as_array().map(Vec::len), Some(2));
+    home.sindico(&["schedule", "delete", "nightly"]).ok();
+    home.sindico(&["schedule", "delete", "nightly"]).fails(1, &["nightly", "sindico schedule list"]);
+}
+
+fn usage(home: &Home) {
+    let made = home.json(&["tenant", "create", "metered", "--isolation", "database"]);
+    assert_eq!(psql(text(&made, "dsn"), "SELECT name FROM clients").ok(), "Ana Souza\n");
+    home.sindico(&["tenant", "usage", "metered"]).fails(1, &["has not been collected", "--now"]);
+    let now = home.sindico(&["tenant", "usage", "metered", "--now"]).ok();
+    assert!(line(&now, "rows").starts_with("about ") && now.contains("clients"), "{now}");
+    let shown = home.json(&["tenant", "usage", "metered"]);
+    assert!(shown["requests"]["queries"].as_i64() >= Some(1), "{shown:#}");
+    home.sindico(&["tenant", "usage", "metered", "--now"]).ok();
+    let series = home.json(&["tenant", "usage", "metered", "--history"]);
+    assert_eq!((series.as_array().map(Vec::len), &series[0]["taken_at"]), (Some(2), &shown["taken_at"]));
+    let from = text(&series[1], "taken_at");
+    let later = home.sindico(&["tenant", "usage", "metered", "--history", "--from", from]).ok();
+    assert!(later.contains(from) && later.lines().count() == 2, "{later}");
+    home.sindico(&["tenant", "usage", "metered", "--history", "--from", "soon"]).fails(1, &["soon", "RFC 3339"]);
+    home.sindico(&["tenant", "delete", "metered", "--yes"]).ok();
 }

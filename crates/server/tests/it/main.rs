@@ -17,5 +17,7 @@ mod instance;
 mod isolation;
 mod lifecycle;
 mod migrate;
+mod schedules;
 mod socket;
 mod up;
+mod usage;
