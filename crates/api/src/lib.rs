@@ -13,6 +13,7 @@ mod keys;
 mod metrics;
 mod migrations;
 mod operations;
+mod orphans;
 mod page;
 mod problem;
 mod problems;

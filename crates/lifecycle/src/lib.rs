@@ -28,6 +28,7 @@ mod site;
 mod stamp;
 mod storage;
 mod subject;
+mod sweep;
 mod turn;
 mod verify;
 mod views;
@@ -43,4 +44,5 @@ pub use migrate::{
 };
 pub use probe::Probe;
 pub use provision::{Created, NewTenant};
+pub use sweep::{Orphan, OrphanKind, Orphans, Unseen};
 pub use views::TenantViews;

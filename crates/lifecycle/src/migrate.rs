@@ -59,7 +59,12 @@ pub(crate) fn migration(desk: &Lifecycle) -> Procedure {
 
 /// What stands for an app where operations name what they change.
 pub(crate) fn subject(app: &AppName) -> Uuid {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("sindico app {app}").as_bytes());
+    subject_named(&format!("sindico app {app}"))
+}
+
+/// The same for what is no app, either.
+pub(crate) fn subject_named(name: &str) -> Uuid {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()

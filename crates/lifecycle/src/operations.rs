@@ -13,13 +13,14 @@ use uuid::Uuid;
 use crate::migrate::{MIGRATE, VERIFY, migration, verification};
 use crate::provision::{PROVISION, provision};
 use crate::removal::{REMOVE, removal};
+use crate::sweep::{SWEEP, sweeping};
 use crate::{Lifecycle, LifecycleError};
 
 /// Every kind that there is.
-const KINDS: [&str; 4] = [PROVISION, REMOVE, MIGRATE, VERIFY];
+const KINDS: [&str; 5] = [PROVISION, REMOVE, MIGRATE, VERIFY, SWEEP];
 
 /// Those that can be cancelled.
-const REVERSIBLE: [&str; 3] = [PROVISION, MIGRATE, VERIFY];
+const REVERSIBLE: [&str; 4] = [PROVISION, MIGRATE, VERIFY, SWEEP];
 
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -38,6 +39,7 @@ impl Lifecycle {
             REMOVE => Some(removal(self)),
             MIGRATE => Some(migration(self)),
             VERIFY => Some(verification(self)),
+            SWEEP => Some(sweeping(self)),
             _ => None,
         }
     }

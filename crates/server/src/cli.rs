@@ -49,6 +49,8 @@ pub enum Command {
     /// Durable work: tenants being made and removed, migrations.
     #[command(subcommand)]
     Operation(OperationCommand),
+    /// Find what síndico has made on clusters and nobody owns, such as what is left of tenants; fails if there is any.
+    Sweep(SweepArgs),
     /// Prove on this installation that no known attack leaves a tenant: make tenants that attack each other, inspect the
     /// clusters, and remove the tenants again.
     Audit {
@@ -56,6 +58,20 @@ pub enum Command {
         #[arg(long, value_name = "SLUG")]
         tenant: Option<String>,
     },
+}
+
+/// `sindico sweep`
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// Remove what is found.
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// Do not ask.
+    #[arg(long, requires = "remove")]
+    pub(crate) yes: bool,
+    /// Leave this out: a name, a database with all that is in it, or a tenant's id; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) exclude: Vec<String>,
 }
 
 /// `sindico migrate …`

@@ -9,6 +9,7 @@ mod migrate;
 mod operation;
 mod psql;
 mod schema;
+mod sweep;
 mod tenant;
 mod views;
 
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,
         Command::Migrate(command) => migrate::run(command, &Client::find(dir)?, console).await,
         Command::Operation(command) => operation::run(command, &Client::find(dir)?, console).await,
+        Command::Sweep(args) => sweep::run(args, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Import(args)) => import::run(args, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Schema(command)) => schema::run(command, &Client::find(dir)?, console).await,

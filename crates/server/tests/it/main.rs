@@ -17,4 +17,5 @@ mod isolation;
 mod lifecycle;
 mod migrate;
 mod socket;
+mod sweep;
 mod up;
