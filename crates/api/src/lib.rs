@@ -17,6 +17,7 @@ mod orphans;
 mod page;
 mod problem;
 mod problems;
+mod retention;
 mod router;
 mod schema;
 mod serve;

@@ -13,7 +13,7 @@ use crate::Door;
 use crate::problem::Problem;
 
 /// The app that a path names.
-async fn named(door: &Door, word: &str) -> Result<AppName, Problem> {
+pub(crate) async fn named(door: &Door, word: &str) -> Result<AppName, Problem> {
     let known = door.catalog.apps().await?.into_iter().find(|app| app.name.as_str() == word);
     known.map(|app| app.name).ok_or_else(|| {
         let detail = format!("there is no app {word:?}; GET /api/v1/apps lists them");

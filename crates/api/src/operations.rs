@@ -22,7 +22,7 @@ pub(crate) struct OperationView {
     /// UUID version 7.
     pub(crate) id: Uuid,
     /// What is done: `provision` makes a tenant, `remove` removes one, `migrate` brings an app's tenants to newer migrations, `verify`
-    /// compares their tables with what they should be, `sweep` removes what nobody owns.
+    /// compares their tables with what they should be, `sweep` removes what nobody owns, `retention` removes old rows.
     pub(crate) kind: String,
     /// The id of what it is done to.
     pub(crate) subject: Uuid,

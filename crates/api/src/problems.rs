@@ -84,6 +84,7 @@ impl From<LifecycleError> for Problem {
             LifecycleError::Halted { .. } | LifecycleError::StillMade(_) | LifecycleError::Switching(_) => {
                 conflict("MIGRATION_HALTED", "Not every tenant was migrated")
             }
+            LifecycleError::BadRetention(_) => unusable("INVALID_RETENTION", "Times to keep rows make no sense"),
             LifecycleError::OtherOrphans(_) => conflict("ORPHANS_CHANGED", "Other orphans than reported").at("/digest"),
             LifecycleError::NoCluster => conflict("NO_CLUSTER", "No cluster is registered"),
             LifecycleError::DatabaseTaken { .. } => conflict("DATABASE_TAKEN", "Database name already in use"),

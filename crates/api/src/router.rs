@@ -22,8 +22,8 @@ use utoipa_axum::routes;
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
 use crate::{
-    Door, admin, apps, audits, clusters, health, keys, metrics, migrations, operations, orphans, schema, tenant,
-    tenants, views,
+    Door, admin, apps, audits, clusters, health, keys, metrics, migrations, operations, orphans, retention, schema,
+    tenant, tenants, views,
 };
 
 /// The longest change is registering an app with many tables on many clusters.
@@ -75,6 +75,9 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(migrations::plan::plan))
         .routes(routes!(migrations::verify::verify))
         .routes(routes!(clusters::list::list, clusters::add::add))
+        .routes(routes!(retention::get::get))
+        .routes(routes!(retention::run::run))
+        .routes(routes!(retention::show::show, retention::put::put))
         .routes(routes!(orphans::list::list))
         .routes(routes!(orphans::sweep::sweep))
         .routes(routes!(operations::list::list))

@@ -214,6 +214,9 @@ pub enum LifecycleError {
     /// Tenants that were being made when the app was migrated are not done.
     #[error("tenants are still being made as the app was before: {0}; apply the migration again when they are done")]
     StillMade(String),
+    /// How long rows are kept makes no sense.
+    #[error("{0}")]
+    BadRetention(String),
     /// What was reported is not what there is.
     #[error(
         "what is found now is not what was reported as {0}; look at the report again (`sindico sweep`), then remove what it shows"

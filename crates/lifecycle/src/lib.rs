@@ -19,6 +19,7 @@ mod probe;
 mod provision;
 mod recover;
 mod removal;
+mod retention;
 mod roles;
 mod schema;
 mod seed;
@@ -44,5 +45,6 @@ pub use migrate::{
 };
 pub use probe::Probe;
 pub use provision::{Created, NewTenant};
+pub use retention::Retained;
 pub use sweep::{Orphan, OrphanKind, Orphans, Unseen};
 pub use views::TenantViews;

@@ -30,6 +30,7 @@ use crate::{Lifecycle, LifecycleError};
 
 pub use options::MigrateOptions;
 pub use overview::{Overview, PlannedMigration, PlannedPart, PlannedStatement, TenantVersion, UpgradePlan};
+pub(crate) use transact::last_value;
 pub(crate) use verify::{VERIFY, verification};
 
 /// What the operation is called.

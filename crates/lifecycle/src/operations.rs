@@ -13,14 +13,15 @@ use uuid::Uuid;
 use crate::migrate::{MIGRATE, VERIFY, migration, verification};
 use crate::provision::{PROVISION, provision};
 use crate::removal::{REMOVE, removal};
+use crate::retention::{RETENTION, retaining};
 use crate::sweep::{SWEEP, sweeping};
 use crate::{Lifecycle, LifecycleError};
 
 /// Every kind that there is.
-const KINDS: [&str; 5] = [PROVISION, REMOVE, MIGRATE, VERIFY, SWEEP];
+const KINDS: [&str; 6] = [PROVISION, REMOVE, MIGRATE, VERIFY, SWEEP, RETENTION];
 
 /// Those that can be cancelled.
-const REVERSIBLE: [&str; 4] = [PROVISION, MIGRATE, VERIFY, SWEEP];
+const REVERSIBLE: [&str; 5] = [PROVISION, MIGRATE, VERIFY, SWEEP, RETENTION];
 
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,6 +41,7 @@ impl Lifecycle {
             MIGRATE => Some(migration(self)),
             VERIFY => Some(verification(self)),
             SWEEP => Some(sweeping(self)),
+            RETENTION => Some(retaining(self)),
             _ => None,
         }
     }

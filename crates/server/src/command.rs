@@ -8,6 +8,7 @@ mod key;
 mod migrate;
 mod operation;
 mod psql;
+mod retention;
 mod schema;
 mod sweep;
 mod tenant;
@@ -30,6 +31,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,
         Command::Migrate(command) => migrate::run(command, &Client::find(dir)?, console).await,
         Command::Operation(command) => operation::run(command, &Client::find(dir)?, console).await,
+        Command::Retention(command) => retention::run(command, &Client::find(dir)?, console).await,
         Command::Sweep(args) => sweep::run(args, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Import(args)) => import::run(args, &Client::find(dir)?, console).await,

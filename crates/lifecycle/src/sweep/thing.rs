@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::migrate::{VERIFY, subject};
+use crate::retention::RETENTION;
 
 /// What something is, in the order in which such things are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -76,7 +77,7 @@ impl Thing {
                 return Verdict::Busy(format!("app {app} is being registered"));
             }
             // Only what makes nothing may be under way.
-            if let Some(kind) = by.under_way(subject(app)).filter(|kind| *kind != VERIFY) {
+            if let Some(kind) = by.under_way(subject(app)).filter(|kind| ![VERIFY, RETENTION].contains(kind)) {
                 return Verdict::Busy(format!("an operation on app {app} is under way ({kind})"));
             }
         }

@@ -16,6 +16,7 @@ mod instance;
 mod isolation;
 mod lifecycle;
 mod migrate;
+mod retention;
 mod socket;
 mod sweep;
 mod up;

@@ -44,7 +44,9 @@ fn hex() -> String {
 
 /// A row of a tenant's in a table that tenants share, whoever that is.
 fn row_of(tenant: &str) -> String {
-    format!("INSERT INTO public.clients (id, name, phone, tenant_id) VALUES (1, 'Nobody', '1234567', '{tenant}')")
+    format!(
+        "INSERT INTO public.clients (id, name, phone, tenant_id) OVERRIDING SYSTEM VALUE VALUES (1, 'Nobody', '1234567', '{tenant}')"
+    )
 }
 
 /// What this installation has made.
@@ -208,7 +210,7 @@ async fn rows_are_found_tenant_by_tenant() {
     let bed = Bed::make().await;
     let made = bed.tenant("paws", "shared").await;
     let inside = bed.superuser(0, &format!("app_{}", bed.app)).await;
-    let many = "INSERT INTO public.clients (id, name, phone, tenant_id)
+    let many = "INSERT INTO public.clients (id, name, phone, tenant_id) OVERRIDING SYSTEM VALUE
                 SELECT nth, 'Nobody', '1234567', tenant
                 FROM (SELECT gen_random_uuid() AS tenant FROM generate_series(1, 50)) t, generate_series(1, 20) nth";
     run(&inside, "SET session_replication_role = replica").await;
