@@ -19,7 +19,7 @@ pub struct Retention {
 
 /// A rule that does not fit the app's tables.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("app.toml, [retention.{table}] {key}: {reason}; {remedy}")]
+#[error("app.toml, [retention.{table}]{}{key}: {reason}; {remedy}", if key.is_empty() { "" } else { " " })]
 pub struct RetentionFault {
     /// The table that it names.
     pub table: String,

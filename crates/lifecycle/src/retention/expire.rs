@@ -208,8 +208,14 @@ impl Expiry<'_> {
         );
         let mut pauses = AGAIN.iter();
         loop {
-            let error = match self.session.simple_query(&format!("{BEGIN}; {sql}; COMMIT")).await {
-                Ok(said) => return Ok(last_value(&said).and_then(|count| count.parse().ok()).unwrap_or_default()),
+            // The end by itself: if this is cancelled meanwhile, the server takes it back.
+            let removed = async {
+                let said = self.session.simple_query(&format!("{BEGIN}; {sql}")).await?;
+                self.session.batch_execute("COMMIT").await?;
+                Ok(last_value(&said).and_then(|count| count.parse().ok()).unwrap_or_default())
+            };
+            let error = match removed.await {
+                Ok(removed) => return Ok(removed),
                 Err(error) => error,
             };
             let Some(said) = error.as_db_error().filter(|_| !self.session.is_closed()) else {

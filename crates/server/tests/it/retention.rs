@@ -217,7 +217,7 @@ async fn cut_off_it_is_gone_on_with() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     };
     assert_eq!(done["state"], "succeeded", "{done:#}");
-    assert_eq!(one(&client, "SELECT count(*) FROM events").await, "0");
+    assert_eq!(one(&client, "SELECT count(*) FROM events").await, "0", "{done:#}");
     let runs = runs(&bed).await;
     let events = runs.as_array().expect("runs").iter().find(|it| it["table"] == "events").cloned().expect("it ran");
     assert_eq!((&events["removed"], &events["removed_in_all"]), (&json!(6000), &json!(6000)), "{runs:#}");
@@ -270,7 +270,7 @@ async fn rules_that_do_not_fit_are_refused() {
     let bed = Bed::bare(Options::default()).await;
     let rule = |table: &str, column: &str| format!("[retention.{table}]\ncolumn = '{column}'\nkeep = '1 day'");
     for (rules, said) in [
-        (rule("nothing", "at"), "[retention.nothing] : the app has no table nothing"),
+        (rule("nothing", "at"), "[retention.nothing]: the app has no table nothing"),
         (rule("events", "when"), "[retention.events] column: events has no column when"),
         (rule("events", "what"), "what is of type text"),
         (rule("parts_other", "at"), "write [retention.parts]"),
