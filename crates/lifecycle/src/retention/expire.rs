@@ -214,7 +214,7 @@ impl Expiry<'_> {
                 self.session.batch_execute("COMMIT").await?;
                 Ok(last_value(&said).and_then(|count| count.parse().ok()).unwrap_or_default())
             };
-            let error = match removed.await {
+            let error: tokio_postgres::Error = match removed.await {
                 Ok(removed) => return Ok(removed),
                 Err(error) => error,
             };
