@@ -142,7 +142,7 @@ impl Expiry<'_> {
         Ok(())
     }
 
-    /// The rows that come next.
+    /// The rows that come next. Without the `t` they would be in the order of the texts, which have the columns' names.
     async fn page(&self, old: &Old, after: Option<&Row>) -> Result<Vec<Row>, LifecycleError> {
         let Old { table, column, kind, .. } = old;
         let beyond = after.map_or_else(String::new, |Row { table, place, at }| {
@@ -155,8 +155,8 @@ impl Expiry<'_> {
         });
         let said = self
             .ask(&format!(
-                "SELECT tableoid::text, ctid::text, {column}::text FROM {table} WHERE {} {beyond}
-                 ORDER BY {column}, tableoid, ctid LIMIT {BATCH}",
+                "SELECT tableoid::text, ctid::text, {column}::text FROM {table} AS t WHERE {} {beyond}
+                 ORDER BY t.{column}, t.tableoid, t.ctid LIMIT {BATCH}",
                 old.condition()
             ))
             .await?;
