@@ -85,6 +85,8 @@ impl From<LifecycleError> for Problem {
             LifecycleError::Halted { .. } | LifecycleError::StillMade(_) | LifecycleError::Switching(_) => {
                 conflict("MIGRATION_HALTED", "Not every tenant was migrated")
             }
+            LifecycleError::BadRetention(_) => unusable("INVALID_RETENTION", "Times to keep rows make no sense"),
+            LifecycleError::OtherOrphans(_) => conflict("ORPHANS_CHANGED", "Other orphans than reported").at("/digest"),
             LifecycleError::NoCluster => conflict("NO_CLUSTER", "No cluster is registered"),
             LifecycleError::DatabaseTaken { .. } => conflict("DATABASE_TAKEN", "Database name already in use"),
             LifecycleError::KindFixed { .. } => {
@@ -115,16 +117,12 @@ impl From<LifecycleError> for Problem {
             }
             LifecycleError::NotCancellable { .. } => conflict("NOT_CANCELLABLE", "The operation cannot be cancelled"),
             LifecycleError::UnknownOperation(_) => unknown(detail),
-            LifecycleError::NoStore => conflict("NO_BACKUP_STORE", "No store for backups is configured"),
-            LifecycleError::UnknownBackup(_) => crate::backups::unknown(detail),
-            LifecycleError::UnknownTable { .. } => {
-                Self::new(StatusCode::NOT_FOUND, "TABLE_NOT_FOUND", "Table not found", detail)
-            }
-            LifecycleError::BadBackup { .. } => conflict("BACKUP_UNUSABLE", "The backup cannot be used"),
-            LifecycleError::NotBackedUp { .. } => conflict("BACKUPS_INCOMPLETE", "Not every tenant was backed up"),
-            LifecycleError::Objects(_) => {
-                Self::new(StatusCode::BAD_GATEWAY, "OBJECT_STORE_FAILED", "The object store failed", detail)
-            }
+            failure @ (LifecycleError::NoStore
+            | LifecycleError::UnknownBackup(_)
+            | LifecycleError::UnknownTable { .. }
+            | LifecycleError::BadBackup { .. }
+            | LifecycleError::NotBackedUp { .. }
+            | LifecycleError::Objects(_)) => of_backups(&failure, detail),
             LifecycleError::UnknownSchedule(_) => schedules::unknown(detail),
             LifecycleError::ScheduleTaken(_) => conflict("SCHEDULE_TAKEN", "Schedule already there").at("/name"),
             LifecycleError::BadSchedule { field, reason } => Self::field(format!("/{field}"), reason),
@@ -145,6 +143,21 @@ impl From<LifecycleError> for Problem {
             }
         }
     }
+}
+
+/// What is wrong with a copy of a tenant, or with where copies are.
+fn of_backups(failure: &LifecycleError, detail: String) -> Problem {
+    let (status, code, title) = match failure {
+        LifecycleError::NoStore => (StatusCode::CONFLICT, "NO_BACKUP_STORE", "No store for backups is configured"),
+        LifecycleError::UnknownBackup(_) => return crate::backups::unknown(detail),
+        LifecycleError::UnknownTable { .. } => (StatusCode::NOT_FOUND, "TABLE_NOT_FOUND", "Table not found"),
+        LifecycleError::NotBackedUp { .. } => {
+            (StatusCode::CONFLICT, "BACKUPS_INCOMPLETE", "Not every tenant was backed up")
+        }
+        LifecycleError::Objects(_) => (StatusCode::BAD_GATEWAY, "OBJECT_STORE_FAILED", "The object store failed"),
+        _ => (StatusCode::CONFLICT, "BACKUP_UNUSABLE", "The backup cannot be used"),
+    };
+    Problem::new(status, code, title, detail)
 }
 
 impl From<Refusal> for Problem {

@@ -22,8 +22,8 @@ use utoipa_axum::routes;
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
 use crate::{
-    Door, admin, apps, audits, backups, clusters, health, keys, metrics, migrations, operations, schedules, schema,
-    tenant, tenants, usage, views,
+    Door, admin, apps, audits, backups, clusters, health, keys, metrics, migrations, operations, orphans, retention,
+    schedules, schema, tenant, tenants, usage, views,
 };
 
 /// The longest change is registering an app with many tables on many clusters.
@@ -86,6 +86,11 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(backups::create::create))
         .routes(routes!(backups::replace::replace))
         .routes(routes!(backups::coverage::coverage, backups::create_all::create_all))
+        .routes(routes!(retention::get::get))
+        .routes(routes!(retention::run::run))
+        .routes(routes!(retention::show::show, retention::put::put))
+        .routes(routes!(orphans::list::list))
+        .routes(routes!(orphans::sweep::sweep))
         .routes(routes!(operations::list::list))
         .routes(routes!(operations::get::get))
         .routes(routes!(operations::cancel::cancel))

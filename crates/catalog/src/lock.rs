@@ -51,6 +51,16 @@ impl Catalog {
         lock(tx, "tenant", tenant.as_uuid().as_bytes()).await
     }
 
+    /// Takes an app's lock for as long as a transaction lasts, or answers [`CatalogError::Busy`] at once. Nobody records a migration of
+    /// it meanwhile, either.
+    pub async fn lock_app_within(&self, tx: &mut ControlTx, app: &AppName) -> Result<(), CatalogError> {
+        lock(tx, "app", app.as_str().as_bytes()).await?;
+        sqlx::query!("SELECT name FROM sindico.apps WHERE name = $1 FOR UPDATE", app.as_str())
+            .fetch_optional(&mut **tx)
+            .await?;
+        Ok(())
+    }
+
     async fn lock(&self, what: &'static str, name: &[u8]) -> Result<ChangeLock, CatalogError> {
         let mut tx = self.db.begin().await?;
         lock(&mut tx, what, name).await?;

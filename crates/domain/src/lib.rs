@@ -7,6 +7,7 @@
 mod app;
 mod cluster;
 mod isolation;
+mod keep;
 mod key;
 mod placement;
 mod pooling;
@@ -20,6 +21,7 @@ mod tenant;
 pub use app::{AppName, SharedNames};
 pub use cluster::ClusterName;
 pub use isolation::Isolation;
+pub use keep::Keep;
 pub use key::{Access, KeyId};
 pub use placement::Placement;
 pub use pooling::{PoolMode, PoolOverrides, Pooling};

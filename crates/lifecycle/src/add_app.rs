@@ -10,6 +10,7 @@ use tenantize::{Manifest, Plan, Sources, SqlFile};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use crate::retention::check_rules;
 use crate::site::Site;
 use crate::{Lifecycle, LifecycleError};
 
@@ -39,7 +40,7 @@ impl AddApp {
 impl Lifecycle {
     /// Registers an app: reads all of its SQL, builds it on every cluster, makes a tenant in each isolation of one of them and
     /// removes it again. Only then can tenants be made; if anything fails, nothing is left. Registering the same files again
-    /// changes nothing.
+    /// changes nothing but for how long rows are kept.
     pub async fn add_app(&self, new: AddApp) -> Result<App, LifecycleError> {
         let desk = self.clone();
         self.through(Box::pin(async move { desk.add_app_now(new).await })).await
@@ -48,6 +49,7 @@ impl Lifecycle {
     async fn add_app_now(&self, new: AddApp) -> Result<App, LifecycleError> {
         let name = new.manifest.name.clone();
         let plan = plan_files(&new.files)?;
+        check_rules(&new.manifest, &plan)?;
         let fingerprint = fingerprint(&new.files);
         let lock = self.catalog.lock_app(&name).await?;
         Self::under(lock, self.add_app_locked(&new, &plan, &fingerprint)).await
@@ -61,6 +63,7 @@ impl Lifecycle {
         }
         self.catalog.insert_app(&new.described(fingerprint)).await?;
         let app = self.app(&name).await?;
+        self.put_rules(&new.manifest).await?;
         if app.ready {
             return Ok(app);
         }

@@ -28,7 +28,7 @@ pub use coverage::BackupCoverage;
 pub(crate) use create::{BACKUP, backup};
 pub use export::{RowFormat, RowReader};
 pub use manifest::{ColumnEntry, Manifest, SequenceEntry, TableEntry};
-pub(crate) use many::{BACKUPS, backups};
+pub(crate) use many::{BACKUPS, backups, subject_of};
 pub(crate) use replace::{REPLACE, replacement};
 pub(crate) use restore::{RESTORE, restoration};
 pub(crate) use verify::{VERIFY_BACKUP, trial};

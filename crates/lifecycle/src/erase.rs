@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::{Isolation, Placement, Role, TenantId, quote_ident};
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::server::{Builder, Session, builder_name};
 use crate::{Lifecycle, LifecycleError};
@@ -13,7 +14,7 @@ use crate::{Lifecycle, LifecycleError};
 const PATIENCE_MS: i64 = 5_000;
 
 /// Ends whoever holds a tenant's views.
-const END_READERS: &str = "
+pub(crate) const END_READERS: &str = "
     SELECT coalesce(bool_and(pg_terminate_backend(held.pid)), true)
     FROM (SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
           WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -84,7 +85,7 @@ impl Lifecycle {
         let Remains { by, placement } = remains;
         let server = self.builder(by, placement.cluster, None).await?;
         let roles = existing_roles(&server, by.tenant).await?;
-        self.drop_owned(&server, remains, &roles).await?;
+        self.drop_owned(&server, by, placement.cluster, &roles).await?;
         for role in &roles {
             server.run(&format!("DROP ROLE IF EXISTS \"{role}\"")).await?;
         }
@@ -101,7 +102,13 @@ impl Lifecycle {
 
     /// Whatever belongs to the roles or grants them something, in whichever database: another tenant may have granted them
     /// a large object of its own, and a role with grants cannot be removed.
-    async fn drop_owned(&self, server: &Session, remains: Remains<'_>, roles: &[String]) -> Result<(), LifecycleError> {
+    pub(crate) async fn drop_owned(
+        &self,
+        server: &Session,
+        by: Builder<'_>,
+        cluster: Uuid,
+        roles: &[String],
+    ) -> Result<(), LifecycleError> {
         let places = server
             .query(
                 "SELECT DISTINCT d.datname::text FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid
@@ -112,7 +119,7 @@ impl Lifecycle {
             .await
             .map_err(|error| server.fault(&error))?;
         for place in places.iter().map(|row| row.get::<_, String>(0)) {
-            let inside = self.builder(remains.by, remains.placement.cluster, Some(&place)).await?;
+            let inside = self.builder(by, cluster, Some(&place)).await?;
             for role in roles {
                 inside.run(&format!("DROP OWNED BY \"{role}\"")).await?;
             }

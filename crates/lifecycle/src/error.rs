@@ -279,6 +279,14 @@ pub enum LifecycleError {
     /// The object store.
     #[error(transparent)]
     Objects(#[from] ObjectError),
+    /// How long rows are kept makes no sense.
+    #[error("{0}")]
+    BadRetention(String),
+    /// What was reported is not what there is.
+    #[error(
+        "what is found now is not what was reported as {0}; look at the report again (`sindico sweep`), then remove what it shows"
+    )]
+    OtherOrphans(String),
     /// A test asked for it.
     #[error("injected failure at {0}")]
     Injected(&'static str),

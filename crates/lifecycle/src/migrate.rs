@@ -30,6 +30,7 @@ use crate::{Lifecycle, LifecycleError};
 
 pub use options::MigrateOptions;
 pub use overview::{Overview, PlannedMigration, PlannedPart, PlannedStatement, TenantVersion, UpgradePlan};
+pub(crate) use transact::last_value;
 pub(crate) use verify::{VERIFY, verification};
 
 /// What the operation is called.
@@ -59,12 +60,12 @@ pub(crate) fn migration(desk: &Lifecycle) -> Procedure {
 
 /// What stands for an app where operations name what they change.
 pub(crate) fn subject(app: &AppName) -> Uuid {
-    digest_id(&format!("sindico app {app}"))
+    subject_named(&format!("sindico app {app}"))
 }
 
-/// An id that is the same each time for one text.
-pub(crate) fn digest_id(text: &str) -> Uuid {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+/// The same for what is no app, either.
+pub(crate) fn subject_named(name: &str) -> Uuid {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()

@@ -16,16 +16,18 @@ use crate::backup::{
 use crate::migrate::{MIGRATE, VERIFY, migration, verification};
 use crate::provision::{PROVISION, provision};
 use crate::removal::{REMOVE, removal};
+use crate::retention::{RETENTION, retaining};
+use crate::sweep::{SWEEP, sweeping};
 use crate::usage::{USAGE, collection};
 use crate::{Lifecycle, LifecycleError};
 
 /// Every kind that there is.
-const KINDS: [&str; 10] =
-    [PROVISION, REMOVE, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP, USAGE];
+const KINDS: [&str; 12] =
+    [PROVISION, REMOVE, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP, USAGE, SWEEP, RETENTION];
 
 /// Those that can be cancelled.
-const REVERSIBLE: [&str; 9] =
-    [PROVISION, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP, USAGE];
+const REVERSIBLE: [&str; 11] =
+    [PROVISION, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP, USAGE, SWEEP, RETENTION];
 
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -53,6 +55,8 @@ impl Lifecycle {
             REPLACE => Some(replacement(self)),
             VERIFY_BACKUP => Some(trial(self)),
             USAGE => Some(collection(self)),
+            SWEEP => Some(sweeping(self)),
+            RETENTION => Some(retaining(self)),
             _ => None,
         }
     }

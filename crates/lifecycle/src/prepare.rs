@@ -17,7 +17,7 @@ mod hardening;
 mod roles;
 pub(crate) mod secrets;
 
-pub(crate) use roles::membership;
+pub(crate) use roles::{membership, revoke_parameter};
 
 /// Which of an app's two databases.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,12 +54,8 @@ impl Lifecycle {
         let names = app.names();
         let server = self.admin(cluster.id, None).await?;
         // Two processes, or two tenants that are the first on a cluster, take turns; the lock ends with the session.
-        server
-            .run(&format!(
-                "SET lock_timeout = 0; SELECT pg_advisory_lock(hashtextextended({}, 0)); RESET lock_timeout",
-                quote_literal(&names.database)
-            ))
-            .await?;
+        let lock = turn_of(app);
+        server.run(&format!("SET lock_timeout = 0; SELECT pg_advisory_lock({lock}); RESET lock_timeout")).await?;
         // Before anything is made: what is somebody else's stays as it is.
         for database in [&names.database, &names.template] {
             if comment_of(&server, database).await?.is_some()
@@ -86,7 +82,8 @@ impl Lifecycle {
         cluster: &Cluster,
     ) -> Result<(), LifecycleError> {
         let server = self.admin(cluster.id, None).await?;
-        let template = app.names().template;
+        let names = app.names();
+        let template = names.template.clone();
         self.raise_database(app, cluster, &server, Kind::Template, plan).await?.close().await;
         let retired = format!("retired_{template}");
         if self.is_ours(&server, app, cluster.id, &template).await? {
@@ -94,7 +91,7 @@ impl Lifecycle {
             let [from, to] = [&template, &retired].map(|name| quote_ident(name));
             server.run(&format!("ALTER DATABASE {from} RENAME TO {to}")).await?;
         }
-        self.finish_database(app, cluster.id, &server, Kind::Template).await?;
+        finish_database(&names, &server, Kind::Template).await?;
         self.drop_database(None, cluster.id, &retired).await
     }
 
@@ -156,7 +153,7 @@ impl Lifecycle {
         inside.close().await;
         let looks = if kind == Kind::Shared { ShapeKind::Shared } else { ShapeKind::Own };
         self.catalog.put_shape(app, cluster.id, plan.version(), looks, &shape).await?;
-        self.finish_database(app, cluster.id, server, kind).await
+        finish_database(&names, server, kind).await
     }
 
     /// A database as it will be, under another name and closed to everybody but superusers, with a session in it.
@@ -175,6 +172,9 @@ impl Lifecycle {
         let create =
             format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' CONNECTION LIMIT 0", quote_ident(&building));
         server.run(&create).await?;
+        // If this goes no further, it can be told whose it is.
+        let mark = quote_literal(&self.mark(app, cluster.id));
+        server.run(&format!("COMMENT ON DATABASE {} IS {mark}", quote_ident(&building))).await?;
         let inside = self.admin(cluster.id, Some(&building)).await?;
         inside.run(&frame::open(&building, &names, kind)).await?;
         extensions::create(&inside, plan, cluster.name.as_str()).await?;
@@ -191,26 +191,6 @@ impl Lifecycle {
         Ok(inside)
     }
 
-    /// Gives a database that is as it should be its name, and opens it.
-    async fn finish_database(
-        &self,
-        app: &AppName,
-        cluster: Uuid,
-        server: &Session,
-        kind: Kind,
-    ) -> Result<(), LifecycleError> {
-        let names = app.names();
-        let database = kind.database(&names);
-        let building = building(database);
-        let (from, to) = (quote_ident(&building), quote_ident(database));
-        let mark = quote_literal(&self.mark(app, cluster));
-        server.run(&format!("COMMENT ON DATABASE {from} IS {mark}")).await?;
-        if matches!(kind, Kind::Template) {
-            server.run(&format!("ALTER DATABASE {from} IS_TEMPLATE true ALLOW_CONNECTIONS false")).await?;
-        }
-        server.run(&format!("ALTER DATABASE {from} CONNECTION LIMIT -1; ALTER DATABASE {from} RENAME TO {to}")).await
-    }
-
     /// Whether a database is there and this installation made it for the app on this cluster.
     pub(crate) async fn is_ours(
         &self,
@@ -223,7 +203,7 @@ impl Lifecycle {
     }
 
     /// What tells our databases from somebody else's of the same name, and one cluster's server from another's.
-    fn mark(&self, app: &AppName, cluster: Uuid) -> String {
+    pub(crate) fn mark(&self, app: &AppName, cluster: Uuid) -> String {
         // What stands for the installation follows from the master key.
         format!("sindico app {app} of installation {} on cluster {cluster}", self.catalog.master().installation())
     }
@@ -241,8 +221,29 @@ fn statements(plan: &Plan, names: &SharedNames, kind: Kind) -> Vec<Statement> {
     all
 }
 
+/// Gives a database that is as it should be its name, and opens it.
+async fn finish_database(names: &SharedNames, server: &Session, kind: Kind) -> Result<(), LifecycleError> {
+    let database = kind.database(names);
+    let building = building(database);
+    let (from, to) = (quote_ident(&building), quote_ident(database));
+    if matches!(kind, Kind::Template) {
+        server.run(&format!("ALTER DATABASE {from} IS_TEMPLATE true ALLOW_CONNECTIONS false")).await?;
+    }
+    server.run(&format!("ALTER DATABASE {from} CONNECTION LIMIT -1; ALTER DATABASE {from} RENAME TO {to}")).await
+}
+
+/// The key of the lock that whoever builds an app on a server has, in the database that the cluster's DSN names.
+pub(crate) fn turn_of(app: &AppName) -> String {
+    format!("hashtextextended({}, 0)", quote_literal(&app.names().database))
+}
+
 fn building(database: &str) -> String {
     format!("building_{database}")
+}
+
+/// Whether there is no such database, or nobody has said whose it is.
+pub(crate) async fn is_unmarked(server: &Session, database: &str) -> Result<bool, LifecycleError> {
+    Ok(comment_of(server, database).await?.flatten().is_none())
 }
 
 /// `None` without such a database, `Some(None)` without a comment on it.

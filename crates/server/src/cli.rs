@@ -58,6 +58,11 @@ pub enum Command {
     /// What begins by itself, and when.
     #[command(subcommand)]
     Schedule(ScheduleCommand),
+    /// Remove rows that are older than they are to be kept.
+    #[command(subcommand)]
+    Retention(RetentionCommand),
+    /// Find what síndico has made on clusters and nobody owns, such as what is left of tenants; fails if there is any.
+    Sweep(SweepArgs),
     /// Prove on this installation that no known attack leaves a tenant: make tenants that attack each other, inspect the
     /// clusters, and remove the tenants again.
     Audit {
@@ -65,6 +70,63 @@ pub enum Command {
         #[arg(long, value_name = "SLUG")]
         tenant: Option<String>,
     },
+}
+
+/// `sindico retention …`
+#[derive(Debug, Subcommand)]
+pub enum RetentionCommand {
+    /// Count the rows that would be removed. Changes nothing.
+    Plan(RetentionArgs),
+    /// Remove them.
+    Run {
+        /// Whose.
+        #[command(flatten)]
+        args: RetentionArgs,
+        /// Only count them.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Show for how long rows are kept, and what has been removed.
+    Show {
+        /// The app.
+        app: Option<AppName>,
+        /// What holds for this tenant: id or slug.
+        #[arg(long, value_name = "SLUG")]
+        tenant: Option<String>,
+    },
+    /// Give a tenant a time of its own for a table's rows.
+    Set {
+        /// Id or slug.
+        tenant: String,
+        /// The table.
+        table: String,
+        /// Such as "7 days", or default for what the app gives.
+        keep: String,
+    },
+}
+
+/// `sindico retention plan` and `run`
+#[derive(Debug, Args)]
+pub struct RetentionArgs {
+    /// The app.
+    pub(crate) app: AppName,
+    /// Only rows of this tenant: id or slug; may be given several times.
+    #[arg(long = "tenant", value_name = "SLUG")]
+    pub(crate) tenants: Vec<String>,
+}
+
+/// `sindico sweep`
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// Remove what is found.
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// Do not ask.
+    #[arg(long, requires = "remove")]
+    pub(crate) yes: bool,
+    /// Leave this out: a name, a database with all that is in it, or a tenant's id; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) exclude: Vec<String>,
 }
 
 /// `sindico migrate …`

@@ -10,8 +10,10 @@ mod key;
 mod migrate;
 mod operation;
 mod psql;
+mod retention;
 mod schedule;
 mod schema;
+mod sweep;
 mod tenant;
 mod usage;
 mod views;
@@ -36,6 +38,8 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::Operation(command) => operation::run(command, &Client::find(dir)?, console).await,
         Command::Schedule(command) => schedule::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Usage(args)) => usage::run(args, &Client::find(dir)?, console).await,
+        Command::Retention(command) => retention::run(command, &Client::find(dir)?, console).await,
+        Command::Sweep(args) => sweep::run(args, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Import(args)) => import::run(args, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Schema(command)) => schema::run(command, &Client::find(dir)?, console).await,

@@ -19,6 +19,7 @@ mod piece;
 mod plan;
 mod policy;
 mod refusal;
+mod retention;
 mod rule;
 mod schema;
 mod source;
@@ -29,6 +30,7 @@ mod upgrade;
 pub use manifest::{Manifest, ManifestError};
 pub use plan::{Column, Filled, Grant, Plan, Scope, Statement, Step, Table, grants_on_sequences};
 pub use refusal::{Refusal, Refusals};
+pub use retention::{Retention, RetentionFault};
 pub use source::{Sources, SqlFile};
 pub use upgrade::{Impact, Run, Runner, Upgrade};
 

@@ -1,7 +1,11 @@
-//! `app.toml`: who an app is.
+//! `app.toml`: who an app is, and for how long it keeps what.
+
+use std::collections::BTreeMap;
 
 use domain::AppName;
 use serde::{Deserialize, Serialize};
+
+use crate::Retention;
 
 /// What an app says of itself. Its SQL is beside it, in `migrations/` and `seed/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +19,9 @@ pub struct Manifest {
     /// A sentence about it.
     #[serde(default)]
     pub description: Option<String>,
+    /// For how long rows are kept, by table; of all others, for ever.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retention: BTreeMap<String, Retention>,
 }
 
 /// Why an `app.toml` was not accepted.

@@ -98,6 +98,12 @@ pub struct Table {
     pub primary_key: Vec<String>,
     /// Other tables that its foreign keys refer to, each once.
     pub references: Vec<String>,
+    /// The table that it is a partition of.
+    #[serde(skip)]
+    pub partition_of: Option<String>,
+    /// Columns that an index of it starts with, as the app wrote it.
+    #[serde(skip)]
+    pub led_by: Vec<String>,
 }
 
 /// A column of a [`Table`].
@@ -107,6 +113,9 @@ pub struct Column {
     pub name: String,
     /// How the column comes by a value that the writer does not give.
     pub filled: Filled,
+    /// Its type without modifiers, as PostgreSQL calls it inside.
+    #[serde(skip)]
+    pub type_name: String,
 }
 
 /// Who gives a column its value.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::migrate::digest_id;
+use crate::migrate::subject_named;
 use crate::{Lifecycle, LifecycleError};
 
 /// What the operation is called.
@@ -45,17 +45,22 @@ struct Count {
 impl Lifecycle {
     /// Backs up every tenant of an app that is active or suspended. Who fails is told of; the others have theirs all the same.
     pub async fn begin_backups(&self, app: &AppName) -> Result<Uuid, LifecycleError> {
-        self.store()?;
-        self.app(app).await?;
+        self.can_back_up(app).await?;
         let mut tx = self.catalog.begin().await?;
         let input = json!(Order { app: app.to_string() });
-        let subject = digest_id(&format!("sindico backups of {app}"));
-        let operation = NewOperation { kind: BACKUPS, subject, title: app.as_str(), input, priority: -1 };
+        let operation =
+            NewOperation { kind: BACKUPS, subject: subject_of(app), title: app.as_str(), input, priority: -1 };
         let claim = self.jobs.enqueue(&mut tx, operation).await?;
         tx.commit().await.map_err(catalog::CatalogError::from)?;
         let id = claim.operation();
         self.leave(claim, backups(self));
         Ok(id)
+    }
+
+    /// There is such an app, and somewhere to put backups.
+    pub(crate) async fn can_back_up(&self, app: &AppName) -> Result<(), LifecycleError> {
+        self.store()?;
+        self.app(app).await.map(drop)
     }
 
     async fn copy_all(&self, app: &AppName, work: &Work) -> Result<Value, Fault> {
@@ -140,6 +145,11 @@ impl Lifecycle {
         }
         Ok(done)
     }
+}
+
+/// Nothing of the app itself is changed, so it can be migrated meanwhile.
+pub(crate) fn subject_of(app: &AppName) -> Uuid {
+    subject_named(&format!("sindico backups of {app}"))
 }
 
 impl Step for CopyAll {

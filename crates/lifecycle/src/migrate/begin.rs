@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Course, MIGRATE, MigrateOptions, Order, migration, subject};
 use crate::add_app::{AddApp, fingerprint, plan_files};
+use crate::retention::check_rules;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
@@ -25,6 +26,7 @@ impl Lifecycle {
             && self.app(&app).await?.release == release
             && self.behind(&course).await?.is_empty();
         if current {
+            self.put_rules(&new.manifest).await?;
             return Ok(None);
         }
         let order = Order {
@@ -46,6 +48,8 @@ impl Lifecycle {
         // From here on nobody else migrates the app: what was looked at before has been left as it is, or is seen now.
         self.check_unchanged(&app, &course.files).await?;
         tx.commit().await.map_err(CatalogError::from)?;
+        // Whoever does not have a table yet is told of it, and keeps what it has.
+        self.put_rules(&new.manifest).await?;
         let id = claim.operation();
         self.leave(claim, migration(self));
         Ok(Some(id))
@@ -66,6 +70,7 @@ impl Lifecycle {
         let mut files = new.files.clone();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let plan = Arc::new(plan_files(&files)?);
+        check_rules(&new.manifest, &plan)?;
         self.reconcile(&app).await?;
         self.check_unchanged(&app, &files).await?;
         // Every way that a tenant may have to go.

@@ -70,10 +70,14 @@ impl Lifecycle {
 /// Takes every role of the app from a server that has nothing else of it left.
 pub(super) async fn drop_all(server: &Session, names: &SharedNames) -> Result<(), LifecycleError> {
     if server.ask(EXISTS, &[&names.definer]).await? {
-        let definer = quote_ident(&names.definer);
-        let revoke = format!("REVOKE SET ON PARAMETER backtrace_functions FROM {definer}");
-        server.run(&format!("BEGIN; {ONE_AT_A_TIME}; {revoke}; COMMIT")).await?;
+        server.run(&revoke_parameter(&names.definer)).await?;
     }
     let list = names.roles().map(quote_ident).collect::<Vec<_>>().join(", ");
     server.run(&format!("DROP ROLE IF EXISTS {list}")).await
+}
+
+/// Takes from an app's definer what would keep it from being dropped.
+pub(crate) fn revoke_parameter(definer: &str) -> String {
+    let definer = quote_ident(definer);
+    format!("BEGIN; {ONE_AT_A_TIME}; REVOKE SET ON PARAMETER backtrace_functions FROM {definer}; COMMIT")
 }

@@ -8,18 +8,26 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::backup::{self, BACKUPS, backups};
 use crate::migrate::{self, VERIFY, verification};
+use crate::retention::{Order, RETENTION, retaining};
 use crate::usage::{self, USAGE, collection};
 use crate::{Lifecycle, LifecycleError};
 
 /// What a schedule begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScheduleKind {
+    /// Backs up every tenant of an app; its input names the `app`.
+    Backup,
+    /// Removes rows of an app's tenants that are older than they are to be kept; its input names the `app`.
+    Retention,
     /// Finds out what all tenants use.
     Usage,
     /// Compares the tables of an app's tenants with what their versions have; its input names the `app`.
     Verify,
 }
+
+const OF_APP: &str = "{\"app\": \"petshop\"}";
 
 /// An operation that is about to be recorded.
 pub(crate) struct Begins {
@@ -42,12 +50,14 @@ struct OfApp {
 
 impl ScheduleKind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Usage, Self::Verify];
+    pub const ALL: [Self; 4] = [Self::Backup, Self::Retention, Self::Usage, Self::Verify];
 
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Backup => "backup",
+            Self::Retention => "retention",
             Self::Usage => "usage",
             Self::Verify => "verify",
         }
@@ -70,13 +80,27 @@ impl Lifecycle {
     /// What a kind begins with an input, if that can be begun at all.
     pub(super) async fn begins(&self, kind: ScheduleKind, input: &Value) -> Result<Begins, LifecycleError> {
         match kind {
+            ScheduleKind::Backup => {
+                let OfApp { app } = read(kind, input, OF_APP)?;
+                self.can_back_up(&app).await?;
+                let (subject, title) = (backup::subject_of(&app), app.to_string());
+                Ok(Begins { kind: BACKUPS, subject, title, input: input.clone(), procedure: backups(self) })
+            }
+            ScheduleKind::Retention => {
+                let OfApp { app } = read(kind, input, OF_APP)?;
+                self.app(&app).await?;
+                self.has_rules(&app).await?;
+                let (subject, title) = (migrate::subject(&app), app.to_string());
+                let input = json!(Order { app: app.to_string(), tenants: None, dry: false });
+                Ok(Begins { kind: RETENTION, subject, title, input, procedure: retaining(self) })
+            }
             ScheduleKind::Usage => {
                 let Nothing {} = read(kind, input, "{}")?;
                 let (subject, title) = (usage::subject(), "all tenants".to_owned());
                 Ok(Begins { kind: USAGE, subject, title, input: json!({}), procedure: collection(self) })
             }
             ScheduleKind::Verify => {
-                let OfApp { app } = read(kind, input, "{\"app\": \"petshop\"}")?;
+                let OfApp { app } = read(kind, input, OF_APP)?;
                 self.app(&app).await?;
                 let (subject, title) = (migrate::subject(&app), app.to_string());
                 Ok(Begins { kind: VERIFY, subject, title, input: input.clone(), procedure: verification(self) })
@@ -102,7 +126,7 @@ mod tests {
             assert_eq!(kind.as_str().parse::<ScheduleKind>().expect("a kind"), kind);
         }
         let refusal = "tea".parse::<ScheduleKind>().expect_err("no kind").to_string();
-        assert!(refusal.contains("\"tea\"") && refusal.contains("usage, verify"), "{refusal}");
+        assert!(refusal.contains("\"tea\"") && refusal.contains("backup, retention, usage, verify"), "{refusal}");
     }
 
     #[test]

@@ -293,6 +293,19 @@ impl Bed {
     }
 }
 
+impl Bed {
+    /// What `sindico sweep` finds.
+    pub(crate) async fn orphans(&self) -> Vec<String> {
+        let (status, report) = self.call(Method::GET, "/orphans", None).await;
+        assert_eq!(status, StatusCode::OK, "{report:#}");
+        let unseen = report["unseen"].as_array().expect("a list");
+        assert!(unseen.iter().all(|it| it["busy"] == true), "{report:#}");
+        let word = |item: &Value, field: &str| item[field].as_str().unwrap_or_default().to_owned();
+        let items = report["items"].as_array().expect("a list").iter();
+        items.map(|it| format!("{} {} {}", word(it, "cluster"), word(it, "kind"), word(it, "name"))).collect()
+    }
+}
+
 impl Servers {
     async fn find() -> Self {
         let given = ["SINDICO_TEST_DSN_1", "SINDICO_TEST_DSN_2"].map(|name| std::env::var(name).ok());

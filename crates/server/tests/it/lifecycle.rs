@@ -79,6 +79,7 @@ async fn a_creation_that_fails_at_any_step_leaves_nothing() {
             assert_eq!(status, StatusCode::NOT_FOUND, "{isolation} at {step}: the record is left");
         }
         assert_eq!(inventory(&bed).await, before, "at {step}: something is left");
+        assert_eq!(bed.orphans().await, Vec::<String>::new(), "at {step}");
         *armed.lock().expect("not poisoned") = false;
         bed.tenant("unlucky", "shared").await;
         bed.close().await;

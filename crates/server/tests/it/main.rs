@@ -17,7 +17,10 @@ mod instance;
 mod isolation;
 mod lifecycle;
 mod migrate;
+mod retention;
 mod schedules;
+
 mod socket;
+mod sweep;
 mod up;
 mod usage;

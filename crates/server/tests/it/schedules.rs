@@ -199,7 +199,7 @@ async fn what_cannot_be_kept_is_refused_with_what_is_wrong() {
         ("cron", json!("soon"), "such as"),
         ("cron", json!("0 0 30 2 *"), "never comes"),
         ("time_zone", json!("Mars/Base"), "America/Sao_Paulo"),
-        ("kind", json!("tea"), "usage, verify"),
+        ("kind", json!("tea"), "backup, retention, usage, verify"),
         ("input", json!({}), "app"),
         ("input", json!({"app": "gone", "more": 1}), "more"),
         ("name", json!("Not A Name"), "nightly-verify"),

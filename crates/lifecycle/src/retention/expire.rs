@@ -1,0 +1,266 @@
+//! One table of one tenant's: its old rows, a few at a time, oldest first.
+
+use std::time::Duration;
+
+use catalog::{Entry, RetentionRule};
+use domain::{quote_ident, quote_literal};
+use jobs::Work;
+use tokio::time::sleep;
+use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::error::SqlState;
+
+use crate::error::postgres_text;
+use crate::migrate::last_value;
+use crate::server::Session;
+use crate::{Lifecycle, LifecycleError};
+
+/// Rows in a transaction.
+const BATCH: usize = 1000;
+
+/// More rows than this that cannot be removed are not looked for one by one.
+const MOST_HELD: i64 = 10_000;
+
+/// Pauses before rows are tried again that somebody has locked.
+const AGAIN: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
+
+/// What of a session the tenant, or a trigger of the app's, may have set otherwise. Times without a zone are taken for UTC.
+const BEGIN: &str = "
+    BEGIN READ WRITE; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s';
+    SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
+    SET LOCAL IntervalStyle = 'postgres'; SET LOCAL row_security = on; SET LOCAL extra_float_digits = 1";
+
+/// What has come of a table.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Removed, or counted.
+    pub(super) rows: i64,
+    /// That could not be removed.
+    pub(super) held: i64,
+    /// Why not, or why the table was left out.
+    pub(super) note: Option<String>,
+}
+
+pub(super) struct Expiry<'a> {
+    pub(super) desk: &'a Lifecycle,
+    pub(super) work: &'a Work,
+    pub(super) session: &'a Session,
+    pub(super) entry: &'a Entry,
+    pub(super) rule: &'a RetentionRule,
+}
+
+/// What is old.
+struct Old {
+    table: String,
+    column: String,
+    /// The type's name in SQL.
+    kind: String,
+    /// The first moment that is not old.
+    limit: String,
+}
+
+/// Where a row is, and from when.
+struct Row {
+    table: String,
+    place: String,
+    at: String,
+}
+
+/// Why rows were not removed.
+enum Stop {
+    /// By themselves, or one of them by itself, they cannot be.
+    Held(String),
+    /// The session is gone.
+    Lost(LifecycleError),
+}
+
+impl Expiry<'_> {
+    pub(super) async fn count(&self) -> Result<Outcome, LifecycleError> {
+        match self.look().await? {
+            Ok(old) => Ok(Outcome { rows: self.how_many(&old).await?, ..Outcome::default() }),
+            Err(why) => Ok(Outcome { note: Some(why), ..Outcome::default() }),
+        }
+    }
+
+    pub(super) async fn remove(&self) -> Result<Outcome, LifecycleError> {
+        let mut outcome = Outcome::default();
+        match self.look().await? {
+            Ok(old) => self.remove_old(&old, &mut outcome).await?,
+            Err(why) => outcome.note = Some(why),
+        }
+        self.tell(0, Some((outcome.held, outcome.note.as_deref()))).await?;
+        Ok(outcome)
+    }
+
+    /// What is old now, or why there is no such thing.
+    async fn look(&self) -> Result<Result<Old, String>, LifecycleError> {
+        let RetentionRule { table, column, keep } = self.rule;
+        let quoted = format!("{}.{}", quote_ident(&self.entry.placement.schema), quote_ident(table));
+        let sql = format!(
+            "SELECT atttypid::regtype::text FROM pg_attribute
+             WHERE attrelid = to_regclass({}) AND attname = {} AND NOT attisdropped",
+            quote_literal(&quoted),
+            quote_literal(column)
+        );
+        let said = self.ask(&sql).await?;
+        let Some(kind) = last_value(&said) else {
+            return Ok(Err(format!("its tables have no {table}.{column} (yet); it may be behind with migrations")));
+        };
+        let now = match kind.as_str() {
+            "timestamp with time zone" => "now()",
+            "timestamp without time zone" | "date" => "localtimestamp",
+            _ => return Ok(Err(format!("{table}.{column} is of type {kind}, which does not say when"))),
+        };
+        let said =
+            self.ask(&format!("SELECT ({now} - interval {})::{kind}::text", quote_literal(keep.as_str()))).await?;
+        let limit = last_value(&said).ok_or_else(|| LifecycleError::Unverified("the server's time".to_owned()))?;
+        Ok(Ok(Old { table: quoted, column: quote_ident(column), kind, limit }))
+    }
+
+    async fn how_many(&self, old: &Old) -> Result<i64, LifecycleError> {
+        let said = self.ask(&format!("SELECT count(*) FROM {} WHERE {}", old.table, old.condition())).await?;
+        Ok(last_value(&said).and_then(|count| count.parse().ok()).unwrap_or_default())
+    }
+
+    async fn remove_old(&self, old: &Old, outcome: &mut Outcome) -> Result<(), LifecycleError> {
+        // A trigger may write rows that are old from the beginning, for ever.
+        let mut left = self.how_many(old).await?;
+        let mut last: Option<Row> = None;
+        while left > 0 {
+            let page = self.page(old, last.as_ref()).await?;
+            left = left.saturating_sub(i64::try_from(page.len()).unwrap_or(i64::MAX));
+            if page.is_empty() {
+                break;
+            }
+            self.remove_page(old, &page, outcome).await?;
+            if outcome.held >= MOST_HELD {
+                let why = outcome.note.take().unwrap_or_default();
+                outcome.note = Some(format!("given up after so many rows that cannot be removed: {why}"));
+                break;
+            }
+            last = page.into_iter().next_back();
+        }
+        Ok(())
+    }
+
+    /// The rows that come next. Without the `t` they would be in the order of the texts, which have the columns' names.
+    async fn page(&self, old: &Old, after: Option<&Row>) -> Result<Vec<Row>, LifecycleError> {
+        let Old { table, column, kind, .. } = old;
+        let beyond = after.map_or_else(String::new, |Row { table, place, at }| {
+            format!(
+                "AND ({column}, tableoid, ctid) > ({}::{kind}, {}::oid, {}::tid)",
+                quote_literal(at),
+                quote_literal(table),
+                quote_literal(place)
+            )
+        });
+        let said = self
+            .ask(&format!(
+                "SELECT tableoid::text, ctid::text, {column}::text FROM {table} AS t WHERE {} {beyond}
+                 ORDER BY t.{column}, t.tableoid, t.ctid LIMIT {BATCH}",
+                old.condition()
+            ))
+            .await?;
+        let text = |row: &tokio_postgres::SimpleQueryRow, nth| row.get(nth).unwrap_or_default().to_owned();
+        Ok(said
+            .iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => {
+                    Some(Row { table: text(row, 0), place: text(row, 1), at: text(row, 2) })
+                }
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// All of them at once, or, if one is in the way, halves of them, down to that one.
+    async fn remove_page(&self, old: &Old, page: &[Row], outcome: &mut Outcome) -> Result<(), LifecycleError> {
+        let mut parts = vec![page];
+        while let Some(part) = parts.pop() {
+            self.work.holds().await?;
+            self.desk.probe.pass("retention")?;
+            match self.delete(old, part).await {
+                Ok(removed) => {
+                    outcome.rows = outcome.rows.saturating_add(removed);
+                    self.tell(removed, None).await?;
+                }
+                Err(Stop::Held(_)) if part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Err(Stop::Held(why)) => {
+                    outcome.held += 1;
+                    outcome.note.get_or_insert(why);
+                }
+                Err(Stop::Lost(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a table is divided, a row in the same place of another part may go too: it is as old.
+    async fn delete(&self, old: &Old, rows: &[Row]) -> Result<i64, Stop> {
+        let places: Vec<String> = rows.iter().map(|row| format!("\"{}\"", row.place)).collect();
+        let sql = format!(
+            "WITH gone AS (DELETE FROM {} WHERE ctid = ANY ('{{{}}}'::tid[]) AND {} RETURNING 1) SELECT count(*) FROM gone",
+            old.table,
+            places.join(","),
+            old.condition()
+        );
+        let mut pauses = AGAIN.iter();
+        loop {
+            // The end by itself: if this is cancelled meanwhile, the server takes it back.
+            let removed = async {
+                let said = self.session.simple_query(&format!("{BEGIN}; {sql}")).await?;
+                self.session.batch_execute("COMMIT").await?;
+                Ok(last_value(&said).and_then(|count| count.parse().ok()).unwrap_or_default())
+            };
+            let error: tokio_postgres::Error = match removed.await {
+                Ok(removed) => return Ok(removed),
+                Err(error) => error,
+            };
+            let Some(said) = error.as_db_error().filter(|_| !self.session.is_closed()) else {
+                return Err(Stop::Lost(self.session.fault(&error)));
+            };
+            if let Err(error) = self.session.run("ROLLBACK").await {
+                return Err(Stop::Lost(error));
+            }
+            let busy = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
+            match (busy.contains(said.code()), pauses.next()) {
+                (true, Some(pause)) => sleep(*pause).await,
+                _ => return Err(Stop::Held(why(said, &error))),
+            }
+        }
+    }
+
+    /// A transaction that changes nothing.
+    async fn ask(&self, sql: &str) -> Result<Vec<SimpleQueryMessage>, LifecycleError> {
+        match self.session.simple_query(&format!("{BEGIN}; {sql}; COMMIT")).await {
+            Ok(said) => Ok(said),
+            Err(error) => {
+                let _gone = self.session.batch_execute("ROLLBACK").await;
+                Err(self.session.fault(&error))
+            }
+        }
+    }
+
+    async fn tell(&self, removed: i64, outcome: Option<(i64, Option<&str>)>) -> Result<(), LifecycleError> {
+        let (tenant, operation) = (self.entry.tenant, self.work.operation());
+        Ok(self.desk.catalog.add_retention_run(tenant, &self.rule.table, operation, removed, outcome).await?)
+    }
+}
+
+impl Old {
+    fn condition(&self) -> String {
+        format!("{} < {}::{}", self.column, quote_literal(&self.limit), self.kind)
+    }
+}
+
+/// Which constraint is in the way, or what the server or a trigger says.
+fn why(said: &tokio_postgres::error::DbError, error: &tokio_postgres::Error) -> String {
+    match (said.constraint(), said.table()) {
+        (Some(constraint), Some(table)) => {
+            format!("constraint {constraint} of {table} keeps rows: {}", postgres_text(error))
+        }
+        _ => postgres_text(error),
+    }
+}
