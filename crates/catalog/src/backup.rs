@@ -273,13 +273,13 @@ impl Catalog {
         rows.into_iter().map(Backup::try_from).collect()
     }
 
-    /// Those that an operation has begun and not finished.
-    pub async fn unfinished_backups(&self, operation: Uuid) -> Result<Vec<Backup>, CatalogError> {
+    /// Marks those that an operation has begun and not finished, and gives them.
+    pub async fn give_up_backups(&self, operation: Uuid) -> Result<Vec<Backup>, CatalogError> {
         let rows = sqlx::query_as!(
             Row,
-            "SELECT id, tenant, slug, name, app, isolation, version, state, store, operation, taken_at, completed_at, expires_at,
-                    tables, rows, bytes, stored_bytes, verified_at, verify_error
-             FROM sindico.backups WHERE operation = $1 AND state <> 'complete'",
+            "UPDATE sindico.backups SET state = 'removing' WHERE operation = $1 AND state <> 'complete'
+             RETURNING id, tenant, slug, name, app, isolation, version, state, store, operation, taken_at, completed_at, expires_at,
+                 tables, rows, bytes, stored_bytes, verified_at, verify_error",
             operation,
         )
         .fetch_all(&self.db)

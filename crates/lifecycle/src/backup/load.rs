@@ -147,6 +147,16 @@ impl Loader {
                 return Err(LifecycleError::Unverified(format!("table {table}: {found} rows instead of {rows}")));
             }
         }
+        // Taken back at once, and with it the locks on tables of everybody's: whoever makes or removes a tenant would wait for them.
+        session.run("SAVEPOINT sindico_keys").await?;
+        self.check_global_keys().await?;
+        session.run("ROLLBACK TO SAVEPOINT sindico_keys").await
+    }
+
+    async fn check_global_keys(&self) -> Result<(), LifecycleError> {
+        let Self { session, tenant, placement, .. } = self;
+        let shared = placement.isolation == Isolation::Shared;
+        let fault = |error| session.fault(&error);
         for key in session.query(GLOBAL_KEYS, &[&quote_ident(&placement.schema)]).await.map_err(fault)? {
             let (name, table, foreign): (String, String, String) =
                 (key.try_get(0).map_err(fault)?, key.try_get(1).map_err(fault)?, key.try_get(2).map_err(fault)?);

@@ -37,10 +37,13 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// What an operation has begun to write and has not finished.
+    /// What an operation has begun to write and has not finished. A store that is away keeps nobody from ending the operation, and from
+    /// beginning another on the tenant: what is left there goes later.
     pub(super) async fn remove_unfinished(&self, work: &Work) -> Result<(), LifecycleError> {
-        for backup in self.catalog.unfinished_backups(work.operation()).await? {
-            self.clear_away(&backup).await?;
+        for backup in self.catalog.give_up_backups(work.operation()).await? {
+            if let Err(error) = self.clear_away(&backup).await {
+                warn!(backup = %backup.id, %error, "what was written of a backup could not be removed; trying again later");
+            }
         }
         Ok(())
     }

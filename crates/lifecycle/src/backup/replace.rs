@@ -79,6 +79,9 @@ impl Lifecycle {
         let version = loader.version(tenant.version).await?;
         loader.empty().await?;
         let rows = self.fill(&loader, &manifest, &backup, version, stage.as_ref(), work).await?;
+        if let Some(stage) = &stage {
+            self.strike_stage(stage, work).await?;
+        }
         self.readmit(target.remains(work)).await?;
         let output =
             json!({"backup": order.backup, "rows": rows, "from_version": manifest.version, "version": version});

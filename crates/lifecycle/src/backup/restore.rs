@@ -64,7 +64,7 @@ impl Lifecycle {
         Ok(backup)
     }
 
-    /// Writes a backup's rows into tables of a version: at once, or by way of a stage on which they are migrated.
+    /// Writes a backup's rows into tables of a version: at once, or by way of a stage on which they are migrated, and which stays.
     pub(super) async fn fill(
         &self,
         loader: &Loader,
@@ -99,8 +99,6 @@ impl Lifecycle {
         let snapshot = self.snapshot(stage.by(work), stage.tenant, &stage.placement, version).await?;
         let poured = transfer::pour(&snapshot, loader).await?;
         loader.check(&poured).await?;
-        drop(snapshot);
-        self.strike_stage(stage, work).await?;
         Ok(poured.iter().map(|(_, rows)| rows).sum())
     }
 
@@ -116,6 +114,9 @@ impl Lifecycle {
         let loader = self.loader(target.by(work), target.tenant, &target.placement).await?;
         let rows = self.fill(&loader, &manifest, &backup, plan.version(), stage.as_ref(), work).await?;
         loader.commit().await?;
+        if let Some(stage) = &stage {
+            self.strike_stage(stage, work).await?;
+        }
         let session = self.as_role(&target.placement, Role::new(target.tenant, Access::ReadWrite)).await?;
         self.verify(&session, &site).await?;
         self.catalog.set_made_with(target.tenant, plan.version()).await?;

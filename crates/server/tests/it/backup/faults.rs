@@ -125,7 +125,7 @@ async fn what_fails_in_the_middle_of_a_replacement_leaves_the_tenant_with_what_i
 }
 
 #[tokio::test]
-async fn a_full_disk_leaves_no_backup() {
+async fn a_store_that_takes_nothing_leaves_no_backup_and_keeps_nobody_waiting() {
     let bed = Bed::make().await;
     furnished(&bed, "whole", "shared").await;
     // Nothing can be written where a file stands in place of the app's folder.
@@ -135,8 +135,11 @@ async fn a_full_disk_leaves_no_backup() {
     assert_eq!(failed["state"], "failed", "{failed:#}");
     assert!(failed["error"].as_str().expect("why").contains("the object store failed at"), "{failed:#}");
     let (_, listed) = bed.call(Method::GET, "/backups", None).await;
-    assert_eq!(listed["items"], json!([]), "{listed:#}");
+    assert_eq!(listed["items"][0]["state"], "removing", "{listed:#}");
     std::fs::remove_file(bed.store().join(bed.app.as_str())).expect("removed");
+    bed.lifecycle().expire_backups().await.expect("expired");
+    let (_, listed) = bed.call(Method::GET, "/backups", None).await;
+    assert_eq!(listed["items"], json!([]), "{listed:#}");
     back_up(&bed, "whole").await;
     bed.close().await;
 }
