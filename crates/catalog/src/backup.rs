@@ -287,12 +287,15 @@ impl Catalog {
         rows.into_iter().map(Backup::try_from).collect()
     }
 
-    /// Marks a backup before its objects are removed. `false` when it is still being made, or gone.
+    /// Marks a backup before its objects are removed. `false` when it is still being made, is being restored or tried, or is gone.
     pub async fn begin_backup_removal(&self, id: Uuid) -> Result<bool, CatalogError> {
-        let marked =
-            sqlx::query!("UPDATE sindico.backups SET state = 'removing' WHERE id = $1 AND state <> 'running'", id)
-                .execute(&self.db)
-                .await?;
+        let marked = sqlx::query!(
+            "UPDATE sindico.backups SET state = 'removing' WHERE id = $1 AND state <> 'running'
+                 AND NOT EXISTS (SELECT FROM sindico.operations p WHERE p.ended_at IS NULL AND p.input ->> 'backup' = $1::uuid::text)",
+            id,
+        )
+        .execute(&self.db)
+        .await?;
         Ok(marked.rows_affected() == 1)
     }
 
@@ -302,21 +305,23 @@ impl Catalog {
         Ok(())
     }
 
-    /// Marks those that have been kept long enough, and gives them with those whose removal was cut off. The newest of a tenant that there
-    /// is stays, however old it is.
-    pub async fn expire_backups(&self, most: i64) -> Result<Vec<Backup>, CatalogError> {
+    /// Marks those in a store that have been kept long enough, and gives them with those whose removal was cut off. The newest of a tenant that
+    /// there is stays, however old it is, and one before it if that was found to be bad; so does what is being restored.
+    pub async fn expire_backups(&self, store: &str, most: i64) -> Result<Vec<Backup>, CatalogError> {
         let rows = sqlx::query_as!(
             Row,
             "UPDATE sindico.backups b SET state = 'removing' WHERE id IN (
                  SELECT id FROM sindico.backups o
-                 WHERE state = 'removing' OR state = 'complete' AND expires_at < clock_timestamp()
-                     AND (EXISTS (SELECT FROM sindico.backups n
-                                  WHERE n.tenant = o.tenant AND n.state = 'complete' AND n.taken_at > o.taken_at)
-                          OR NOT EXISTS (SELECT FROM sindico.tenants t WHERE t.id = o.tenant))
-                 LIMIT $1 FOR UPDATE SKIP LOCKED)
+                 WHERE store = $2 AND (state = 'removing' OR state = 'complete' AND expires_at < clock_timestamp()
+                     AND NOT EXISTS (SELECT FROM sindico.operations p WHERE p.ended_at IS NULL AND p.input ->> 'backup' = o.id::text)
+                     AND (EXISTS (SELECT FROM sindico.backups n WHERE n.tenant = o.tenant AND n.state = 'complete'
+                                      AND n.taken_at > o.taken_at AND n.verify_error IS NULL)
+                          OR NOT EXISTS (SELECT FROM sindico.tenants t WHERE t.id = o.tenant)))
+                 ORDER BY state DESC, expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
              RETURNING id, tenant, slug, name, app, isolation, version, state, store, operation, taken_at, completed_at, expires_at,
                  tables, rows, bytes, stored_bytes, verified_at, verify_error",
             most,
+            store,
         )
         .fetch_all(&self.db)
         .await?;

@@ -20,9 +20,8 @@ use crate::{Lifecycle, LifecycleError};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An administrative statement that waits for a tenant's lock must not wait for ever. It may work for long: a large tenant
 /// takes its time to be removed. Strings are read as the grammar that cut statements apart has read them. No function of an app's has the name of
-/// one that is meant.
-const LIMITS: &str =
-    "-c lock_timeout=30s -c client_min_messages=warning -c standard_conforming_strings=on -c search_path=pg_catalog";
+/// one that is meant, and nothing that a session has made for itself comes before what PostgreSQL has.
+const LIMITS: &str = "-c lock_timeout=30s -c client_min_messages=warning -c standard_conforming_strings=on -c search_path=pg_catalog,pg_temp";
 /// An app's seed has a bound: an operator waits for it.
 const SEED_LIMITS: &str = "-c statement_timeout=120s";
 

@@ -18,7 +18,7 @@ const FINGERPRINT: &str = concat!(
 const TOLD: usize = 20;
 
 /// Under which names are written the same whatever else a session finds.
-const PATH: &str = "SET search_path = pg_catalog";
+const PATH: &str = "SET search_path = pg_catalog, pg_temp";
 
 /// The shape of what a schema holds.
 pub(crate) async fn of_schema(session: &Session, schema: &str) -> Result<Shape, LifecycleError> {

@@ -18,10 +18,11 @@ pub(super) const SAME_TEXT: &str =
 
 /// Columns that rows are written with. A generated column is none of them, and neither is the one that says whose a shared row is.
 const COLUMNS: &str = "
-    SELECT c.relname::text, a.attname::text, replace(format_type(a.atttypid, a.atttypmod), $1 || '.', '')
-    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-    WHERE c.relnamespace = $1::text::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+    SELECT c.relname::text, a.attname::text,
+        replace(format_type(a.atttypid, a.atttypmod), quote_ident(c.relnamespace::regnamespace::text) || '.', '')
+    FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
         AND NOT ($2 AND a.attname = 'tenant_id')
+    WHERE c.relnamespace = $1::text::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
     ORDER BY c.relname COLLATE \"C\", a.attnum";
 
 const SEQUENCES: &str = "
@@ -162,11 +163,16 @@ pub(super) async fn version_of(
     placement: &Placement,
     recorded: i32,
 ) -> Result<i32, LifecycleError> {
-    let stamped = match placement.isolation {
-        Isolation::Shared => stamp::WHOLE.to_owned(),
-        Isolation::Schema | Isolation::Database | Isolation::Cluster => stamp::of_tenant(tenant, placement),
+    let own = stamp::read(session, &stamp::of_tenant(tenant, placement)).await?;
+    let common = match placement.isolation {
+        // Migrations of rows alone come to one tenant after the other, and to the tables at last.
+        Isolation::Shared => stamp::read(session, stamp::WHOLE).await?,
+        Isolation::Schema | Isolation::Database | Isolation::Cluster => own,
     };
-    match stamp::read(session, &stamped).await? {
+    if let (stamp::Stamp::Version(own), stamp::Stamp::Version(common)) = (own, common) {
+        return Ok(own.max(common));
+    }
+    match common {
         stamp::Stamp::Version(version) => Ok(version),
         stamp::Stamp::None => Ok(recorded),
         stamp::Stamp::Gone => {
@@ -195,8 +201,13 @@ pub(super) async fn tables_of(session: &Session, placement: &Placement) -> Resul
     let rows = session.query(COLUMNS, &[&quote_ident(&placement.schema), &shared]).await.map_err(fault)?;
     let mut tables: Vec<Source> = Vec::new();
     for row in &rows {
-        let (table, name, kind): (String, String, String) =
-            (row.try_get(0).map_err(fault)?, row.try_get(1).map_err(fault)?, row.try_get(2).map_err(fault)?);
+        let table: String = row.try_get(0).map_err(fault)?;
+        let Some(name): Option<String> = row.try_get(1).map_err(fault)? else {
+            return Err(LifecycleError::Step(format!(
+                "table {table} has no column that could be written; give it one"
+            )));
+        };
+        let kind: String = row.try_get(2).map_err(fault)?;
         let column = ColumnEntry { name, kind };
         match tables.last_mut().filter(|last| last.name == table) {
             Some(last) => last.columns.push(column),

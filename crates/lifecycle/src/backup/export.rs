@@ -198,7 +198,8 @@ fn csv(value: &[u8]) -> Vec<u8> {
 }
 
 fn json(value: &[u8], kind: &str, out: &mut Vec<u8>) -> Result<(), &'static str> {
-    let kind = kind.split('(').next().unwrap_or_default();
+    // Of an array's type, that of what is in it would be left.
+    let kind = if kind.ends_with(']') { kind } else { kind.split('(').next().unwrap_or_default() };
     match kind {
         "boolean" => out.extend_from_slice(if value == b"t" { b"true" } else { b"false" }),
         // Line ends are only between its parts: within a text they are written otherwise.
@@ -254,18 +255,19 @@ mod tests {
             ("b", "boolean"),
             ("j", "jsonb"),
             ("t", "text"),
+            ("a", "numeric(10,2)[]"),
         ];
         let rows: &[&[u8]] = &[
-            b"9007199254740993\t12345678901234567890.12\t1e-07\tt\t{\"a\": \"\\\\n\"}\tq\"\\\\\\n\n",
-            b"\\N\tNaN\tInfinity\tf\t[1,\\n 2]\t\n",
+            b"9007199254740993\t12345678901234567890.12\t1e-07\tt\t{\"a\": \"\\\\n\"}\tq\"\\\\\\n\t{1.00,2.00}\n",
+            b"\\N\tNaN\tInfinity\tf\t[1,\\n 2]\t\t\\N\n",
         ];
         let out = written(RowFormat::Ndjson, columns(&kinds), rows);
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(
             lines[0],
-            r#"{"i":9007199254740993,"n":12345678901234567890.12,"f":1e-07,"b":true,"j":{"a": "\n"},"t":"q\"\\\n"}"#
+            r#"{"i":9007199254740993,"n":12345678901234567890.12,"f":1e-07,"b":true,"j":{"a": "\n"},"t":"q\"\\\n","a":"{1.00,2.00}"}"#
         );
-        assert_eq!(lines[1], r#"{"i":null,"n":"NaN","f":"Infinity","b":false,"j":[1,  2],"t":""}"#);
+        assert_eq!(lines[1], r#"{"i":null,"n":"NaN","f":"Infinity","b":false,"j":[1,  2],"t":"","a":null}"#);
         for line in lines {
             serde_json::from_str::<serde_json::Value>(line).expect(line);
         }

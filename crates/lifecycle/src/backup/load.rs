@@ -13,12 +13,18 @@ use super::manifest::{ColumnEntry, SequenceEntry, TableEntry};
 use super::rows::with_value;
 use crate::erase::{delete_rows, wait_for_served};
 use crate::migrate::transact::{Script, Stop};
+use crate::migrate::unit::turn_of;
 use crate::server::{Builder, Session};
-use crate::{Lifecycle, LifecycleError};
+use crate::{Lifecycle, LifecycleError, stamp};
 
-/// Tables that run something of the app's when a row is written, even while triggers are left out: functions in checks, generated columns
-/// and indexes; types that are not built in; triggers that fire always.
+/// Tables that may run something of the app's when a row is written, even while triggers are left out, in checks, generated columns,
+/// indexes, partition keys and types: all that are not known to compute with PostgreSQL's own immutable functions and nothing else.
 const BUSY: &str = include_str!("busy.sql");
+
+/// A trigger that the session's being a replica does not silence.
+const ALWAYS: &str = "
+    SELECT format('trigger %s of table %s', g.tgname, c.relname) FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
+    WHERE c.relnamespace = $1::text::regnamespace AND NOT g.tgisinternal AND g.tgenabled IN ('A', 'R') LIMIT 1";
 
 /// Keys that lead out of the tenant, to what is the same for all.
 const GLOBAL_KEYS: &str = "
@@ -64,7 +70,24 @@ impl Lifecycle {
     ) -> Result<Loader, LifecycleError> {
         let session = self.builder(by, placement.cluster, Some(&placement.database)).await?;
         session.run(SAME_TEXT).await?;
-        session.run("BEGIN; SET LOCAL session_replication_role = replica").await?;
+        // No migration of the tenant comes between what is read here and what is written.
+        session
+            .run(&format!(
+                "BEGIN; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock({}); SET LOCAL lock_timeout = '30s';
+                 SET LOCAL session_replication_role = replica",
+                turn_of(tenant)
+            ))
+            .await?;
+        if let Some(trigger) = session
+            .query_opt(ALWAYS, &[&quote_ident(&placement.schema)])
+            .await
+            .map_err(|error| session.fault(&error))?
+        {
+            let trigger: String = trigger.try_get(0).map_err(|error| session.fault(&error))?;
+            return Err(LifecycleError::Step(format!(
+                "{trigger} fires even for administrators, who cannot run what is an app's; ALTER TABLE … ENABLE TRIGGER first"
+            )));
+        }
         let tables = tables_of(&session, placement).await?;
         let fault = |error| session.fault(&error);
         let busy = session.query(BUSY, &[&quote_ident(&placement.schema)]).await.map_err(fault)?;
@@ -129,9 +152,16 @@ impl Loader {
         let schema = quote_ident(&sequence_schema(self.tenant, &self.placement));
         for SequenceEntry { name, value, called } in sequences {
             let sequence = quote_literal(&format!("{schema}.{}", quote_ident(name)));
-            self.session.run(&format!("SELECT setval({sequence}, {value}, {called})")).await?;
+            // `setval` alone would stay whatever becomes of the transaction; on a sequence that was restarted in it, it goes with it.
+            let restart = format!("ALTER SEQUENCE {schema}.{} RESTART", quote_ident(name));
+            self.session.run(&format!("{restart}; SELECT setval({sequence}, {value}, {called})")).await?;
         }
         Ok(())
+    }
+
+    /// The tenant's rows have been written by migrations up to this one.
+    pub(super) async fn stamp(&self, version: i32) -> Result<(), LifecycleError> {
+        self.session.run(&stamp::write(&stamp::of_tenant(self.tenant, &self.placement), version)).await
     }
 
     /// Reads back how many rows there are, and whether everything that they refer to outside is there.
@@ -193,13 +223,14 @@ impl TableLoad<'_> {
             Some(owner) => with_value(&piece, owner),
             None => piece,
         };
-        self.sink.send(piece).await.map_err(|error| self.loader.session.fault(&error))
+        self.sink.send(piece).await.map_err(|error| self.refused(&error))
     }
 
     /// How many rows were written.
     pub(super) async fn end(mut self) -> Result<u64, LifecycleError> {
         let Loader { session, tenant, placement, .. } = self.loader;
-        let rows = self.sink.as_mut().finish().await.map_err(|error| session.fault(&error))?;
+        let rows = self.sink.as_mut().finish().await;
+        let rows = rows.map_err(|error| self.refused(&error))?;
         if !self.waits {
             return Ok(rows);
         }
@@ -223,10 +254,22 @@ impl TableLoad<'_> {
         script.tenant(*tenant, Runner::Filler, &placement.search_path(*tenant), [statement]);
         script.end();
         script.ours(format!(
-            "SET LOCAL search_path = pg_catalog; SET LOCAL session_replication_role = replica; DROP TABLE {WAITING}"
+            "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL session_replication_role = replica; DROP TABLE {WAITING}"
         ));
-        script.at_once(session).await.map_err(Stop::into_error)?;
-        Ok(rows)
+        match script.at_once(session).await {
+            Ok(()) => Ok(rows),
+            Err(Stop::Failed(error)) => Err(LifecycleError::Step(format!("table {}: {error}", self.table.name))),
+            Err(stop) => Err(stop.into_error()),
+        }
+    }
+
+    /// What PostgreSQL has against rows, it will have again; a server that does not answer may answer later.
+    fn refused(&self, error: &tokio_postgres::Error) -> LifecycleError {
+        let told = self.loader.session.fault(error);
+        match error.code().map(|code| code.code().get(..2).unwrap_or_default()) {
+            Some("22" | "23" | "42" | "44") => LifecycleError::Step(format!("table {}: {told}", self.table.name)),
+            _ => told,
+        }
     }
 }
 

@@ -72,9 +72,13 @@ impl Lifecycle {
         for ended in join_all((0..PARALLEL).map(|_| self.copy_from(&count, work))).await {
             ended?;
         }
-        let failures = count.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = std::mem::take(&mut *count.failures.lock().unwrap_or_else(PoisonError::into_inner));
         match failures.first() {
-            None => Ok(json!({"tenants": total})),
+            None => {
+                // Of tenants that were removed meanwhile.
+                self.remove_unfinished(work).await?;
+                Ok(json!({"tenants": total}))
+            }
             Some(first) => {
                 Err(LifecycleError::NotBackedUp { failed: failures.len(), total, first: first.clone() }.into())
             }

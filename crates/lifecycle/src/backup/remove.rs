@@ -18,17 +18,15 @@ impl Lifecycle {
         self.store_of(&backup)?;
         if !self.catalog.begin_backup_removal(id).await? {
             self.whole_backup(id).await?;
-            return Err(LifecycleError::UnknownBackup(id));
+            return Err(LifecycleError::BadBackup { backup: id, why: "it is being restored or tried".to_owned() });
         }
         self.clear_away(&backup).await
     }
 
     /// Removes those that have been kept long enough. A tenant's newest stays.
     pub async fn expire_backups(&self) -> Result<(), LifecycleError> {
-        if self.backups.store.is_none() {
-            return Ok(());
-        }
-        for backup in self.catalog.expire_backups(AT_ONCE).await? {
+        let Some(store) = &self.backups.store else { return Ok(()) };
+        for backup in self.catalog.expire_backups(store.place(), AT_ONCE).await? {
             match self.clear_away(&backup).await {
                 Ok(()) => info!(backup = %backup.id, tenant = %backup.tenant, slug = %backup.slug, "backup expired"),
                 Err(error) => warn!(backup = %backup.id, %error, "a backup could not be removed; trying again later"),

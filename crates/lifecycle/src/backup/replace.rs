@@ -9,6 +9,7 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::restore::{Order, extend};
+use super::transfer;
 use crate::subject::{Subject, Target};
 use crate::{Lifecycle, LifecycleError};
 
@@ -24,9 +25,15 @@ struct Before {
 
 /// The steps, for whoever does them.
 pub(crate) fn replacement(desk: &Lifecycle) -> Procedure {
-    Procedure::reversible(vec![Box::new(Close(desk.clone())), Box::new(Replace(desk.clone()))])
+    Procedure::reversible(vec![
+        Box::new(Prepare(desk.clone())),
+        Box::new(Close(desk.clone())),
+        Box::new(Replace(desk.clone())),
+    ])
 }
 
+/// What takes long while the tenant may still be open: bringing rows of an older version to the tenant's.
+struct Prepare(Lifecycle);
 struct Close(Lifecycle);
 struct Replace(Lifecycle);
 
@@ -66,11 +73,20 @@ impl Lifecycle {
         Ok(operation)
     }
 
+    async fn prepare_rows(&self, work: &Work, target: &Target, order: &Order) -> Result<Value, LifecycleError> {
+        let backup = self.whole_backup(order.backup).await?;
+        let manifest = self.backup_manifest(order.backup).await?;
+        let tenant = self.find(&TenantRef::Id(target.tenant)).await?;
+        let version = self.snapshot_of(target.by(work), &tenant).await?.version;
+        let stage = Self::stage(&target.app, order.stage, work);
+        let on_stage = self.stage_rows(Self::borrowed(&stage, &target.app), &manifest, &backup, version, work).await?;
+        Ok(json!({"from_version": manifest.version, "version": version, "migrated": on_stage}))
+    }
+
     async fn replace(&self, work: &Work, target: &Target, order: &Order, status: Status) -> Result<Value, Fault> {
         let backup = self.whole_backup(order.backup).await?;
         let manifest = self.backup_manifest(order.backup).await?;
         let tenant: Tenant = self.find(&TenantRef::Id(target.tenant)).await?;
-        let stage = Self::stage(&target.app, order.stage, work).ok();
         // No migration comes between the version that is read and the rows that are written.
         let _turn = self.take_turn(target.by(work), &target.app, &target.placement).await?;
         let loader = self.loader(target.by(work), target.tenant, &target.placement).await?;
@@ -78,10 +94,16 @@ impl Lifecycle {
         loader.alone().await?;
         let version = loader.version(tenant.version).await?;
         loader.empty().await?;
-        let rows = self.fill(&loader, &manifest, &backup, version, stage.as_ref(), work).await?;
-        if let Some(stage) = &stage {
-            self.strike_stage(stage, work).await?;
-        }
+        let rows = if manifest.version == version {
+            self.load_into(&loader, &manifest, &backup).await?
+        } else {
+            let stage = Self::stage(&target.app, order.stage, work)?;
+            let poured = transfer::pour(&self.staged(&stage, version, work).await?, &loader).await?;
+            loader.check(&poured).await?;
+            self.clear_stage(Some(&stage), work).await;
+            poured.iter().map(|(_, rows)| rows).sum()
+        };
+        loader.stamp(version).await?;
         self.readmit(target.remains(work)).await?;
         let output =
             json!({"backup": order.backup, "rows": rows, "from_version": manifest.version, "version": version});
@@ -89,7 +111,6 @@ impl Lifecycle {
         let mut tx = work.begin().await?;
         work.conclude(&mut tx, Some(&output)).await?;
         loader.commit().await?;
-        // An operator may have opened it by hand.
         let from = [Status::Active, Status::Suspended];
         let opened = self.catalog.set_status(tx, target.tenant, &from, status).await;
         if opened.map_err(LifecycleError::from)? {
@@ -97,6 +118,27 @@ impl Lifecycle {
             return Ok(output);
         }
         Err(LifecycleError::Unverified(format!("status of tenant {}", target.tenant)).into())
+    }
+}
+
+impl Step for Prepare {
+    fn name(&self) -> &'static str {
+        "prepare"
+    }
+
+    fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
+        Box::pin(async move {
+            let (target, order): (Target, Order) = (Subject::of(work)?, work.input()?);
+            self.0.prepare_rows(work, &target, &order).await.map_err(Fault::from)
+        })
+    }
+
+    fn undo<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
+        Box::pin(async move {
+            let (target, order): (Target, Order) = (Subject::of(work)?, work.input()?);
+            self.0.clear_stage(Lifecycle::stage(&target.app, order.stage, work).ok().as_ref(), work).await;
+            Ok(())
+        })
     }
 }
 
@@ -150,12 +192,8 @@ impl Step for Replace {
     /// A transaction that was cut off has changed nothing; its session may still be there.
     fn undo<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
         Box::pin(async move {
-            let (target, order): (Target, Order) = (Subject::of(work)?, work.input()?);
-            self.0.evict(target.remains(work)).await?;
-            match Lifecycle::stage(&target.app, order.stage, work) {
-                Ok(stage) => Ok(self.0.strike_stage(&stage, work).await?),
-                Err(_nowhere) => Ok(()),
-            }
+            let target = Subject::of(work)?;
+            Ok(self.0.evict(target.remains(work)).await?)
         })
     }
 }

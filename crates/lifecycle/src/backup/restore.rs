@@ -1,7 +1,7 @@
 //! A new tenant made from a backup, in any isolation, with the migrations that its app has by now.
 
-use catalog::Backup;
-use domain::{Access, Role};
+use catalog::{Backup, CatalogError};
+use domain::{Access, AppName, Role};
 use jobs::{Act, Fault, NewOperation, Procedure, Step, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::load::{Loader, counts};
 use super::manifest::Manifest;
-use super::stage::Stage;
+use super::stage::{Stage, no_stage};
 use super::{folder, transfer};
 use crate::provision::{Created, NewTenant, provision_with};
 use crate::subject::{Subject, Target};
@@ -64,63 +64,60 @@ impl Lifecycle {
         Ok(backup)
     }
 
-    /// Writes a backup's rows into tables of a version: at once, or by way of a stage on which they are migrated, and which stays.
-    pub(super) async fn fill(
+    /// Writes a backup's rows into tables that have the same migrations.
+    pub(super) async fn load_into(
         &self,
         loader: &Loader,
         manifest: &Manifest,
         backup: &Backup,
-        version: i32,
-        stage: Option<&Stage>,
-        work: &Work,
     ) -> Result<u64, LifecycleError> {
         let (store, key) = (self.store_of(backup)?, self.backup_key(backup.tenant));
         let folder = folder(&backup.app, backup.tenant, backup.id);
-        if manifest.version == version {
-            transfer::load_backup(loader, store, &key, &folder, manifest).await?;
-            loader.check(&counts(&manifest.tables)).await?;
-            return Ok(manifest.rows());
-        }
-        let fits = manifest.version < version;
-        let Some(stage) = stage.filter(|_| fits) else {
-            let why = format!(
-                "it has version {} of {}, and the tables have {version}; migrate them first",
-                manifest.version, backup.app
-            );
-            return Err(LifecycleError::BadBackup { backup: backup.id, why });
-        };
-        self.raise_stage(stage, manifest.version, work).await?;
-        let staged = self.loader(stage.by(work), stage.tenant, &stage.placement).await?;
-        transfer::load_backup(&staged, store, &key, &folder, manifest).await?;
-        staged.check(&counts(&manifest.tables)).await?;
-        staged.commit().await?;
-        self.probe.pass("staged")?;
-        self.advance_stage(stage, manifest.version, version, work).await?;
-        let snapshot = self.snapshot(stage.by(work), stage.tenant, &stage.placement, version).await?;
-        let poured = transfer::pour(&snapshot, loader).await?;
-        loader.check(&poured).await?;
-        Ok(poured.iter().map(|(_, rows)| rows).sum())
+        transfer::load_backup(loader, store, &key, &folder, manifest).await?;
+        loader.check(&counts(&manifest.tables)).await?;
+        Ok(manifest.rows())
     }
 
     async fn restore(&self, work: &Work, target: &Target, order: &Order) -> Result<Value, LifecycleError> {
         let backup = self.whole_backup(order.backup).await?;
         let manifest = self.backup_manifest(order.backup).await?;
-        let stage = Self::stage(&target.app, order.stage, work).ok();
+        let stage = Self::stage(&target.app, order.stage, work);
+        let version = self.plan_on(&target.app, target.placement.cluster).await?.0.version;
+        let on_stage = self.stage_rows(Self::borrowed(&stage, &target.app), &manifest, &backup, version, work).await?;
+
         let turn = self.take_turn(target.by(work), &target.app, &target.placement).await?;
         let plan = turn.plan();
+        if plan.version() != version {
+            return Err(CatalogError::Busy("app").into());
+        }
         let site = target.site(&plan, work);
         self.create_storage(&site, &turn).await?;
         self.probe.pass("fill")?;
         let loader = self.loader(target.by(work), target.tenant, &target.placement).await?;
-        let rows = self.fill(&loader, &manifest, &backup, plan.version(), stage.as_ref(), work).await?;
+        let rows = match stage.as_ref().ok().filter(|_| on_stage) {
+            None => self.load_into(&loader, &manifest, &backup).await?,
+            Some(stage) => {
+                let poured = transfer::pour(&self.staged(stage, version, work).await?, &loader).await?;
+                loader.check(&poured).await?;
+                poured.iter().map(|(_, rows)| rows).sum()
+            }
+        };
         loader.commit().await?;
-        if let Some(stage) = &stage {
-            self.strike_stage(stage, work).await?;
+        if on_stage {
+            self.clear_stage(stage.as_ref().ok(), work).await;
         }
         let session = self.as_role(&target.placement, Role::new(target.tenant, Access::ReadWrite)).await?;
         self.verify(&session, &site).await?;
-        self.catalog.set_made_with(target.tenant, plan.version()).await?;
-        Ok(json!({"backup": order.backup, "rows": rows, "from_version": manifest.version, "version": plan.version()}))
+        self.catalog.set_made_with(target.tenant, version).await?;
+        Ok(json!({"backup": order.backup, "rows": rows, "from_version": manifest.version, "version": version}))
+    }
+
+    /// A stage, or why there is none.
+    pub(super) fn borrowed<'a>(
+        stage: &'a Result<Stage, LifecycleError>,
+        app: &AppName,
+    ) -> Result<&'a Stage, LifecycleError> {
+        stage.as_ref().map_err(|_nowhere| no_stage(app))
     }
 }
 
@@ -141,9 +138,7 @@ impl Step for Fill {
         Box::pin(async move {
             let (target, order): (Target, Order) = (Subject::of(work)?, work.input()?);
             self.0.evict(target.remains(work)).await?;
-            if let Ok(stage) = Lifecycle::stage(&target.app, order.stage, work) {
-                self.0.strike_stage(&stage, work).await?;
-            }
+            self.0.clear_stage(Lifecycle::stage(&target.app, order.stage, work).ok().as_ref(), work).await;
             self.0.drop_storage(target.remains(work)).await?;
             Ok(self.0.readmit(target.remains(work)).await?)
         })

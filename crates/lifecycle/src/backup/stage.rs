@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use catalog::{Entry, ShapeKind};
+use catalog::{Backup, CatalogError, Entry, ShapeKind};
 use domain::{AppName, Isolation, Placement, Slug, Status, TenantId};
 use jobs::Work;
+use tracing::warn;
 use uuid::Uuid;
 
+use super::dump::Snapshot;
+use super::manifest::Manifest;
 use crate::add_app::plan_files;
 use crate::erase::Remains;
 use crate::migrate::transact::Stop;
@@ -29,6 +32,13 @@ impl Stage {
     }
 }
 
+pub(super) fn no_stage(app: &AppName) -> LifecycleError {
+    LifecycleError::Step(format!(
+        "backups of {app} can be tried or migrated only on a cluster where tenants share databases, and there is none; \
+         register one with `sindico cluster add`"
+    ))
+}
+
 impl Lifecycle {
     /// A cluster with room for one: where the app's tenants have schemas. Best the one that is named.
     pub(super) async fn stage_cluster(
@@ -45,12 +55,7 @@ impl Lifecycle {
 
     /// The stage of an operation, there or not.
     pub(super) fn stage(app: &AppName, cluster: Option<Uuid>, work: &Work) -> Result<Stage, LifecycleError> {
-        let cluster = cluster.ok_or_else(|| {
-            LifecycleError::Step(format!(
-                "backups of {app} can be tried or migrated only on a cluster where tenants share databases, and there is none; \
-                 register one with `sindico cluster add`"
-            ))
-        })?;
+        let cluster = cluster.ok_or_else(|| no_stage(app))?;
         let tenant = TenantId::from_uuid(work.operation());
         Ok(Stage { tenant, placement: Placement::of(tenant, app, Isolation::Schema, cluster), app: app.clone() })
     }
@@ -101,6 +106,51 @@ impl Lifecycle {
             return Ok(());
         }
         Err(LifecycleError::Unverified(format!("migration of the tables of operation {}", work.operation())))
+    }
+
+    /// Puts a backup's rows on a stage and brings them to a version, if they have an older one. The rows are read from what is returned.
+    pub(super) async fn stage_rows(
+        &self,
+        stage: Result<&Stage, LifecycleError>,
+        manifest: &Manifest,
+        backup: &Backup,
+        version: i32,
+        work: &Work,
+    ) -> Result<bool, LifecycleError> {
+        if manifest.version == version {
+            return Ok(false);
+        }
+        if manifest.version > version {
+            let why = format!(
+                "it has version {} of {}, and the tables have {version}; migrate them first",
+                manifest.version, backup.app
+            );
+            return Err(LifecycleError::BadBackup { backup: backup.id, why });
+        }
+        let stage = stage?;
+        self.raise_stage(stage, manifest.version, work).await?;
+        let loader = self.loader(stage.by(work), stage.tenant, &stage.placement).await?;
+        self.load_into(&loader, manifest, backup).await?;
+        loader.commit().await?;
+        self.probe.pass("staged")?;
+        self.advance_stage(stage, manifest.version, version, work).await?;
+        Ok(true)
+    }
+
+    /// What is on it.
+    pub(super) async fn staged(&self, stage: &Stage, version: i32, work: &Work) -> Result<Snapshot, LifecycleError> {
+        let snapshot = self.snapshot(stage.by(work), stage.tenant, &stage.placement, version).await?;
+        // The tables that it is for have been migrated meanwhile.
+        if snapshot.version == version { Ok(snapshot) } else { Err(CatalogError::Busy("app").into()) }
+    }
+
+    /// Removes it; who cannot, because a server is away, leaves it to be found as what nobody owns (`crate::sweep`).
+    pub(super) async fn clear_stage(&self, stage: Option<&Stage>, work: &Work) {
+        if let Some(stage) = stage
+            && let Err(error) = self.strike_stage(stage, work).await
+        {
+            warn!(operation = %work.operation(), %error, "what an operation has made for itself could not be removed");
+        }
     }
 
     /// Removes it, however much of it there is.

@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::load::counts;
 use super::stage::Stage;
-use super::{folder, transfer};
+use super::transfer;
 use crate::{Lifecycle, LifecycleError};
 
 /// What the operation is called.
@@ -51,10 +50,7 @@ impl Lifecycle {
         self.raise_stage(stage, manifest.version, work).await?;
         self.probe.pass("trial")?;
         let loader = self.loader(stage.by(work), stage.tenant, &stage.placement).await?;
-        let (store, key) = (self.store_of(&backup)?, self.backup_key(backup.tenant));
-        let folder = folder(&backup.app, backup.tenant, backup.id);
-        transfer::load_backup(&loader, store, &key, &folder, &manifest).await?;
-        loader.check(&counts(&manifest.tables)).await?;
+        self.load_into(&loader, &manifest, &backup).await?;
         loader.commit().await?;
         drop(loader);
         let snapshot = self.snapshot(stage.by(work), stage.tenant, &stage.placement, manifest.version).await?;
@@ -90,11 +86,11 @@ impl Step for Try {
             let order: Order = work.input()?;
             let stage = Lifecycle::stage(&order.app, order.stage, work)?;
             let tried = self.0.try_backup(&order, &stage, work).await;
-            self.0.strike_stage(&stage, work).await?;
             // A server that does not answer says nothing of the backup.
             let fault = match tried {
                 Ok(output) => {
                     self.0.catalog.set_backup_verified(order.backup, None).await.map_err(LifecycleError::from)?;
+                    self.0.strike_stage(&stage, work).await?;
                     return Ok(output);
                 }
                 Err(error) => Fault::from(error),
@@ -110,10 +106,8 @@ impl Step for Try {
     fn undo<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
         Box::pin(async move {
             let order: Order = work.input()?;
-            match Lifecycle::stage(&order.app, order.stage, work) {
-                Ok(stage) => Ok(self.0.strike_stage(&stage, work).await?),
-                Err(_nowhere) => Ok(()),
-            }
+            self.0.clear_stage(Lifecycle::stage(&order.app, order.stage, work).ok().as_ref(), work).await;
+            Ok(())
         })
     }
 }

@@ -153,7 +153,7 @@ impl Script {
 
     fn become_role(&mut self, role: &str, search_path: &str) {
         let own = format!("ALTER FUNCTION {}(pg_catalog.text) OWNER TO {}", self.act, quote_ident(role));
-        self.ours(format!("{own}; SET LOCAL search_path = {search_path}"));
+        self.ours(format!("{own}; SET LOCAL search_path = {search_path}, pg_temp"));
     }
 
     /// Whether any of them is about rows.

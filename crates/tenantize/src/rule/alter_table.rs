@@ -195,12 +195,10 @@ impl<'a> Change<'a> {
             Kind::AtSetLogged | Kind::AtSetUnLogged | Kind::AtDetachPartitionFinalize | Kind::AtDropOids => Ok(()),
             Kind::AtSetTableSpace => storage::check_tablespace(&command.name),
             Kind::AtSetAccessMethod => storage::check_access_method(&command.name),
-            Kind::AtEnableTrig
-            | Kind::AtEnableAlwaysTrig
-            | Kind::AtEnableReplicaTrig
-            | Kind::AtDisableTrig
-            | Kind::AtEnableTrigUser
-            | Kind::AtDisableTrigUser => self.switch_trigger(command),
+            Kind::AtEnableTrig | Kind::AtDisableTrig | Kind::AtEnableTrigUser | Kind::AtDisableTrigUser => {
+                self.switch_trigger(command)
+            }
+            Kind::AtEnableAlwaysTrig | Kind::AtEnableReplicaTrig => Err(super::trigger::fires_always()),
             Kind::AtEnableTrigAll | Kind::AtDisableTrigAll => Err(Fault::unsupported(
                 "ENABLE or DISABLE TRIGGER ALL",
                 "write USER for ALL: the triggers of foreign keys are a superuser's to switch off",

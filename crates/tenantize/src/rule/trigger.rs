@@ -99,6 +99,14 @@ pub(super) fn rename(statement: &pb::RenameStmt, schema: &mut Schema) -> Verdict
     Ok(Rewrite::alike(Scope::Tenant, NodeEnum::RenameStmt(Box::new(renamed))))
 }
 
+/// Whoever administers writes rows without triggers: these would run as an administrator.
+pub(super) fn fires_always() -> Fault {
+    Fault::unsupported(
+        "ENABLE ALWAYS or REPLICA TRIGGER",
+        "write ENABLE TRIGGER: such a trigger would also fire where rows of tenants are removed or brought back",
+    )
+}
+
 /// ALTER TABLE … ENABLE and DISABLE TRIGGER, when that is all; the triggers that keep foreign keys are not the app's.
 pub(super) fn switch(statement: &pb::AlterTableStmt, schema: &Schema) -> Option<Verdict<Rewrite>> {
     use pb::AlterTableType as Command;
@@ -107,14 +115,7 @@ pub(super) fn switch(statement: &pb::AlterTableStmt, schema: &Schema) -> Option<
         _ => None,
     });
     let all = [Command::AtEnableTrigAll, Command::AtDisableTrigAll];
-    let one = [
-        Command::AtEnableTrig,
-        Command::AtDisableTrig,
-        Command::AtEnableAlwaysTrig,
-        Command::AtEnableReplicaTrig,
-        Command::AtEnableTrigUser,
-        Command::AtDisableTrigUser,
-    ];
+    let one = [Command::AtEnableTrig, Command::AtDisableTrig, Command::AtEnableTrigUser, Command::AtDisableTrigUser];
     let commands: Vec<&pb::AlterTableCmd> = commands.map(Box::as_ref).collect();
     let kinds: Vec<Command> = commands.iter().map(|command| command.subtype()).collect();
     if kinds.iter().any(|kind| all.contains(kind)) {
@@ -122,6 +123,9 @@ pub(super) fn switch(statement: &pb::AlterTableStmt, schema: &Schema) -> Option<
             "ENABLE or DISABLE TRIGGER ALL",
             "leave it out, or write USER: ALL concerns foreign keys too and takes a superuser",
         )));
+    }
+    if kinds.iter().any(|kind| [Command::AtEnableAlwaysTrig, Command::AtEnableReplicaTrig].contains(kind)) {
+        return Some(Err(fires_always()));
     }
     if kinds.is_empty() || !kinds.iter().all(|kind| one.contains(kind)) {
         return None;

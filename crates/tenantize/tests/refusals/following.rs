@@ -25,7 +25,6 @@ fn assert_not(statements: &str, words: &str) {
 fn the_triggers_of_sindico_are_left_alone() {
     for statement in [
         "ALTER TABLE i DISABLE TRIGGER \"!sindico_identity\"",
-        "ALTER TABLE i ENABLE REPLICA TRIGGER \"!sindico_identity\"",
         "ALTER TABLE i ADD COLUMN e int, DISABLE TRIGGER \"!sindico_identity\"",
         "ALTER TRIGGER \"!sindico_identity\" ON i RENAME TO x",
         "ALTER TRIGGER g ON t RENAME TO \"!sindico_identity\"",
@@ -35,6 +34,20 @@ fn the_triggers_of_sindico_are_left_alone() {
         assert_not(statement, "leave it alone: it is síndico's");
     }
     assert_accepted("ALTER TABLE t DISABLE TRIGGER g");
+}
+
+/// Rows are brought back and removed by administrators, for whom only ordinary triggers are silent.
+#[test]
+fn no_trigger_fires_whatever_a_session_says() {
+    for statement in [
+        "ALTER TABLE t ENABLE ALWAYS TRIGGER g",
+        "ALTER TABLE t ENABLE REPLICA TRIGGER g",
+        "ALTER TABLE i ENABLE REPLICA TRIGGER \"!sindico_identity\"",
+        "ALTER TABLE t ADD COLUMN e int, ENABLE ALWAYS TRIGGER g",
+    ] {
+        assert_not(statement, "write ENABLE TRIGGER");
+    }
+    assert_accepted("ALTER TABLE t ENABLE TRIGGER g");
 }
 
 #[test]

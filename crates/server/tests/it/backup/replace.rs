@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::backup::{EACH, back_up, everything, furnished, succeeded};
+use crate::backup::{EACH, back_up, ended, everything, furnished, succeeded};
 use crate::bed::{Bed, enter, rows};
 use crate::migrate::{apply, with};
 
@@ -79,5 +79,75 @@ async fn another_tenants_backup_replaces_nothing() {
     let unknown = json!({"backup": theirs["id"]});
     let (status, answer) = bed.call(Method::POST, "/tenants/theirs/restore", Some(unknown)).await;
     assert_eq!((status, &answer["code"]), (StatusCode::NOT_FOUND, &json!("BACKUP_NOT_FOUND")), "{answer:#}");
+    bed.close().await;
+}
+
+/// A row of everybody's has gone meanwhile, so the tenant's rows cannot come back; then nothing of them has.
+#[tokio::test]
+async fn what_cannot_come_back_changes_nothing_not_even_sequences() {
+    let bed = Bed::make().await;
+    for isolation in ["shared", "schema", "database"] {
+        let slug = format!("firm-{isolation}");
+        let made = furnished(&bed, &slug, isolation).await;
+        let inside = bed.superuser(0, made["placement"]["database"].as_str().expect("a database")).await;
+        inside.batch_execute("INSERT INTO global.species VALUES (77, 'axolotl')").await.expect("a species");
+        let client = enter(&made).await;
+        client
+            .batch_execute("INSERT INTO animals (client_id, name, species_id) SELECT max(id), 'lotte', 77 FROM clients")
+            .await
+            .expect("an animal");
+        let backup = back_up(&bed, &slug).await;
+        client
+            .batch_execute("DELETE FROM animals WHERE species_id = 77; INSERT INTO clients (name, email) SELECT 'more', n || '@more.example' FROM generate_series(1, 40) n")
+            .await
+            .expect("rows");
+        inside.batch_execute("DELETE FROM global.species WHERE id = 77").await.expect("gone");
+        let before = everything(&client).await;
+        let last = rows(&client, "SELECT max(id) + 1 FROM clients").await;
+        let begun = bed.call(Method::POST, &format!("/tenants/{slug}/restore"), Some(json!({"backup": backup}))).await;
+        let failed = ended(&bed, begun).await;
+        assert_eq!(failed["state"], "failed", "{failed:#}");
+        assert!(failed["error"].as_str().expect("why").contains("global table species"), "{failed:#}");
+        let client = enter(&made).await;
+        assert_eq!(everything(&client).await, before, "{isolation}");
+        assert_eq!(
+            rows(&client, "INSERT INTO clients (name, email) VALUES ('n', 'n@example.org') RETURNING id").await,
+            last,
+            "{isolation}"
+        );
+    }
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn nobody_opens_a_tenant_that_is_being_taken_back() {
+    let bed = Bed::make().await;
+    let made = furnished(&bed, "shut", "schema").await;
+    let backup = back_up(&bed, "shut").await;
+    // Holds the restore up: a migration of the tenant would do the same.
+    let inside = bed.superuser(0, &format!("app_{}", bed.app)).await;
+    let hex = made["id"].as_str().expect("an id").replace('-', "");
+    inside
+        .batch_execute(&format!("SELECT pg_advisory_lock(hashtextextended('sindico migration of {hex}', 0))"))
+        .await
+        .expect("held");
+    let begun = bed.call(Method::POST, "/tenants/shut/restore", Some(json!({"backup": backup}))).await;
+    let suspended = async {
+        loop {
+            let (_, shown) = bed.call(Method::GET, "/tenants/shut", None).await;
+            if shown["status"] == "suspended" {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), suspended).await.expect("closed");
+    let (status, answer) = bed.call(Method::PATCH, "/tenants/shut", Some(json!({"status": "active"}))).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("CHANGE_IN_PROGRESS")), "{answer:#}");
+    let (status, answer) = bed.call(Method::DELETE, &format!("/backups/{backup}"), None).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("BACKUP_UNUSABLE")), "{answer:#}");
+    inside.batch_execute("SELECT pg_advisory_unlock_all()").await.expect("let go");
+    succeeded(&bed, begun).await;
+    enter(&made).await;
     bed.close().await;
 }

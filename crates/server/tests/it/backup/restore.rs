@@ -75,7 +75,8 @@ async fn what_was_backed_up_before_a_migration_is_migrated_on_its_way() {
 const BUSY: &str = "
     CREATE FUNCTION upright(value text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
         BEGIN RETURN value <> '' AND current_setting('is_superuser') = 'off'; END $$;
-    CREATE FUNCTION doubled(value integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT value * 2';
+    CREATE FUNCTION doubled(value integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+        BEGIN IF current_setting('is_superuser') = 'on' THEN RAISE EXCEPTION 'an administrator'; END IF; RETURN value * 2; END $$;
     CREATE DOMAIN word AS text CHECK (upright(VALUE));
     CREATE TABLE notes (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -85,6 +86,15 @@ const BUSY: &str = "
         twice integer GENERATED ALWAYS AS (doubled(size)) STORED
     );
     CREATE INDEX ON notes (doubled(size));
+    CREATE TABLE sliced (id integer NOT NULL, size integer NOT NULL) PARTITION BY RANGE (doubled(size));
+    CREATE TABLE sliced_low PARTITION OF sliced FOR VALUES FROM (MINVALUE) TO (10);
+    CREATE TABLE sliced_high PARTITION OF sliced DEFAULT;
+    CREATE TABLE worded (id integer PRIMARY KEY, title text CHECK (title::word IS NOT NULL));
+    CREATE FUNCTION shouted() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN IF current_setting('is_superuser') = 'on' THEN RAISE EXCEPTION 'an administrator'; END IF; RETURN NULL; END $$;
+    CREATE TRIGGER shouted AFTER INSERT OR DELETE OR TRUNCATE ON notes FOR EACH STATEMENT EXECUTE FUNCTION shouted();
+    INSERT INTO sliced SELECT n, n FROM generate_series(1, 20) n;
+    INSERT INTO worded VALUES (1, 'one');
     CREATE TYPE mood AS ENUM ('calm', 'wild');
     CREATE TABLE moods (id integer PRIMARY KEY, mood mood NOT NULL, several mood[], price money, span interval, at timestamptz, bytes bytea,
         ratio double precision, doc jsonb, raw xml, fixed char(8));
@@ -110,6 +120,9 @@ async fn the_apps_functions_never_run_as_an_administrator() {
             assert_eq!(everything(&client).await, before, "{isolation} to {to}");
             assert_eq!(sqlstate(&client, "INSERT INTO notes (title, size) VALUES ('', 1)").await, "23514");
         }
+        let begun = bed.call(Method::POST, &format!("/tenants/{slug}/restore"), Some(json!({"backup": backup}))).await;
+        succeeded(&bed, begun).await;
+        assert_eq!(everything(&enter(&made).await).await, before, "{isolation} in place");
         let verified = bed.call(Method::POST, &format!("/backups/{backup}/verify"), None).await;
         succeeded(&bed, verified).await;
     }
@@ -152,5 +165,26 @@ async fn a_backup_that_was_changed_makes_no_tenant() {
     let (status, _) = bed.call(Method::GET, "/tenants/bent", None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     restore(&bed, &backup, "mended", "shared").await;
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn rows_that_no_table_takes_make_no_good_backup() {
+    let bed = Bed::make().await;
+    let made = furnished(&bed, "odd", "database").await;
+    // Somebody has taken a check from the tenant's tables by hand, and a row has come that it would have refused.
+    let inside = bed.superuser(0, made["placement"]["database"].as_str().expect("a database")).await;
+    inside
+        .batch_execute(
+            "ALTER TABLE clients DROP CONSTRAINT clients_name_check; UPDATE clients SET name = '' WHERE id = 2",
+        )
+        .await
+        .expect("spoilt");
+    let backup = back_up(&bed, "odd").await;
+    let begun = bed.call(Method::POST, &format!("/backups/{backup}/verify"), None).await;
+    let failed = ended(&bed, begun).await;
+    assert_eq!(failed["state"], "failed", "{failed:#}");
+    let (_, shown) = bed.call(Method::GET, &format!("/backups/{backup}"), None).await;
+    assert!(shown["verify_error"].as_str().expect("what was wrong").contains("clients_name_check"), "{shown:#}");
     bed.close().await;
 }
