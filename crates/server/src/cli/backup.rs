@@ -49,6 +49,9 @@ pub enum BackupCommand {
     Verify {
         /// Its id.
         backup: String,
+        /// Do not wait for the end.
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Make a new tenant from a backup, or take a tenant back to it.
     Restore(RestoreArgs),

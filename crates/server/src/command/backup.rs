@@ -81,12 +81,13 @@ pub(crate) async fn run(command: BackupCommand, client: &Client, console: Consol
             });
         }
         BackupCommand::Status { app, all } => status(app, all, client, console).await?,
-        BackupCommand::Verify { backup } => {
+        BackupCommand::Verify { backup, no_wait } => {
             let begun = client.begin(Method::POST, &format!("{}/verify", backup_path(&backup)), None).await?;
-            let ended = watch(begun["id"].as_str().unwrap_or_default(), client, console).await?;
-            console.result(&ended, prose);
-            if ended["state"] != "succeeded" {
-                bail!("the backup was not found to be good");
+            if let Some(ended) = follow(&begun, no_wait, client, console).await? {
+                console.result(&ended, |ended| {
+                    let output = &ended["steps"][0]["output"];
+                    format!("{} rows of {} tables are as they were backed up", output["rows"], output["tables"])
+                });
             }
         }
         BackupCommand::Restore(args) => restore(args, client, console).await?,

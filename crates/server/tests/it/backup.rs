@@ -98,6 +98,7 @@ async fn a_backup_of_any_isolation_becomes_a_tenant_of_any_other() {
             let (status, restored) = bed.call(Method::POST, &format!("/backups/{backup}/restore"), Some(body)).await;
             let key = restored.clone();
             succeeded(&bed, (status, restored)).await;
+            restore::is_open(&key).await;
             let other = enter(&key).await;
             assert_eq!(everything(&other).await, before, "{slug}");
             // Sequences go on where they were.

@@ -1,5 +1,6 @@
 //! `sindico up`: from nothing to open doors and back, again and again.
 
+mod copies;
 mod crash;
 mod steps;
 

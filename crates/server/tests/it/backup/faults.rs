@@ -7,7 +7,7 @@ use lifecycle::Probe;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::backup::restore::restore;
+use crate::backup::restore::{is_open, restore};
 use crate::backup::{back_up, ended, everything, furnished, succeeded, walk};
 use crate::bed::{Bed, Options, enter, one};
 use crate::migrate::{apply, with};
@@ -114,11 +114,13 @@ async fn what_fails_in_the_middle_of_a_replacement_leaves_the_tenant_with_what_i
         let begun = bed.call(Method::POST, "/tenants/held/restore", body.clone()).await;
         let failed = ended(&bed, begun).await;
         assert_eq!(failed["state"], "failed", "{point}: {failed:#}");
+        is_open(&made).await;
         assert_eq!(everything(&enter(&made).await).await, before, "{point} {isolation}");
         assert_eq!(strays(&bed).await, Vec::<String>::new(), "{point} {isolation}");
         armed.store(false, Ordering::Relaxed);
         let begun = bed.call(Method::POST, "/tenants/held/restore", body).await;
         succeeded(&bed, begun).await;
+        is_open(&made).await;
         assert_eq!(one(&enter(&made).await, "SELECT count(*) > 400 FROM clients").await, "t");
         bed.close().await;
     }

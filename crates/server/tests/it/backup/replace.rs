@@ -3,6 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
+use crate::backup::restore::is_open;
 use crate::backup::{EACH, back_up, ended, everything, furnished, succeeded};
 use crate::bed::{Bed, enter, rows};
 use crate::migrate::{apply, with};
@@ -25,6 +26,7 @@ async fn a_tenant_is_as_it_was_in_any_isolation_with_the_same_keys() {
         let body = Some(json!({"backup": backup}));
         let begun = bed.call(Method::POST, &format!("/tenants/{slug}/restore"), body.clone()).await;
         succeeded(&bed, begun).await;
+        is_open(&made).await;
         let again = enter(&made).await;
         assert_eq!(everything(&again).await, before, "{isolation}");
         assert_eq!(
@@ -63,6 +65,7 @@ async fn an_older_backup_comes_back_with_the_tenants_present_migrations() {
         enter(&key).await.batch_execute("DELETE FROM clients").await.expect("deleted");
         let begun = bed.call(Method::POST, &format!("/tenants/{slug}/restore"), Some(json!({"backup": backup}))).await;
         succeeded(&bed, begun).await;
+        is_open(&key).await;
         assert_eq!(everything(&enter(&key).await).await, before, "{isolation}");
     }
     bed.close().await;
@@ -108,6 +111,7 @@ async fn what_cannot_come_back_changes_nothing_not_even_sequences() {
         let failed = ended(&bed, begun).await;
         assert_eq!(failed["state"], "failed", "{failed:#}");
         assert!(failed["error"].as_str().expect("why").contains("global table species"), "{failed:#}");
+        is_open(&made).await;
         let client = enter(&made).await;
         assert_eq!(everything(&client).await, before, "{isolation}");
         assert_eq!(
@@ -148,6 +152,6 @@ async fn nobody_opens_a_tenant_that_is_being_taken_back() {
     assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("BACKUP_UNUSABLE")), "{answer:#}");
     inside.batch_execute("SELECT pg_advisory_unlock_all()").await.expect("let go");
     succeeded(&bed, begun).await;
-    enter(&made).await;
+    is_open(&made).await;
     bed.close().await;
 }

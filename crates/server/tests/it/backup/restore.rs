@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::backup::{EACH, back_up, ended, everything, furnished, succeeded, walk};
-use crate::bed::{Bed, Options, enter, one, pet_shop, rows, sqlstate};
+use crate::bed::{Bed, Options, connect, enter, one, pet_shop, rows, sqlstate};
 use crate::migrate::{apply, with};
 
 /// A column that is filled, rows, and one that is gone.
@@ -21,7 +21,21 @@ pub(super) async fn restore(bed: &Bed, backup: &str, slug: &str, isolation: &str
     let (status, made) = bed.call(Method::POST, &format!("/backups/{backup}/restore"), Some(body)).await;
     let key = made.clone();
     succeeded(bed, (status, made)).await;
+    is_open(&key).await;
     key
+}
+
+/// The operation ends with the transaction that opens the tenant; doors hear of it right after.
+pub(super) async fn is_open(key: &Value) {
+    let mut last = None;
+    for _ in 0..100 {
+        match connect(key["dsn"].as_str().expect("a connection string")).await {
+            Ok(_) => return,
+            Err(error) => last = Some(error),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the tenant is not opened: {last:?}");
 }
 
 #[tokio::test]
@@ -122,6 +136,7 @@ async fn the_apps_functions_never_run_as_an_administrator() {
         }
         let begun = bed.call(Method::POST, &format!("/tenants/{slug}/restore"), Some(json!({"backup": backup}))).await;
         succeeded(&bed, begun).await;
+        is_open(&made).await;
         assert_eq!(everything(&enter(&made).await).await, before, "{isolation} in place");
         let verified = bed.call(Method::POST, &format!("/backups/{backup}/verify"), None).await;
         succeeded(&bed, verified).await;

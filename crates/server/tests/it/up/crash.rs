@@ -24,11 +24,11 @@ struct Known {
 }
 
 /// Moments that look arbitrary and come again with the same seed.
-struct Moments(u64);
+pub(super) struct Moments(u64);
 
 impl Moments {
     /// `SINDICO_TEST_SEED` repeats a run; nextest shows the seed of one that failed.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").subsec_nanos();
         let given = std::env::var("SINDICO_TEST_SEED").ok();
         let seed = given.map_or(u64::from(now), |seed| seed.parse().expect("SINDICO_TEST_SEED is a number"));
@@ -37,7 +37,7 @@ impl Moments {
     }
 
     /// A moment within so many milliseconds, by the generator `SplitMix64`.
-    fn within(&mut self, millis: u64) -> Duration {
+    pub(super) fn within(&mut self, millis: u64) -> Duration {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
