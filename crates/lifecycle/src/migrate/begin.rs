@@ -26,6 +26,8 @@ impl Lifecycle {
             && self.app(&app).await?.release == release
             && self.behind(&course).await?.is_empty();
         if current {
+            // The app's record is locked until then, and rules refer to it.
+            tx.commit().await.map_err(CatalogError::from)?;
             self.put_rules(&new.manifest).await?;
             return Ok(None);
         }

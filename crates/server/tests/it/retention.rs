@@ -317,3 +317,18 @@ fn the_rules_of_video_surveillance_fit() {
     plan.check_retention(&manifest.retention).expect("they fit");
     assert_eq!(manifest.retention.len(), 2);
 }
+
+/// The same migrations with other rules: nothing is migrated, and the rules hold.
+#[tokio::test]
+async fn rules_change_with_nothing_to_migrate() {
+    let bed = with_diary(Options::default()).await;
+    let other = "[retention.days]\ncolumn = 'day'\nkeep = '2 days'";
+    let asked = bed.lifecycle().begin_migration(diary(&bed, other), lifecycle::MigrateOptions::default());
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(60), asked).await.expect("it waits for nobody");
+    assert!(answer.expect("accepted").is_none(), "nothing is migrated");
+    let (_, shown) = bed.call(Method::GET, &format!("/apps/{}/retention", bed.app), None).await;
+    let rules = shown["rules"].as_array().expect("rules");
+    assert_eq!(rules.len(), 1, "{shown:#}");
+    assert_eq!((&rules[0]["table"], &rules[0]["keep"]), (&json!("days"), &json!("2 days")), "{shown:#}");
+    bed.close().await;
+}
