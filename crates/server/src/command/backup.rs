@@ -199,7 +199,8 @@ async fn status(app: Option<domain::AppName>, all: bool, client: &Client, consol
     let told =
         json!({"app": app, "objective_seconds": objective, "tenants": total, "overdue": overdue, "items": items});
     console.result(&told, |told| {
-        let head = format!("{app}: {overdue} of {total} tenants have no backup of the last {} hours", objective / 3600);
+        let hours = objective / 3600;
+        let head = format!("{app}: {overdue} of {total} tenants are overdue: their newest backup, or they, are older than {hours} hours");
         match rows(&told["items"]) {
             [] => head,
             rows => format!("{head}\n\n{}", table(rows, &COVERAGE)),
