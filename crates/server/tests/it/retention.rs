@@ -324,7 +324,7 @@ async fn rules_change_with_nothing_to_migrate() {
     let bed = with_diary(Options::default()).await;
     let other = "[retention.days]\ncolumn = 'day'\nkeep = '2 days'";
     let asked = bed.lifecycle().begin_migration(diary(&bed, other), lifecycle::MigrateOptions::default());
-    let answer = tokio::time::timeout(std::time::Duration::from_secs(60), asked).await.expect("it waits for nobody");
+    let answer = tokio::time::timeout(std::time::Duration::from_mins(1), asked).await.expect("it waits for nobody");
     assert!(answer.expect("accepted").is_none(), "nothing is migrated");
     let (_, shown) = bed.call(Method::GET, &format!("/apps/{}/retention", bed.app), None).await;
     let rules = shown["rules"].as_array().expect("rules");
