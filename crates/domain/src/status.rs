@@ -32,6 +32,12 @@ impl Status {
             Self::Deleting => "deleting",
         }
     }
+
+    /// Whether the tenant is there, open or not: nobody is making or removing it.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Active | Self::Suspended)
+    }
 }
 
 impl fmt::Display for Status {

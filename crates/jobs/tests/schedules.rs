@@ -2,15 +2,19 @@
 
 #![expect(clippy::expect_used, reason = "a test's helpers fail the test")]
 
+#[path = "support/database.rs"]
+mod database;
+
 use std::collections::HashSet;
-use std::str::FromStr;
 
 use jobs::{Due, Jobs, JobsError, NewOperation, NewSchedule, Schedule, ScheduleEdit, ScheduleError, ScheduleRef};
 use serde_json::json;
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
+
+use self::database::{database, run};
 
 /// Two processes' ways to a control database of the test's own.
 struct Ground {
@@ -22,23 +26,12 @@ struct Ground {
 
 impl Ground {
     async fn make() -> Self {
-        let given = std::env::var("SINDICO_TEST_DSN_1").ok();
-        let scratch = match given {
-            Some(_) => None,
-            None => Some(devdb::Scratch::start().await.expect("a scratch cluster")),
-        };
-        let dsn = given.or_else(|| scratch.as_ref().map(|scratch| scratch.dsn("postgres"))).expect("a server");
-        let options = PgConnectOptions::from_str(&dsn).expect("a DSN");
-        let server = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await.expect("connected");
-        let name = format!("schedules_{}", Uuid::now_v7().simple());
-        run(&server, &format!("CREATE DATABASE {name}")).await;
-        server.close().await;
-        let options = options.database(&name);
-        let pool = || PgPoolOptions::new().max_connections(4).connect_with(options.clone());
-        let (db, second) = (pool().await.expect("connected"), pool().await.expect("connected"));
-        run(&db, "CREATE SCHEMA sindico").await;
-        run(&db, include_str!("../../catalog/migrations/0003_operations.sql")).await;
-        run(&db, include_str!("../../catalog/migrations/0006_schedules.sql")).await;
+        let tables = [
+            include_str!("../../catalog/migrations/0003_operations.sql"),
+            include_str!("../../catalog/migrations/0006_schedules.sql"),
+        ];
+        let (db, options, scratch) = database("schedules", &tables).await;
+        let second = PgPoolOptions::new().max_connections(4).connect_with(options).await.expect("connected");
         Self { one: Jobs::new(db.clone()), other: Jobs::new(second), db, scratch }
     }
 
@@ -61,10 +54,6 @@ impl Ground {
             scratch.stop().await.expect("stopped");
         }
     }
-}
-
-async fn run(db: &PgPool, sql: &str) {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(db).await.expect("run");
 }
 
 async fn due(jobs: &Jobs, at: OffsetDateTime) -> Option<Due> {

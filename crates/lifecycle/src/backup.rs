@@ -21,7 +21,7 @@ mod verify;
 
 use std::time::Duration;
 
-use objects::{ObjectKey, Store};
+use objects::{ObjectKey, ObjectReader, Store};
 use uuid::Uuid;
 
 pub use coverage::BackupCoverage;
@@ -85,6 +85,29 @@ impl Lifecycle {
             catalog::BackupState::Removing => "it is being removed",
         };
         Err(LifecycleError::BadBackup { backup: id, why: why.to_owned() })
+    }
+
+    /// One that can be used, in the store that is configured, with what it says of itself, which is síndico's own.
+    async fn open_backup(&self, id: Uuid) -> Result<Opened<'_>, LifecycleError> {
+        let backup = self.whole_backup(id).await?;
+        let (store, key) = (self.store_of(&backup)?, self.backup_key(backup.tenant));
+        let manifest = Manifest::read(store, &key, &backup).await?;
+        Ok(Opened { folder: folder(&backup.app, backup.tenant, id), backup, manifest, store, key })
+    }
+}
+
+/// A backup that can be read.
+struct Opened<'a> {
+    backup: catalog::Backup,
+    manifest: Manifest,
+    store: &'a Store,
+    key: ObjectKey,
+    folder: String,
+}
+
+impl Opened<'_> {
+    async fn rows(&self, table: &TableEntry) -> Result<ObjectReader, LifecycleError> {
+        Ok(self.store.read(&format!("{}/{}", self.folder, table.object), &self.key).await?)
     }
 }
 

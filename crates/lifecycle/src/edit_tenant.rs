@@ -50,10 +50,7 @@ impl Lifecycle {
     /// A tenant that may be changed. To be read under its lock: only what is seen there stays true.
     pub(crate) async fn find_changeable(&self, id: TenantId) -> Result<Tenant, LifecycleError> {
         let tenant = self.find(&TenantRef::Id(id)).await?;
-        match tenant.status {
-            Status::Active | Status::Suspended => Ok(tenant),
-            _ => Err(unchangeable(tenant)),
-        }
+        if tenant.status.is_settled() { Ok(tenant) } else { Err(unchangeable(tenant)) }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Operations: doing them, going on with those that others have left, and what people see of them.
 
+use std::collections::VecDeque;
 use std::error::Error;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jobs::{Claim, Ended, Operation, OperationFilter, Procedure, StepRecord};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use catalog::CatalogError;
+use jobs::{Claim, Ended, Fault, NewOperation, Operation, OperationFilter, Procedure, StepRecord, Work};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -39,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const KEPT_DAYS: i32 = 30;
 const PURGE: Duration = Duration::from_hours(1);
 
+/// How often it is told how far workers are.
+const TELL: Duration = Duration::from_millis(500);
+
 /// How often it is written down what this process has counted.
 const REPORT: Duration = Duration::from_mins(1);
 
@@ -59,6 +65,16 @@ impl Lifecycle {
             RETENTION => Some(retaining(self)),
             _ => None,
         }
+    }
+
+    /// Records an operation and begins with it, for nobody in particular.
+    pub(crate) async fn start(&self, new: NewOperation<'_>, procedure: Procedure) -> Result<Uuid, LifecycleError> {
+        let mut tx = self.catalog.begin().await?;
+        let claim = self.jobs.enqueue(&mut tx, new).await?;
+        tx.commit().await.map_err(CatalogError::from)?;
+        let id = claim.operation();
+        self.leave(claim, procedure);
+        Ok(id)
     }
 
     /// Does an operation to its end for somebody who waits for it.
@@ -132,20 +148,27 @@ impl Lifecycle {
             }
             if purged.is_none_or(|at| at.elapsed() >= PURGE) {
                 purged = Some(Instant::now());
-                if let Err(error) = self.jobs.purge(KEPT_DAYS).await {
-                    warn!(%error, "old operations could not be forgotten");
-                }
-                if let Err(error) = self.expire_backups().await {
-                    warn!(%error, "old backups could not be looked for");
-                }
-                if let Err(error) = self.tidy_usage().await {
-                    warn!(%error, "old samples could not be forgotten");
-                }
+                // Beside: a store that does not answer would keep what is due waiting.
+                let desk = self.clone();
+                self.running.spawn(async move { desk.tidy().await });
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = sleep(LOOK) => {}
             }
+        }
+    }
+
+    /// Forgets what has been kept long enough.
+    async fn tidy(&self) {
+        if let Err(error) = self.jobs.purge(KEPT_DAYS).await {
+            warn!(%error, "old operations could not be forgotten");
+        }
+        if let Err(error) = self.tidy_usage().await {
+            warn!(%error, "old samples could not be forgotten");
+        }
+        if let Err(error) = self.expire_backups().await {
+            warn!(%error, "old backups could not be looked for");
         }
     }
 
@@ -189,6 +212,38 @@ impl Lifecycle {
         };
         Err(LifecycleError::NotCancellable { operation: id, why })
     }
+}
+
+/// How many nobody has taken yet.
+pub(crate) fn left<T>(queue: &Mutex<VecDeque<T>>) -> u64 {
+    let left = queue.lock().unwrap_or_else(PoisonError::into_inner).len();
+    u64::try_from(left).unwrap_or(u64::MAX)
+}
+
+/// What workers come to, all of them, and meanwhile how far they are: so much done, of so much. The first that fails ends it.
+pub(crate) async fn joined<T: 'static>(
+    mut workers: JoinSet<Result<T, LifecycleError>>,
+    work: &Work,
+    far: impl Fn() -> (u64, u64),
+) -> Result<Vec<T>, Fault> {
+    let mut tell = interval(TELL);
+    let mut come = Vec::new();
+    loop {
+        tokio::select! {
+            ended = workers.join_next() => match ended {
+                None => break,
+                Some(Ok(worked)) => come.push(worked?),
+                Some(Err(_panicked)) => return Err(LifecycleError::CutOff.into()),
+            },
+            _ = tell.tick() => {
+                let (done, total) = far();
+                work.progress(done, total).await?;
+            }
+        }
+    }
+    let (done, total) = far();
+    work.progress(done, total).await?;
+    Ok(come)
 }
 
 /// What went wrong, in the words of whoever waits.

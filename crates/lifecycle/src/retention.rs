@@ -12,7 +12,7 @@ mod run;
 
 use std::collections::BTreeMap;
 
-use catalog::{CatalogError, RetentionLimit, RetentionRule, RetentionRun, TenantRef};
+use catalog::{RetentionLimit, RetentionRule, RetentionRun, TenantRef};
 use domain::{AppName, Keep};
 use jobs::NewOperation;
 use serde::{Deserialize, Serialize};
@@ -69,14 +69,9 @@ impl Lifecycle {
         }
         self.has_rules(app).await?;
         let input = json!(Order { app: app.to_string(), tenants: tenants.map(|_| ids), dry });
-        let mut tx = self.catalog.begin().await?;
         let operation =
             NewOperation { kind: RETENTION, subject: subject(app), title: app.as_str(), input, priority: 0 };
-        let claim = self.jobs.enqueue(&mut tx, operation).await?;
-        tx.commit().await.map_err(CatalogError::from)?;
-        let id = claim.operation();
-        self.leave(claim, retaining(self));
-        Ok(id)
+        self.start(operation, retaining(self)).await
     }
 
     /// There is something to be done only where an app says so.

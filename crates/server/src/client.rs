@@ -71,6 +71,19 @@ impl Client {
         self.send(Method::GET, path, None).await
     }
 
+    /// Every item of a list that comes in pages, with what else the first page says. The path has a `?` already.
+    pub(crate) async fn pages(&self, path: &str) -> anyhow::Result<(Value, Vec<Value>)> {
+        let mut first = self.get(path).await?;
+        let mut all = taken(&mut first);
+        let mut next = first["next"].as_str().map(segment);
+        while let Some(after) = next {
+            let mut page = self.get(&format!("{path}&after={after}")).await?;
+            all.append(&mut taken(&mut page));
+            next = page["next"].as_str().map(segment);
+        }
+        Ok((first, all))
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.send(Method::POST, path, Some(body)).await
     }
@@ -126,6 +139,13 @@ impl Client {
         let bytes = response.bytes().await.map_err(unreachable)?;
         let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         if status.is_success() { Ok(value) } else { Err(ClientError::Refused { status, problem: value }.into()) }
+    }
+}
+
+fn taken(page: &mut Value) -> Vec<Value> {
+    match page["items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What commands print: tables for people, JSON for programs, steps and progress on standard error.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::bail;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -47,6 +48,18 @@ impl Console {
     /// The result: as JSON, or as people read it.
     pub(crate) fn result(self, value: &Value, prose: impl FnOnce(&Value) -> String) {
         if self.json { self.say(&format!("{value:#}")) } else { self.say(&prose(value)) }
+    }
+
+    /// Has somebody type a word before something that cannot be taken back. Where nobody can, or they type another, it is not done.
+    pub(crate) fn confirm(self, question: &str, word: &str, unattended: &str, declined: &str) -> anyhow::Result<()> {
+        let stdin = std::io::stdin();
+        if !stdin.is_terminal() {
+            bail!("{unattended}");
+        }
+        self.note(question);
+        let mut typed = String::new();
+        stdin.lock().read_line(&mut typed)?;
+        if typed.trim() == word { Ok(()) } else { bail!("{declined}") }
     }
 
     /// Runs a step, showing after half a second that it takes its time.

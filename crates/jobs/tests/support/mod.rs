@@ -1,14 +1,17 @@
 //! A control database of a test's own, and steps that say what they do.
 
+mod database;
+
 use std::collections::BTreeSet;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
 use jobs::{Act, Claim, Fault, Jobs, NewOperation, Procedure, Step, Work};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use uuid::Uuid;
+
+use self::database::database;
+pub(crate) use self::database::run;
 
 /// A database with the tables that operations need.
 pub(crate) struct Ground {
@@ -19,21 +22,8 @@ pub(crate) struct Ground {
 
 impl Ground {
     pub(crate) async fn make() -> Self {
-        let given = std::env::var("SINDICO_TEST_DSN_1").ok();
-        let scratch = match given {
-            Some(_) => None,
-            None => Some(devdb::Scratch::start().await.expect("a scratch cluster")),
-        };
-        let dsn = given.or_else(|| scratch.as_ref().map(|scratch| scratch.dsn("postgres"))).expect("a server");
-        let options = PgConnectOptions::from_str(&dsn).expect("a DSN");
-        let server = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await.expect("connected");
-        let name = format!("jobs_{}", Uuid::now_v7().simple());
-        run(&server, &format!("CREATE DATABASE {name}")).await;
-        server.close().await;
-        let db =
-            PgPoolOptions::new().max_connections(5).connect_with(options.database(&name)).await.expect("connected");
-        run(&db, "CREATE SCHEMA sindico").await;
-        run(&db, include_str!("../../../catalog/migrations/0003_operations.sql")).await;
+        let tables = [include_str!("../../../catalog/migrations/0003_operations.sql")];
+        let (db, _, scratch) = database("jobs", &tables).await;
         Self { jobs: Jobs::new(db.clone()), db, scratch }
     }
 
@@ -70,10 +60,6 @@ impl Ground {
             scratch.stop().await.expect("stopped");
         }
     }
-}
-
-pub(crate) async fn run(db: &PgPool, sql: &str) {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(db).await.expect("run");
 }
 
 /// What steps have done and not undone, and everything that they did.

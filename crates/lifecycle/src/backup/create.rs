@@ -1,7 +1,6 @@
 //! Backing up one tenant.
 
 use catalog::{Contents, Tenant, TenantRef};
-use domain::Status;
 use jobs::{Act, Fault, NewOperation, Procedure, Step, Work};
 use objects::Store;
 use serde_json::{Value, json};
@@ -29,8 +28,7 @@ impl Lifecycle {
     pub async fn begin_backup(&self, which: &TenantRef) -> Result<Uuid, LifecycleError> {
         self.store()?;
         let tenant = self.find(which).await?;
-        readable(&tenant)?;
-        let mut tx = self.catalog.begin().await?;
+        readable(&tenant, UNREADABLE)?;
         let operation = NewOperation {
             kind: BACKUP,
             subject: tenant.id.as_uuid(),
@@ -38,11 +36,7 @@ impl Lifecycle {
             input: Subject::new(tenant.id, &tenant.app, &tenant.placement).to_json(),
             priority: 0,
         };
-        let claim = self.jobs.enqueue(&mut tx, operation).await?;
-        tx.commit().await.map_err(catalog::CatalogError::from)?;
-        let id = claim.operation();
-        self.leave(claim, backup(self));
-        Ok(id)
+        self.start(operation, backup(self)).await
     }
 
     /// Records a backup and writes it. Recorded as whole in the transaction that is returned, so that whoever has lost the operation
@@ -52,12 +46,12 @@ impl Lifecycle {
         work: &Work,
         tenant: &Tenant,
     ) -> Result<(Uuid, Contents, catalog::ControlTx), Fault> {
-        readable(tenant)?;
+        readable(tenant, UNREADABLE)?;
         let (store, id) = (self.store()?.clone(), Uuid::now_v7());
         let mut tx = work.begin().await?;
         let begun = self.catalog.begin_backup(&mut tx, id, tenant, store.place(), work.operation()).await;
         begun.map_err(LifecycleError::from)?;
-        tx.commit().await.map_err(catalog::CatalogError::from).map_err(LifecycleError::from)?;
+        tx.commit().await?;
         let folder = folder(&tenant.app, tenant.id, id);
         let written = self.write_backup(work, tenant, id, &store, &folder).await;
         if let Err(Fault::Lost) = written {
@@ -82,8 +76,8 @@ impl Lifecycle {
         let mut tables = Vec::with_capacity(snapshot.tables.len());
         let total = u64::try_from(snapshot.tables.len()).unwrap_or(0);
         for (number, table) in (1_u64..).zip(&snapshot.tables) {
-            let object = format!("{folder}/{number:04}.rows");
-            tables.push(transfer::store_table(&snapshot, table, store, &key, object).await?);
+            let object = format!("{number:04}.rows");
+            tables.push(transfer::store_table(&snapshot, table, store, &key, folder, object).await?);
             work.progress(number, total).await?;
         }
         let sequences = snapshot.sequences().await?;
@@ -131,7 +125,7 @@ impl Step for Copy {
             let (id, contents, mut tx) = self.0.copy_tenant(work, &tenant).await?;
             let output = told(id, &contents);
             work.conclude(&mut tx, Some(&output)).await?;
-            tx.commit().await.map_err(catalog::CatalogError::from).map_err(LifecycleError::from)?;
+            tx.commit().await?;
             Ok(output)
         })
     }
@@ -145,10 +139,11 @@ fn told(id: Uuid, contents: &Contents) -> Value {
     json!({"backup": id, "rows": contents.rows, "bytes": contents.bytes, "stored_bytes": contents.stored_bytes})
 }
 
-/// Only rows that are all there, and that nobody is making or removing, are backed up.
-fn readable(tenant: &Tenant) -> Result<(), LifecycleError> {
-    if !matches!(tenant.status, Status::Active | Status::Suspended) {
-        let remedy = "only tenants that are active or suspended can be backed up";
+const UNREADABLE: &str = "only tenants that are active or suspended can be backed up";
+
+/// Only rows that are all there, and that nobody is making or removing, are copied or replaced.
+pub(super) fn readable(tenant: &Tenant, remedy: &'static str) -> Result<(), LifecycleError> {
+    if !tenant.status.is_settled() {
         return Err(LifecycleError::WrongStatus { slug: tenant.slug.clone(), status: tenant.status, remedy });
     }
     if tenant.present { Ok(()) } else { Err(LifecycleError::SchemaMissing(tenant.slug.clone())) }

@@ -5,7 +5,6 @@ use memchr::memchr;
 use objects::ObjectReader;
 use uuid::Uuid;
 
-use super::folder;
 use super::manifest::{ColumnEntry, Manifest, TableEntry};
 use crate::{Lifecycle, LifecycleError};
 
@@ -38,8 +37,7 @@ pub struct RowReader {
 impl Lifecycle {
     /// What a backup says of itself.
     pub async fn backup_manifest(&self, id: Uuid) -> Result<Manifest, LifecycleError> {
-        let backup = self.whole_backup(id).await?;
-        Manifest::read(self.store_of(&backup)?, &self.backup_key(backup.tenant), &backup).await
+        Ok(self.open_backup(id).await?.manifest)
     }
 
     /// A table's rows, in whichever format.
@@ -49,13 +47,10 @@ impl Lifecycle {
         table: &str,
         format: RowFormat,
     ) -> Result<(TableEntry, RowReader), LifecycleError> {
-        let backup = self.whole_backup(id).await?;
-        let (store, key) = (self.store_of(&backup)?, self.backup_key(backup.tenant));
-        let manifest = Manifest::read(store, &key, &backup).await?;
-        let entry = manifest.tables.into_iter().find(|entry| entry.name == table);
+        let backup = self.open_backup(id).await?;
+        let entry = backup.manifest.tables.iter().find(|entry| entry.name == table).cloned();
         let entry = entry.ok_or_else(|| LifecycleError::UnknownTable { backup: id, table: table.to_owned() })?;
-        let object = format!("{}/{}", folder(&backup.app, backup.tenant, id), entry.object);
-        let reader = store.read(&object, &key).await?;
+        let reader = backup.rows(&entry).await?;
         let writer = Writer { format, columns: entry.columns.clone(), begun: Vec::new() };
         Ok((entry, RowReader { reader, writer, backup: id, table: table.to_owned(), started: false }))
     }

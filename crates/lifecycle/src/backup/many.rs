@@ -1,18 +1,19 @@
 //! Backing up every tenant of an app.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use catalog::{BackupFilter, BackupState, Tenant, TenantFilter, TenantRef};
 use domain::{AppName, Status, TenantId};
 use futures_util::future::join_all;
-use jobs::{Act, Fault, JobsError, NewOperation, Procedure, Step, Work};
+use jobs::{Act, Fault, NewOperation, Procedure, Step, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::migrate::subject_named;
+use crate::operations::left;
 use crate::{Lifecycle, LifecycleError};
 
 /// What the operation is called.
@@ -25,7 +26,7 @@ const PAGE: i64 = 1000;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
-    app: String,
+    app: AppName,
 }
 
 /// The one step.
@@ -46,15 +47,10 @@ impl Lifecycle {
     /// Backs up every tenant of an app that is active or suspended. Who fails is told of; the others have theirs all the same.
     pub async fn begin_backups(&self, app: &AppName) -> Result<Uuid, LifecycleError> {
         self.can_back_up(app).await?;
-        let mut tx = self.catalog.begin().await?;
-        let input = json!(Order { app: app.to_string() });
+        let input = json!(Order { app: app.clone() });
         let operation =
             NewOperation { kind: BACKUPS, subject: subject_of(app), title: app.as_str(), input, priority: -1 };
-        let claim = self.jobs.enqueue(&mut tx, operation).await?;
-        tx.commit().await.map_err(catalog::CatalogError::from)?;
-        let id = claim.operation();
-        self.leave(claim, backups(self));
-        Ok(id)
+        self.start(operation, backups(self)).await
     }
 
     /// There is such an app, and somewhere to put backups.
@@ -67,8 +63,8 @@ impl Lifecycle {
         let done = self.done_by(app, work.operation()).await?;
         let tenants = self.every_tenant(app).await?;
         let total = tenants.len();
-        let left: VecDeque<Tenant> = tenants.into_iter().filter(|tenant| !done.contains(&tenant.id)).collect();
-        let count = Arc::new(Count { left: Mutex::new(left), failures: Mutex::default(), total });
+        let rest: VecDeque<Tenant> = tenants.into_iter().filter(|tenant| !done.contains(&tenant.id)).collect();
+        let count = Count { left: Mutex::new(rest), failures: Mutex::default(), total };
         for ended in join_all((0..PARALLEL).map(|_| self.copy_from(&count, work))).await {
             ended?;
         }
@@ -94,16 +90,14 @@ impl Lifecycle {
                 Err(Fault::Lost) => return Err(Fault::Lost),
                 Err(fault) => self.note_failure(&tenant, &fault, count).await?,
             }
-            let left = count.left.lock().unwrap_or_else(PoisonError::into_inner).len();
-            let [done, total] = [count.total.saturating_sub(left), count.total];
-            work.progress(u64::try_from(done).unwrap_or(0), u64::try_from(total).unwrap_or(0)).await?;
+            let total = u64::try_from(count.total).unwrap_or(u64::MAX);
+            work.progress(total.saturating_sub(left(&count.left)), total).await?;
         }
     }
 
     async fn copy_one(&self, tenant: &Tenant, work: &Work) -> Result<(), Fault> {
         let (_, _, tx) = self.copy_tenant(work, tenant).await?;
-        tx.commit().await.map_err(catalog::CatalogError::from).map_err(LifecycleError::from)?;
-        Ok(())
+        Ok(tx.commit().await?)
     }
 
     /// Whoever is being removed may fail.
@@ -125,7 +119,7 @@ impl Lifecycle {
             let page = self.catalog.tenants(&filter).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
-            let there = |it: &Tenant| it.present && matches!(it.status, Status::Active | Status::Suspended);
+            let there = |it: &Tenant| it.present && it.status.is_settled();
             all.extend(page.into_iter().filter(there));
         }
         Ok(all)
@@ -164,8 +158,6 @@ impl Step for CopyAll {
     fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
         Box::pin(async move {
             let Order { app } = work.input()?;
-            let app: AppName =
-                app.parse().map_err(|_| Fault::Lasting(Box::new(JobsError::Unreadable("operation's input"))))?;
             self.0.copy_all(&app, work).await
         })
     }

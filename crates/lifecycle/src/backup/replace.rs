@@ -1,6 +1,6 @@
 //! A tenant's rows taken back to what they were: all of them at once, while the tenant is closed.
 
-use catalog::{Tenant, TenantRef};
+use catalog::TenantRef;
 use domain::Status;
 use jobs::{Act, Fault, NewOperation, Procedure, Step, Work};
 use serde::{Deserialize, Serialize};
@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tracing::info;
 use uuid::Uuid;
 
-use super::restore::{Order, extend};
-use super::transfer;
+use super::create::readable;
+use super::dump::version_of;
+use super::restore::{Order, extend, told};
 use crate::subject::{Subject, Target};
 use crate::{Lifecycle, LifecycleError};
 
@@ -40,25 +41,18 @@ struct Replace(Lifecycle);
 impl Lifecycle {
     /// Replaces a tenant's rows by those of one of its backups.
     pub async fn begin_replacement(&self, id: Uuid, which: &TenantRef) -> Result<Uuid, LifecycleError> {
-        let backup = self.restorable(id).await?;
+        let backup = self.open_backup(id).await?.backup;
         let tenant = self.find(which).await?;
         if backup.tenant != tenant.id {
             let why =
                 format!("it is of tenant {}, called \"{}\"; restore it as a new tenant", backup.tenant, backup.slug);
             return Err(LifecycleError::BadBackup { backup: id, why });
         }
-        if !matches!(tenant.status, Status::Active | Status::Suspended) {
-            let remedy = "only tenants that are active or suspended can be restored";
-            return Err(LifecycleError::WrongStatus { slug: tenant.slug, status: tenant.status, remedy });
-        }
-        if !tenant.present {
-            return Err(LifecycleError::SchemaMissing(tenant.slug));
-        }
+        readable(&tenant, "only tenants that are active or suspended can be restored")?;
         let stage = self.stage_cluster(&tenant.app, Some(tenant.placement.cluster)).await?;
         let mut input = Subject::new(tenant.id, &tenant.app, &tenant.placement).to_json();
         extend(&mut input, json!(Order { backup: id, stage }));
         extend(&mut input, json!(Before { status: tenant.status.to_string() }));
-        let mut tx = self.catalog.begin().await?;
         let operation = NewOperation {
             kind: REPLACE,
             subject: tenant.id.as_uuid(),
@@ -66,27 +60,23 @@ impl Lifecycle {
             input,
             priority: 0,
         };
-        let claim = self.jobs.enqueue(&mut tx, operation).await?;
-        tx.commit().await.map_err(catalog::CatalogError::from)?;
-        let operation = claim.operation();
-        self.leave(claim, replacement(self));
-        Ok(operation)
+        self.start(operation, replacement(self)).await
     }
 
     async fn prepare_rows(&self, work: &Work, target: &Target, order: &Order) -> Result<Value, LifecycleError> {
-        let backup = self.whole_backup(order.backup).await?;
-        let manifest = self.backup_manifest(order.backup).await?;
-        let tenant = self.find(&TenantRef::Id(target.tenant)).await?;
-        let version = self.snapshot_of(target.by(work), &tenant).await?.version;
+        let backup = self.open_backup(order.backup).await?;
+        let Target { tenant, placement, .. } = target;
+        let recorded = self.find(&TenantRef::Id(*tenant)).await?.version;
+        let session = self.builder(target.by(work), placement.cluster, Some(&placement.database)).await?;
+        let version = version_of(&session, *tenant, placement, recorded).await?;
         let stage = Self::stage(&target.app, order.stage, work);
-        let on_stage = self.stage_rows(Self::borrowed(&stage, &target.app), &manifest, &backup, version, work).await?;
-        Ok(json!({"from_version": manifest.version, "version": version, "migrated": on_stage}))
+        let on_stage = self.stage_rows(stage.as_ref(), &backup, version, work).await?;
+        Ok(json!({"from_version": backup.manifest.version, "version": version, "migrated": on_stage}))
     }
 
     async fn replace(&self, work: &Work, target: &Target, order: &Order, status: Status) -> Result<Value, Fault> {
-        let backup = self.whole_backup(order.backup).await?;
-        let manifest = self.backup_manifest(order.backup).await?;
-        let tenant: Tenant = self.find(&TenantRef::Id(target.tenant)).await?;
+        let backup = self.open_backup(order.backup).await?;
+        let tenant = self.find(&TenantRef::Id(target.tenant)).await?;
         // No migration comes between the version that is read and the rows that are written.
         let _turn = self.take_turn(target.by(work), &target.app, &target.placement).await?;
         let loader = self.loader(target.by(work), target.tenant, &target.placement).await?;
@@ -94,19 +84,14 @@ impl Lifecycle {
         loader.alone().await?;
         let version = loader.version(tenant.version).await?;
         loader.empty().await?;
-        let rows = if manifest.version == version {
-            self.load_into(&loader, &manifest, &backup).await?
-        } else {
-            let stage = Self::stage(&target.app, order.stage, work)?;
-            let poured = transfer::pour(&self.staged(&stage, version, work).await?, &loader).await?;
-            loader.check(&poured).await?;
-            self.clear_stage(Some(&stage), work).await;
-            poured.iter().map(|(_, rows)| rows).sum()
-        };
+        let stage = Self::stage(&target.app, order.stage, work);
+        let rows = self.fill(&loader, &backup, version, stage.as_ref(), work).await?;
+        if backup.manifest.version != version {
+            self.clear_stage(stage.as_ref(), work).await;
+        }
         loader.stamp(version).await?;
         self.readmit(target.remains(work)).await?;
-        let output =
-            json!({"backup": order.backup, "rows": rows, "from_version": manifest.version, "version": version});
+        let output = told(&backup, rows, version);
         // The operation is done with the rows: nobody can cancel it between the two.
         let mut tx = work.begin().await?;
         work.conclude(&mut tx, Some(&output)).await?;
@@ -136,7 +121,7 @@ impl Step for Prepare {
     fn undo<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
         Box::pin(async move {
             let (target, order): (Target, Order) = (Subject::of(work)?, work.input()?);
-            self.0.clear_stage(Lifecycle::stage(&target.app, order.stage, work).ok().as_ref(), work).await;
+            self.0.clear_stage(Lifecycle::stage(&target.app, order.stage, work).as_ref(), work).await;
             Ok(())
         })
     }

@@ -1,16 +1,15 @@
 //! A new tenant made from a backup, in any isolation, with the migrations that its app has by now.
 
-use catalog::{Backup, CatalogError};
-use domain::{Access, AppName, Role};
+use catalog::CatalogError;
+use domain::{Access, Role};
 use jobs::{Act, Fault, NewOperation, Procedure, Step, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::load::{Loader, counts};
-use super::manifest::Manifest;
 use super::stage::{Stage, no_stage};
-use super::{folder, transfer};
+use super::{Opened, transfer};
 use crate::provision::{Created, NewTenant, provision_with};
 use crate::subject::{Subject, Target};
 use crate::{Lifecycle, LifecycleError};
@@ -36,7 +35,7 @@ struct Fill(Lifecycle);
 impl Lifecycle {
     /// Makes a tenant from a backup. It is recorded when this returns, with its first key, and open when the operation has succeeded.
     pub async fn begin_restore(&self, id: Uuid, new: NewTenant) -> Result<Created, LifecycleError> {
-        let backup = self.restorable(id).await?;
+        let backup = self.open_backup(id).await?.backup;
         if backup.app != new.app {
             return Err(LifecycleError::BadBackup { backup: id, why: format!("it is of a tenant of {}", backup.app) });
         }
@@ -57,33 +56,29 @@ impl Lifecycle {
         Ok(made)
     }
 
-    /// A backup that is whole, in the store that is configured, and signed.
-    pub(super) async fn restorable(&self, id: Uuid) -> Result<Backup, LifecycleError> {
-        let backup = self.whole_backup(id).await?;
-        Manifest::read(self.store_of(&backup)?, &self.backup_key(backup.tenant), &backup).await?;
-        Ok(backup)
-    }
-
-    /// Writes a backup's rows into tables that have the same migrations.
-    pub(super) async fn load_into(
+    /// Writes a backup's rows into tables of a version: at once, or from the stage on which they were brought to it.
+    pub(super) async fn fill(
         &self,
         loader: &Loader,
-        manifest: &Manifest,
-        backup: &Backup,
+        backup: &Opened<'_>,
+        version: i32,
+        stage: Option<&Stage>,
+        work: &Work,
     ) -> Result<u64, LifecycleError> {
-        let (store, key) = (self.store_of(backup)?, self.backup_key(backup.tenant));
-        let folder = folder(&backup.app, backup.tenant, backup.id);
-        transfer::load_backup(loader, store, &key, &folder, manifest).await?;
-        loader.check(&counts(&manifest.tables)).await?;
-        Ok(manifest.rows())
+        if backup.manifest.version == version {
+            return load_into(loader, backup).await;
+        }
+        let stage = stage.ok_or_else(|| no_stage(&backup.backup.app))?;
+        let poured = transfer::pour(&self.staged(stage, version, work).await?, loader).await?;
+        loader.check(&poured).await?;
+        Ok(poured.iter().map(|(_, rows)| rows).sum())
     }
 
     async fn restore(&self, work: &Work, target: &Target, order: &Order) -> Result<Value, LifecycleError> {
-        let backup = self.whole_backup(order.backup).await?;
-        let manifest = self.backup_manifest(order.backup).await?;
+        let backup = self.open_backup(order.backup).await?;
         let stage = Self::stage(&target.app, order.stage, work);
         let version = self.plan_on(&target.app, target.placement.cluster).await?.0.version;
-        let on_stage = self.stage_rows(Self::borrowed(&stage, &target.app), &manifest, &backup, version, work).await?;
+        let on_stage = self.stage_rows(stage.as_ref(), &backup, version, work).await?;
 
         let turn = self.take_turn(target.by(work), &target.app, &target.placement).await?;
         let plan = turn.plan();
@@ -94,31 +89,28 @@ impl Lifecycle {
         self.create_storage(&site, &turn).await?;
         self.probe.pass("fill")?;
         let loader = self.loader(target.by(work), target.tenant, &target.placement).await?;
-        let rows = match stage.as_ref().ok().filter(|_| on_stage) {
-            None => self.load_into(&loader, &manifest, &backup).await?,
-            Some(stage) => {
-                let poured = transfer::pour(&self.staged(stage, version, work).await?, &loader).await?;
-                loader.check(&poured).await?;
-                poured.iter().map(|(_, rows)| rows).sum()
-            }
-        };
+        let rows = self.fill(&loader, &backup, version, stage.as_ref(), work).await?;
         loader.commit().await?;
         if on_stage {
-            self.clear_stage(stage.as_ref().ok(), work).await;
+            self.clear_stage(stage.as_ref(), work).await;
         }
         let session = self.as_role(&target.placement, Role::new(target.tenant, Access::ReadWrite)).await?;
         self.verify(&session, &site).await?;
         self.catalog.set_made_with(target.tenant, version).await?;
-        Ok(json!({"backup": order.backup, "rows": rows, "from_version": manifest.version, "version": version}))
+        Ok(told(&backup, rows, version))
     }
+}
 
-    /// A stage, or why there is none.
-    pub(super) fn borrowed<'a>(
-        stage: &'a Result<Stage, LifecycleError>,
-        app: &AppName,
-    ) -> Result<&'a Stage, LifecycleError> {
-        stage.as_ref().map_err(|_nowhere| no_stage(app))
-    }
+/// Writes a backup's rows into tables that have the same migrations.
+pub(super) async fn load_into(loader: &Loader, backup: &Opened<'_>) -> Result<u64, LifecycleError> {
+    transfer::load_backup(loader, backup).await?;
+    loader.check(&counts(&backup.manifest.tables)).await?;
+    Ok(backup.manifest.rows())
+}
+
+/// For the journal.
+pub(super) fn told(backup: &Opened<'_>, rows: u64, version: i32) -> Value {
+    json!({"backup": backup.backup.id, "rows": rows, "from_version": backup.manifest.version, "version": version})
 }
 
 impl Step for Fill {
@@ -138,7 +130,7 @@ impl Step for Fill {
         Box::pin(async move {
             let (target, order): (Target, Order) = (Subject::of(work)?, work.input()?);
             self.0.evict(target.remains(work)).await?;
-            self.0.clear_stage(Lifecycle::stage(&target.app, order.stage, work).ok().as_ref(), work).await;
+            self.0.clear_stage(Lifecycle::stage(&target.app, order.stage, work).as_ref(), work).await;
             self.0.drop_storage(target.remains(work)).await?;
             Ok(self.0.readmit(target.remains(work)).await?)
         })

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use catalog::{Backup, CatalogError, Entry, ShapeKind};
+use catalog::{CatalogError, Entry, ShapeKind};
 use domain::{AppName, Isolation, Placement, Slug, Status, TenantId};
 use jobs::Work;
 use tracing::warn;
 use uuid::Uuid;
 
+use super::Opened;
 use super::dump::Snapshot;
-use super::manifest::Manifest;
+use super::restore::load_into;
 use crate::add_app::plan_files;
 use crate::erase::Remains;
 use crate::migrate::transact::Stop;
@@ -53,11 +54,11 @@ impl Lifecycle {
         Ok(fit.find(|id| Some(*id) == best).or(first))
     }
 
-    /// The stage of an operation, there or not.
-    pub(super) fn stage(app: &AppName, cluster: Option<Uuid>, work: &Work) -> Result<Stage, LifecycleError> {
-        let cluster = cluster.ok_or_else(|| no_stage(app))?;
+    /// The stage of an operation, made or not; none where there is nowhere to make it.
+    pub(super) fn stage(app: &AppName, cluster: Option<Uuid>, work: &Work) -> Option<Stage> {
         let tenant = TenantId::from_uuid(work.operation());
-        Ok(Stage { tenant, placement: Placement::of(tenant, app, Isolation::Schema, cluster), app: app.clone() })
+        let placement = Placement::of(tenant, app, Isolation::Schema, cluster?);
+        Some(Stage { tenant, placement, app: app.clone() })
     }
 
     /// Makes its tables, empty, as a version has them.
@@ -108,29 +109,29 @@ impl Lifecycle {
         Err(LifecycleError::Unverified(format!("migration of the tables of operation {}", work.operation())))
     }
 
-    /// Puts a backup's rows on a stage and brings them to a version, if they have an older one. The rows are read from what is returned.
+    /// Puts a backup's rows on a stage and brings them to a version, if they have an older one. Whether they had.
     pub(super) async fn stage_rows(
         &self,
-        stage: Result<&Stage, LifecycleError>,
-        manifest: &Manifest,
-        backup: &Backup,
+        stage: Option<&Stage>,
+        backup: &Opened<'_>,
         version: i32,
         work: &Work,
     ) -> Result<bool, LifecycleError> {
+        let Opened { backup: record, manifest, .. } = backup;
         if manifest.version == version {
             return Ok(false);
         }
         if manifest.version > version {
             let why = format!(
                 "it has version {} of {}, and the tables have {version}; migrate them first",
-                manifest.version, backup.app
+                manifest.version, record.app
             );
-            return Err(LifecycleError::BadBackup { backup: backup.id, why });
+            return Err(LifecycleError::BadBackup { backup: record.id, why });
         }
-        let stage = stage?;
+        let stage = stage.ok_or_else(|| no_stage(&record.app))?;
         self.raise_stage(stage, manifest.version, work).await?;
         let loader = self.loader(stage.by(work), stage.tenant, &stage.placement).await?;
-        self.load_into(&loader, manifest, backup).await?;
+        load_into(&loader, backup).await?;
         loader.commit().await?;
         self.probe.pass("staged")?;
         self.advance_stage(stage, manifest.version, version, work).await?;

@@ -4,9 +4,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use objects::{ObjectKey, Store};
 
+use super::Opened;
 use super::dump::{Snapshot, Source};
 use super::load::Loader;
-use super::manifest::{Manifest, TableEntry};
+use super::manifest::TableEntry;
 use super::rows::Tally;
 use crate::LifecycleError;
 
@@ -19,10 +20,11 @@ pub(super) async fn store_table(
     table: &Source,
     store: &Store,
     key: &ObjectKey,
+    folder: &str,
     object: String,
 ) -> Result<TableEntry, LifecycleError> {
     let mut tally = Tally::default();
-    let mut writer = store.write(&object, key);
+    let mut writer = store.write(&format!("{folder}/{object}"), key);
     let mut pieces = Pieces::of(snapshot, table).await?;
     while let Some(piece) = pieces.next().await? {
         tally.add(&piece);
@@ -32,8 +34,7 @@ pub(super) async fn store_table(
     Ok(TableEntry {
         name: table.name.clone(),
         columns: table.columns.clone(),
-        // As the manifest names it: within the backup's own folder.
-        object: object.rsplit_once('/').map_or(object.clone(), |(_, name)| name.to_owned()),
+        object,
         rows: tally.rows,
         bytes: tally.bytes,
         stored_bytes: written.stored,
@@ -42,16 +43,11 @@ pub(super) async fn store_table(
 }
 
 /// Writes the rows of a backup's tables into a tenant's, if they are those that were backed up.
-pub(super) async fn load_backup(
-    loader: &Loader,
-    store: &Store,
-    key: &ObjectKey,
-    folder: &str,
-    manifest: &Manifest,
-) -> Result<(), LifecycleError> {
+pub(super) async fn load_backup(loader: &Loader, backup: &Opened<'_>) -> Result<(), LifecycleError> {
+    let manifest = &backup.manifest;
     for table in &manifest.tables {
         let mut tally = Tally::default();
-        let mut reader = store.read(&format!("{folder}/{}", table.object), key).await?;
+        let mut reader = backup.rows(table).await?;
         let mut load = loader.table(&table.name, &table.columns).await?;
         while let Some(piece) = reader.next().await {
             let piece = piece?;

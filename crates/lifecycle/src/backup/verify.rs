@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::stage::Stage;
+use super::restore::load_into;
+use super::stage::{Stage, no_stage};
 use super::transfer;
 use crate::{Lifecycle, LifecycleError};
 
@@ -33,29 +34,24 @@ impl Lifecycle {
         let backup = self.whole_backup(id).await?;
         self.store_of(&backup)?;
         let stage = self.stage_cluster(&backup.app, None).await?;
-        let mut tx = self.catalog.begin().await?;
         let input = json!(Order { backup: id, app: backup.app.clone(), stage });
         let operation =
             NewOperation { kind: VERIFY_BACKUP, subject: id, title: backup.slug.as_str(), input, priority: -1 };
-        let claim = self.jobs.enqueue(&mut tx, operation).await?;
-        tx.commit().await.map_err(catalog::CatalogError::from)?;
-        let operation = claim.operation();
-        self.leave(claim, trial(self));
-        Ok(operation)
+        self.start(operation, trial(self)).await
     }
 
     async fn try_backup(&self, order: &Order, stage: &Stage, work: &Work) -> Result<Value, LifecycleError> {
-        let backup = self.whole_backup(order.backup).await?;
-        let manifest = self.backup_manifest(order.backup).await?;
+        let backup = self.open_backup(order.backup).await?;
+        let manifest = &backup.manifest;
         self.raise_stage(stage, manifest.version, work).await?;
         self.probe.pass("trial")?;
         let loader = self.loader(stage.by(work), stage.tenant, &stage.placement).await?;
-        self.load_into(&loader, &manifest, &backup).await?;
+        load_into(&loader, &backup).await?;
         loader.commit().await?;
         drop(loader);
         let snapshot = self.snapshot(stage.by(work), stage.tenant, &stage.placement, manifest.version).await?;
         for table in &manifest.tables {
-            let bad = |why: String| LifecycleError::BadBackup { backup: backup.id, why };
+            let bad = |why: String| LifecycleError::BadBackup { backup: order.backup, why };
             let found = snapshot.tables.iter().find(|it| it.name == table.name);
             let mut found = found.ok_or_else(|| bad(format!("table {} was not restored", table.name)))?.clone();
             // In the order in which they were written.
@@ -70,9 +66,9 @@ impl Lifecycle {
         }
         if snapshot.sequences().await? != manifest.sequences {
             let why = "its sequences do not come to the same values when they are restored".to_owned();
-            return Err(LifecycleError::BadBackup { backup: backup.id, why });
+            return Err(LifecycleError::BadBackup { backup: order.backup, why });
         }
-        Ok(json!({"backup": backup.id, "tables": manifest.tables.len(), "rows": manifest.rows()}))
+        Ok(json!({"backup": order.backup, "tables": manifest.tables.len(), "rows": manifest.rows()}))
     }
 }
 
@@ -84,7 +80,7 @@ impl Step for Try {
     fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
         Box::pin(async move {
             let order: Order = work.input()?;
-            let stage = Lifecycle::stage(&order.app, order.stage, work)?;
+            let stage = Lifecycle::stage(&order.app, order.stage, work).ok_or_else(|| no_stage(&order.app))?;
             let tried = self.0.try_backup(&order, &stage, work).await;
             // A server that does not answer says nothing of the backup.
             let fault = match tried {
@@ -106,7 +102,7 @@ impl Step for Try {
     fn undo<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
         Box::pin(async move {
             let order: Order = work.input()?;
-            self.0.clear_stage(Lifecycle::stage(&order.app, order.stage, work).ok().as_ref(), work).await;
+            self.0.clear_stage(Lifecycle::stage(&order.app, order.stage, work).as_ref(), work).await;
             Ok(())
         })
     }

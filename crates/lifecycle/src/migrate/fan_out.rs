@@ -9,13 +9,14 @@ use catalog::{Entry, Shape, ShapeKind};
 use domain::{Isolation, TenantId};
 use jobs::{Fault, Work};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::transact::Stop;
 use super::unit::{Reached, advance};
 use super::{Course, MigrateOptions};
+use crate::operations::joined;
 use crate::server::Session;
 use crate::{Lifecycle, LifecycleError};
 
@@ -26,9 +27,6 @@ const PAUSES: [Duration; 4] = [
     Duration::from_millis(1_600),
     Duration::from_millis(6_400),
 ];
-
-/// How often it is told how far the tenants are.
-const TELL: Duration = Duration::from_millis(500);
 
 /// How many are told of at once. What has not been told is found on the servers.
 const AT_ONCE: usize = 32;
@@ -112,23 +110,8 @@ impl<'a> Fan<'a> {
                 workers.spawn(worker.work());
             }
         }
-        let mut tell = interval(TELL);
-        loop {
-            tokio::select! {
-                ended = workers.join_next() => match ended {
-                    None => break,
-                    Some(Ok(worked)) => worked?,
-                    Some(Err(_panicked)) => return Err(LifecycleError::CutOff.into()),
-                },
-                _ = tell.tick() => self.tell().await?,
-            }
-        }
-        self.tell().await?;
+        joined(workers, self.work, || (self.done(), self.count.total.load(Ordering::Relaxed))).await?;
         if self.count.halted.load(Ordering::Relaxed) { Ok(self.finish()?) } else { Ok(()) }
-    }
-
-    async fn tell(&self) -> Result<(), Fault> {
-        self.work.progress(self.done(), self.count.total.load(Ordering::Relaxed)).await
     }
 }
 

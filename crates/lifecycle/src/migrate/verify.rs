@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use catalog::{Entry, Shape, ShapeKind};
-use domain::{AppName, Isolation, Status};
+use domain::{AppName, Isolation};
 use jobs::{Act, Fault, JobsError, NewOperation, Procedure, Step, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::subject;
 use super::unit::kind_of;
+use crate::operations::{joined, left};
 use crate::server::Session;
 use crate::{Lifecycle, LifecycleError, shape, stamp};
 
@@ -41,22 +42,15 @@ impl Lifecycle {
     /// Has every tenant's tables compared with what its version has. What comes of it is in [`Lifecycle::migration_overview`].
     pub async fn begin_verification(&self, app: &AppName) -> Result<Uuid, LifecycleError> {
         self.app(app).await?;
-        let mut tx = self.catalog.begin().await?;
         let input = json!(Order { app: app.to_string() });
         let operation = NewOperation { kind: VERIFY, subject: subject(app), title: app.as_str(), input, priority: 0 };
-        let claim = self.jobs.enqueue(&mut tx, operation).await?;
-        tx.commit().await.map_err(catalog::CatalogError::from)?;
-        let id = claim.operation();
-        self.leave(claim, verification(self));
-        Ok(id)
+        self.start(operation, verification(self)).await
     }
 
     async fn look(&self, app: &AppName, work: &Work) -> Result<Value, Fault> {
         let ledger = self.catalog.ledger(app, None).await.map_err(LifecycleError::from)?;
-        let entries: VecDeque<Entry> = ledger
-            .into_iter()
-            .filter(|entry| entry.present && matches!(entry.status, Status::Active | Status::Suspended))
-            .collect();
+        let entries: VecDeque<Entry> =
+            ledger.into_iter().filter(|entry| entry.present && entry.status.is_settled()).collect();
         let shapes = Arc::new(self.shapes(app, &entries).await?);
         let total = u64::try_from(entries.len()).unwrap_or(u64::MAX);
         let queue = Arc::new(Mutex::new(entries));
@@ -72,22 +66,8 @@ impl Lifecycle {
             };
             lookers.spawn(looker.look());
         }
-        let mut tell = tokio::time::interval(std::time::Duration::from_millis(500));
-        let mut drifted = Vec::new();
-        loop {
-            tokio::select! {
-                ended = lookers.join_next() => match ended {
-                    None => break,
-                    Some(Ok(found)) => drifted.extend(found?),
-                    Some(Err(_panicked)) => return Err(LifecycleError::CutOff.into()),
-                },
-                _ = tell.tick() => {
-                    let left = queue.lock().unwrap_or_else(PoisonError::into_inner).len();
-                    work.progress(total.saturating_sub(u64::try_from(left).unwrap_or(0)), total).await?;
-                }
-            }
-        }
-        work.progress(total, total).await?;
+        let far = || (total.saturating_sub(left(&queue)), total);
+        let mut drifted = joined(lookers, work, far).await?.concat();
         drifted.sort();
         Ok(json!({"tenants": total, "drifted": drifted}))
     }

@@ -1,6 +1,6 @@
 //! The operation: one tenant after the other, one table after the other.
 
-use domain::{Access, AppName, Role, Status};
+use domain::{Access, AppName, Role};
 use jobs::{Act, Fault, JobsError, Procedure, Step, Work};
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ impl Lifecycle {
         let ledger = self.catalog.ledger(app, None).await.map_err(LifecycleError::from)?;
         let entries: Vec<_> = ledger
             .into_iter()
-            .filter(|entry| entry.present && matches!(entry.status, Status::Active | Status::Suspended))
+            .filter(|entry| entry.present && entry.status.is_settled())
             .filter(|entry| order.tenants.as_ref().is_none_or(|named| named.contains(&entry.tenant.as_uuid())))
             .collect();
         let total = u64::try_from(entries.len()).unwrap_or(u64::MAX);

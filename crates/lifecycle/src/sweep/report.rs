@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use catalog::{CatalogError, Cluster, Ownership};
+use catalog::{Cluster, Ownership};
 use data_encoding::HEXLOWER;
 use domain::AppName;
 use jobs::NewOperation;
@@ -72,13 +72,8 @@ impl Lifecycle {
             return Err(LifecycleError::OtherOrphans(digest.to_owned()));
         }
         let order = json!(Order { digest: found.digest, things: found.things });
-        let mut tx = self.catalog.begin().await?;
         let operation = NewOperation { kind: SWEEP, subject: subject(), title: "orphans", input: order, priority: 0 };
-        let claim = self.jobs.enqueue(&mut tx, operation).await?;
-        tx.commit().await.map_err(CatalogError::from)?;
-        let id = claim.operation();
-        self.leave(claim, sweeping(self));
-        Ok(id)
+        self.start(operation, sweeping(self)).await
     }
 
     async fn look_for_orphans(&self, exclude: &[String]) -> Result<Orphans, LifecycleError> {

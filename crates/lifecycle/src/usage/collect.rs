@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use catalog::{Metered, TenantRef};
 use domain::TenantId;
@@ -15,6 +14,7 @@ use uuid::Uuid;
 
 use super::Usage;
 use super::measure::measure;
+use crate::operations::{joined, left};
 use crate::{Lifecycle, LifecycleError};
 
 /// What the operation is called.
@@ -87,22 +87,9 @@ impl Lifecycle {
         for _ in 0..PARALLEL {
             collectors.spawn(self.clone().collect_from(Arc::clone(&queue), taken_at));
         }
-        let mut tell = tokio::time::interval(Duration::from_millis(500));
+        let far = || (total.saturating_sub(left(&queue)), total);
         let mut all = Gathered::default();
-        loop {
-            tokio::select! {
-                ended = collectors.join_next() => match ended {
-                    None => break,
-                    Some(Ok(gathered)) => all.add(gathered?),
-                    Some(Err(_panicked)) => return Err(LifecycleError::CutOff.into()),
-                },
-                _ = tell.tick() => {
-                    let left = queue.lock().unwrap_or_else(PoisonError::into_inner).len();
-                    work.progress(total.saturating_sub(u64::try_from(left).unwrap_or(0)), total).await?;
-                }
-            }
-        }
-        work.progress(total, total).await?;
+        joined(collectors, work, far).await?.into_iter().for_each(|gathered| all.add(gathered));
         let Gathered { tenants, missing, first } = all;
         match first {
             None => Ok(json!({"tenants": tenants, "databases": total})),

@@ -1,7 +1,5 @@
 //! `sindico backup …`
 
-use std::io::{BufRead, IsTerminal};
-
 use anyhow::bail;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -179,18 +177,8 @@ async fn list(
 
 async fn status(app: Option<domain::AppName>, all: bool, client: &Client, console: Console) -> anyhow::Result<()> {
     let app = migrate::which(app, client).await?;
-    let (mut items, mut after, mut objective) = (Vec::new(), String::new(), 0);
-    loop {
-        let mut page = client.get(&format!("/apps/{}/backups?limit=1000{after}", segment(&app))).await?;
-        objective = page["objective_seconds"].as_u64().unwrap_or(objective);
-        if let Value::Array(more) = page["items"].take() {
-            items.extend(more);
-        }
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={next}"),
-            None => break,
-        }
-    }
+    let (page, mut items) = client.pages(&format!("/apps/{}/backups?limit=1000", segment(&app))).await?;
+    let objective = page["objective_seconds"].as_u64().unwrap_or_default();
     let total = items.len();
     let overdue = items.iter().filter(|item| item["overdue"] == true).count();
     if !all {
@@ -238,14 +226,8 @@ fn confirm(yes: bool, question: &str, console: Console) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        bail!("{question} Say so with --yes");
-    }
-    console.note(&format!("{question} Type yes to go on:"));
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    if answer.trim() == "yes" { Ok(()) } else { bail!("nothing was changed") }
+    let unattended = format!("{question} Say so with --yes");
+    console.confirm(&format!("{question} Type yes to go on:"), "yes", &unattended, "nothing was changed")
 }
 
 fn backup_path(id: &str) -> String {

@@ -98,21 +98,7 @@ async fn apply(args: ApplyArgs, client: &Client, console: Console) -> anyhow::Re
 
 /// All pages in one.
 async fn status(app: &str, all: bool, client: &Client) -> anyhow::Result<Value> {
-    let mut whole = Value::Null;
-    let mut items = Vec::new();
-    let mut after = String::new();
-    loop {
-        let mut page = client.get(&format!("{}?limit=1000&all={all}{after}", path(app))).await?;
-        if let Value::Array(more) = page["items"].take() {
-            items.extend(more);
-        }
-        let next = page["next"].as_str().map(str::to_owned);
-        whole = if whole.is_null() { page } else { whole };
-        match next {
-            Some(next) => after = format!("&after={next}"),
-            None => break,
-        }
-    }
+    let (mut whole, items) = client.pages(&format!("{}?limit=1000&all={all}", path(app))).await?;
     whole["items"] = Value::Array(items);
     Ok(whole)
 }

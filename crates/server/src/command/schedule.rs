@@ -37,7 +37,7 @@ pub(crate) async fn run(command: ScheduleCommand, client: &Client, console: Cons
             console.result(&made, shown);
         }
         ScheduleCommand::List => {
-            let all = Value::Array(every_page(client).await?);
+            let all = Value::Array(client.pages("/schedules?limit=1000").await?.1);
             console.result(&all, |all| match rows(all) {
                 [] => "no schedules; make one with `sindico schedule create`".to_owned(),
                 rows => table(&rows.iter().map(told).collect::<Vec<_>>(), &LIST),
@@ -77,21 +77,6 @@ fn body(args: CreateScheduleArgs) -> anyhow::Result<Value> {
         body["time_zone"] = json!(time_zone);
     }
     Ok(body)
-}
-
-async fn every_page(client: &Client) -> anyhow::Result<Vec<Value>> {
-    let mut all = Vec::new();
-    let mut after = String::new();
-    loop {
-        let mut page = client.get(&format!("/schedules?limit=1000{after}")).await?;
-        if let Value::Array(items) = page["items"].take() {
-            all.extend(items);
-        }
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={next}"),
-            None => return Ok(all),
-        }
-    }
 }
 
 fn path(schedule: &str) -> String {

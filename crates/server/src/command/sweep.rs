@@ -1,7 +1,5 @@
 //! `sindico sweep`
 
-use std::io::{BufRead, IsTerminal};
-
 use anyhow::bail;
 use serde_json::{Value, json};
 
@@ -32,7 +30,11 @@ pub(crate) async fn run(args: SweepArgs, client: &Client, console: Console) -> a
         console.result(&report, prose);
     } else if found > 0 {
         if !yes {
-            confirm(&report, found, console)?;
+            let question = format!("{}\nThis removes all of it, for good. Type {found} to go on:", prose(&report));
+            let unattended = format!(
+                "removing {found} things removes them for good; look at them with `sindico sweep`, and add --yes to do it without being asked"
+            );
+            console.confirm(&question, &found.to_string(), &unattended, "nothing was removed")?;
         }
         let body = json!({"digest": report["digest"], "exclude": exclude});
         let begun = client.post("/orphans/sweep", &body).await?;
@@ -53,22 +55,6 @@ pub(crate) async fn run(args: SweepArgs, client: &Client, console: Console) -> a
     }
     if unseen > 0 {
         bail!("{unseen} places could not be looked at");
-    }
-    Ok(())
-}
-
-fn confirm(report: &Value, found: usize, console: Console) -> anyhow::Result<()> {
-    if !std::io::stdin().is_terminal() {
-        bail!(
-            "removing {found} things removes them for good; look at them with `sindico sweep`, and add --yes to do it without being asked"
-        );
-    }
-    console.note(&prose(report));
-    console.note(&format!("This removes all of it, for good. Type {found} to go on:"));
-    let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed)?;
-    if typed.trim() != found.to_string() {
-        bail!("nothing was removed");
     }
     Ok(())
 }

@@ -1,8 +1,5 @@
 //! `sindico tenant …`
 
-use std::io::{BufRead, IsTerminal};
-
-use anyhow::bail;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -56,7 +53,7 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
                     filter.push_str(&format!("&{name}={value}"));
                 }
             }
-            let all = Value::Array(every_page(client, &filter).await?);
+            let all = Value::Array(client.pages(&format!("/tenants?limit=1000{filter}")).await?.1);
             console.result(&all, |all| match rows(all) {
                 [] => "no tenants; make one with `sindico tenant create <slug>`".to_owned(),
                 rows => table(rows, &[CARD[1], CARD[2], CARD[3], CARD[5], CARD[4], CARD[6], CARD[0]]),
@@ -78,21 +75,6 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
         | TenantCommand::Views(_) => {}
     }
     Ok(())
-}
-
-async fn every_page(client: &Client, filter: &str) -> anyhow::Result<Vec<Value>> {
-    let mut all = Vec::new();
-    let mut after = String::new();
-    loop {
-        let mut page = client.get(&format!("/tenants?limit=1000{filter}{after}")).await?;
-        if let Value::Array(items) = page["items"].take() {
-            all.extend(items);
-        }
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={next}"),
-            None => return Ok(all),
-        }
-    }
 }
 
 async fn set_status(tenant: &str, status: &str, client: &Client, console: Console) -> anyhow::Result<()> {
@@ -148,15 +130,9 @@ async fn delete(tenant: &str, yes: bool, no_wait: bool, client: &Client, console
     let found = client.get(&path).await?;
     let slug = found["slug"].as_str().unwrap_or_default();
     if !yes {
-        if !std::io::stdin().is_terminal() {
-            bail!("deleting {slug} deletes all its data; add --yes to do it without being asked");
-        }
-        console.note(&format!("This deletes {slug} with all its data, for good. Type its slug to go on:"));
-        let mut typed = String::new();
-        std::io::stdin().lock().read_line(&mut typed)?;
-        if typed.trim() != slug {
-            bail!("nothing was deleted");
-        }
+        let question = format!("This deletes {slug} with all its data, for good. Type its slug to go on:");
+        let unattended = format!("deleting {slug} deletes all its data; add --yes to do it without being asked");
+        console.confirm(&question, slug, &unattended, "nothing was deleted")?;
     }
     if no_wait {
         let begun = client.begin(Method::DELETE, &path, None).await?;

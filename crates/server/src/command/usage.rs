@@ -61,18 +61,7 @@ async fn every_page(tenant: &str, args: &UsageArgs, client: &Client) -> anyhow::
             filter.push_str(&format!("&{name}={}", segment(value)));
         }
     }
-    let mut all = Vec::new();
-    let mut after = String::new();
-    loop {
-        let mut page = client.get(&format!("{tenant}/usage?limit=1000{filter}{after}")).await?;
-        if let Value::Array(items) = page["items"].take() {
-            all.extend(items);
-        }
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={}", segment(next)),
-            None => return Ok(all),
-        }
-    }
+    Ok(client.pages(&format!("{tenant}/usage?limit=1000{filter}")).await?.1)
 }
 
 fn shown(usage: &Value) -> String {
