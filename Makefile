@@ -7,7 +7,7 @@ SECONDS ?= 600
 export SQLX_OFFLINE = true
 
 .PHONY: up build test test-18 frameworks check-drivers fuzz bench-gateway bench-gateway-idle bench-gateway-fairness bench-gateway-scale \
-	bench-gateway-tenants bench-gateway-tools bench-migrations bench-backups check prepare tools drivers-tools
+	bench-gateway-tenants bench-gateway-tools bench-migrations bench-backups bench-creation check prepare tools drivers-tools
 
 up: build
 	target/release/sindico up $(ARGS)
@@ -70,6 +70,11 @@ bench-gateway-tenants: bench-gateway-tools
 bench-migrations: build
 	cargo build --locked --package devdb
 	target/debug/devdb run --clusters 1 -- bench/lifecycle/migrations $(ARGS)
+
+# Making a tenant in each isolation beside the raw statements.
+bench-creation: build
+	cargo build --locked --package devdb
+	target/debug/devdb run --clusters 1 -- bench/lifecycle/creation $(ARGS)
 
 # A tenant's backup and restore beside pg_dump and pg_restore.
 bench-backups: build

@@ -103,6 +103,8 @@ class Sindico:
         self.folder, self.server, self.sockets = folder, server, sockets
         self.api, self.gateway = free_port(), free_port()
         self.pooling, self.servers = pooling, servers
+        # What is made ahead would be work beside what is measured.
+        self.warm = 0
 
     def __enter__(self):
         psql(self.server, "CREATE DATABASE sindico_bench")
@@ -132,6 +134,8 @@ class Sindico:
             connections_per_cluster = {self.servers}
             [backups]
             url = "backups"
+            [warm_pool]
+            size = {self.warm}
             [log]
             filter = "warn"
             format = "text"
@@ -149,6 +153,14 @@ class Sindico:
         self.start()
         yield self
         self.stop()
+
+    @contextmanager
+    def keeping(self, warm):
+        """The same tenants, with so many more of each isolation made ahead."""
+        self.stop()
+        self.warm = warm
+        self.start()
+        yield self
 
     def command(self, *words):
         environment = os.environ | {"SINDICO_API": f"http://127.0.0.1:{self.api}", "SINDICO_TOKEN": "t" * 32}

@@ -149,10 +149,13 @@ impl Catalog {
 
     /// How many tenants are placed on a cluster.
     pub async fn tenants_on(&self, cluster: Uuid) -> Result<i64, CatalogError> {
-        let count =
-            sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM sindico.placements WHERE cluster = $1"#, cluster)
-                .fetch_one(&self.db)
-                .await?;
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM sindico.placements p JOIN sindico.tenants t ON t.id = p.tenant
+               WHERE p.cluster = $1 AND t.spare_release IS NULL"#,
+            cluster,
+        )
+        .fetch_one(&self.db)
+        .await?;
         Ok(count)
     }
 }

@@ -297,7 +297,7 @@ impl Catalog {
                                     'verifier', k.verifier, 'expires_at', k.expires_at) ORDER BY k.id)
                                 FROM sindico.keys k WHERE k.tenant = t.id), '[]') AS "keys!: Json<Vec<KeyRow>>"
                FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id
-               WHERE $1::uuid IS NULL OR t.id = $1"#,
+               WHERE ($1::uuid IS NULL OR t.id = $1) AND t.spare_release IS NULL"#,
             only.map(TenantId::as_uuid),
         )
         .fetch_all(&self.db)

@@ -164,7 +164,7 @@ impl Catalog {
              FROM sindico.tenants t
              JOIN sindico.placements p ON p.tenant = t.id
              JOIN sindico.clusters c ON c.id = p.cluster
-             WHERE t.id = $1 OR t.slug = $2",
+             WHERE (t.id = $1 OR t.slug = $2) AND t.spare_release IS NULL",
             id,
             slug,
         )
@@ -185,7 +185,7 @@ impl Catalog {
              JOIN sindico.placements p ON p.tenant = t.id
              JOIN sindico.clusters c ON c.id = p.cluster
              WHERE ($1::text IS NULL OR t.app = $1) AND ($2::text IS NULL OR p.isolation = $2)
-               AND ($3::text IS NULL OR t.status = $3) AND ($4::uuid IS NULL OR t.id > $4)
+               AND ($3::text IS NULL OR t.status = $3) AND ($4::uuid IS NULL OR t.id > $4) AND t.spare_release IS NULL
              ORDER BY t.id LIMIT $5",
             filter.app.as_ref().map(AppName::as_str),
             filter.isolation.map(Isolation::as_str),
@@ -201,8 +201,18 @@ impl Catalog {
     /// How many tenants there are, those being made and removed included.
     pub async fn count_tenants(&self) -> Result<i64, CatalogError> {
         let count =
-            sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM sindico.tenants"#).fetch_one(&self.db).await?;
+            sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM sindico.tenants WHERE spare_release IS NULL"#)
+                .fetch_one(&self.db)
+                .await?;
         Ok(count)
+    }
+
+    /// A tenant's state, or a spare's, if there is one.
+    pub async fn status(&self, id: TenantId) -> Result<Option<Status>, CatalogError> {
+        let status = sqlx::query_scalar!("SELECT status FROM sindico.tenants WHERE id = $1", id.as_uuid())
+            .fetch_optional(&self.db)
+            .await?;
+        status.map(|status| read("status", &status)).transpose()
     }
 
     /// Tenants that are neither made nor gone and that no operation is under way for: there are none, unless somebody has changed the

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::read;
 use crate::tenant::placement;
-use crate::{Catalog, CatalogError};
+use crate::{Catalog, CatalogError, Spare};
 
 /// Of more tenants than this, the routes are read all at once.
 const READ_ONE_BY_ONE: usize = 50;
@@ -20,6 +20,8 @@ pub struct Entry {
     pub slug: Slug,
     /// What it may do at the moment.
     pub status: Status,
+    /// Whether it is nobody's yet.
+    pub spare: bool,
     /// Where its tables are.
     pub placement: Placement,
     /// Whether it has any.
@@ -32,6 +34,14 @@ pub struct Entry {
     pub error: Option<String>,
     /// How its tables differ from what they should be, as far as somebody has looked.
     pub drift: Option<String>,
+}
+
+impl Entry {
+    /// The same as what is kept in the warm pool.
+    #[must_use]
+    pub fn as_spare(&self, app: &AppName) -> Spare {
+        Spare { id: self.tenant, slug: self.slug.clone(), app: app.clone(), placement: self.placement.clone() }
+    }
 }
 
 /// What tables of a version look like.
@@ -65,6 +75,7 @@ struct Row {
     id: Uuid,
     slug: String,
     status: String,
+    spare: bool,
     cluster: Uuid,
     isolation: String,
     database: String,
@@ -84,6 +95,7 @@ impl TryFrom<Row> for Entry {
             tenant: TenantId::from_uuid(row.id),
             slug: read("slug", &row.slug)?,
             status: read("status", &row.status)?,
+            spare: row.spare,
             placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
             present: row.present,
             version: row.version,
@@ -99,10 +111,10 @@ impl Catalog {
     pub async fn ledger(&self, app: &AppName, below: Option<i32>) -> Result<Vec<Entry>, CatalogError> {
         let rows = sqlx::query_as!(
             Row,
-            "SELECT t.id, t.slug, t.status, p.cluster, p.isolation, p.database, p.schema, p.present, p.version, p.migrated_at,
-                    p.migration_error, p.drift
+            r#"SELECT t.id, t.slug, t.status, t.spare_release IS NOT NULL AS "spare!", p.cluster, p.isolation, p.database, p.schema,
+                      p.present, p.version, p.migrated_at, p.migration_error, p.drift
              FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id
-             WHERE t.app = $1 AND ($2::integer IS NULL OR p.version < $2) ORDER BY t.id",
+             WHERE t.app = $1 AND ($2::integer IS NULL OR p.version < $2) ORDER BY t.id"#,
             app.as_str(),
             below,
         )

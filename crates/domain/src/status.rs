@@ -13,6 +13,8 @@ use crate::Invalid;
 pub enum Status {
     /// Being made; becomes active, or is undone.
     Provisioning,
+    /// Made before anybody has asked for it, and nobody's until somebody does.
+    Spare,
     /// In use.
     Active,
     /// Closed at every door, data untouched.
@@ -27,6 +29,7 @@ impl Status {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Provisioning => "provisioning",
+            Self::Spare => "spare",
             Self::Active => "active",
             Self::Suspended => "suspended",
             Self::Deleting => "deleting",
@@ -50,7 +53,7 @@ impl FromStr for Status {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Provisioning, Self::Active, Self::Suspended, Self::Deleting]
+        [Self::Provisioning, Self::Spare, Self::Active, Self::Suspended, Self::Deleting]
             .into_iter()
             .find(|known| known.as_str() == text)
             .ok_or_else(|| {

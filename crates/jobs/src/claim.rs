@@ -90,6 +90,36 @@ impl Jobs {
         })
     }
 
+    /// Records an operation that is done, in the transaction in which it is: with the one step that it took, and what that came to.
+    pub async fn record(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        new: NewOperation<'_>,
+        step: &str,
+        output: Value,
+    ) -> Result<Uuid, JobsError> {
+        let id = Uuid::now_v7();
+        sqlx::query!(
+            "WITH done AS (
+                 INSERT INTO sindico.operations (id, kind, subject, title, input, priority, state, started_at, ended_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, 'succeeded', now(), clock_timestamp()) RETURNING id
+             )
+             INSERT INTO sindico.operation_steps (operation, number, name, state, output, begun_at, ended_at)
+             SELECT id, 0, $7, 'done', $8, now(), clock_timestamp() FROM done",
+            id,
+            new.kind,
+            new.subject,
+            new.title,
+            new.input,
+            new.priority,
+            step,
+            output,
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(id)
+    }
+
     /// Takes an operation of these kinds that is due and that nobody is at, if there is one.
     pub async fn claim(&self, kinds: &[&str]) -> Result<Option<Claim>, JobsError> {
         self.take(kinds, None, false, &[]).await

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use catalog::{Catalog, ChangeLock, Release, Tenant, TenantRef};
+use catalog::{Catalog, ChangeLock, Release, Tenant, TenantRef, WarmPool};
 use domain::AppName;
 use jobs::Jobs;
 use tenancy::Threshold;
 use tenantize::Plan;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 use uuid::Uuid;
@@ -39,6 +39,9 @@ pub struct Lifecycle {
     plans: Arc<Mutex<Plans>>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) usage_days: u32,
+    pub(crate) warm_pool: WarmPool,
+    /// Told when somebody has asked for a tenant.
+    pub(crate) spares_asked: Arc<Notify>,
 }
 
 impl Lifecycle {
@@ -56,6 +59,8 @@ impl Lifecycle {
             plans: Arc::default(),
             meter: Arc::default(),
             usage_days: KEPT_DAYS,
+            warm_pool: WarmPool::NONE,
+            spares_asked: Arc::default(),
         }
     }
 
@@ -63,6 +68,12 @@ impl Lifecycle {
     #[must_use]
     pub fn keeping_usage(self, days: u32) -> Self {
         Self { usage_days: days, ..self }
+    }
+
+    /// Keeps so many spares; none, unless it is said.
+    #[must_use]
+    pub fn keeping_spares(self, warm_pool: WarmPool) -> Self {
+        Self { warm_pool, ..self }
     }
 
     /// Takes no new change, waits for those under way, and writes down what clients have done.

@@ -36,12 +36,14 @@ mod turn;
 mod usage;
 mod verify;
 mod views;
+mod warm_pool;
 
 pub use add_app::AddApp;
 pub use add_cluster::{AddCluster, AddedCluster};
 pub use backup::{
     BackupCoverage, BackupSettings, ColumnEntry, Manifest, RowFormat, RowReader, SequenceEntry, TableEntry,
 };
+pub use catalog::WarmPool;
 pub use desk::Lifecycle;
 pub use edit_tenant::EditTenant;
 pub use error::LifecycleError;

@@ -22,15 +22,29 @@ use crate::removal::{REMOVE, removal};
 use crate::retention::{RETENTION, retaining};
 use crate::sweep::{SWEEP, sweeping};
 use crate::usage::{USAGE, collection};
+use crate::warm_pool::{SPARE, sparing};
 use crate::{Lifecycle, LifecycleError};
 
 /// Every kind that there is.
-const KINDS: [&str; 12] =
-    [PROVISION, REMOVE, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP, USAGE, SWEEP, RETENTION];
+const KINDS: [&str; 13] = [
+    PROVISION,
+    SPARE,
+    REMOVE,
+    MIGRATE,
+    VERIFY,
+    BACKUP,
+    BACKUPS,
+    RESTORE,
+    REPLACE,
+    VERIFY_BACKUP,
+    USAGE,
+    SWEEP,
+    RETENTION,
+];
 
 /// Those that can be cancelled.
-const REVERSIBLE: [&str; 11] =
-    [PROVISION, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP, USAGE, SWEEP, RETENTION];
+const REVERSIBLE: [&str; 12] =
+    [PROVISION, SPARE, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP, USAGE, SWEEP, RETENTION];
 
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -52,6 +66,7 @@ impl Lifecycle {
     fn procedure(&self, kind: &str) -> Option<Procedure> {
         match kind {
             PROVISION => Some(provision(self)),
+            SPARE => Some(sparing(self)),
             REMOVE => Some(removal(self)),
             MIGRATE => Some(migration(self)),
             VERIFY => Some(verification(self)),

@@ -5,9 +5,10 @@ mod reserve;
 mod roles;
 mod storage;
 
-use catalog::{ControlTx, Key, KeySecret, Reservation, Tenant, TenantRef};
-use domain::{AppName, ClusterName, DisplayName, Isolation, Placement, Slug, TenantId};
+use catalog::{ControlTx, Key, KeySecret, Reservation, Reserved, Tenant, TenantRef};
+use domain::{AppName, ClusterName, DisplayName, Isolation, Slug, Status, TenantId};
 use jobs::{Claim, NewOperation, Procedure, Step};
+use serde_json::json;
 use tracing::info;
 use uuid::Uuid;
 
@@ -45,23 +46,21 @@ pub struct Created {
     pub operation: Uuid,
 }
 
-/// A tenant's id, place and first key.
-pub(crate) struct Reserved {
-    pub(crate) id: TenantId,
-    pub(crate) placement: Placement,
-    key: Key,
-    secret: KeySecret,
-}
-
 impl Lifecycle {
-    /// Makes a tenant. A failure anywhere undoes all of it; if this process dies, another goes on where it stopped.
+    /// Makes a tenant, or gives one that has been made ahead. A failure anywhere undoes all of it; if this process dies, another goes
+    /// on where it stopped.
     pub async fn create_tenant(&self, new: NewTenant) -> Result<Created, LifecycleError> {
         let desk = self.clone();
         self.through(Box::pin(async move {
             let (claim, made) = desk.reserve(&new).await?;
-            desk.finish(claim, &provision(&desk)).await?;
-            info!(tenant = %made.tenant.id, slug = %new.slug, isolation = %new.isolation, "tenant created");
-            Ok(Created { tenant: desk.find(&TenantRef::Id(made.tenant.id)).await?, ..made })
+            let NewTenant { slug, isolation, .. } = &new;
+            if let Some(claim) = claim {
+                desk.finish(claim, &provision(&desk)).await?;
+                info!(tenant = %made.tenant.id, %slug, %isolation, "tenant created");
+                return Ok(Created { tenant: desk.find(&TenantRef::Id(made.tenant.id)).await?, ..made });
+            }
+            info!(tenant = %made.tenant.id, %slug, %isolation, "tenant created from a spare");
+            Ok(made)
         }))
         .await
     }
@@ -69,29 +68,47 @@ impl Lifecycle {
     /// The same for who does not wait: the tenant is recorded when this returns, and made, or undone, by the operation that it names.
     pub async fn begin_tenant(&self, new: NewTenant) -> Result<Created, LifecycleError> {
         let (claim, made) = self.reserve(&new).await?;
-        self.leave(claim, provision(self));
+        if let Some(claim) = claim {
+            self.leave(claim, provision(self));
+        }
         Ok(made)
     }
 
-    async fn reserve(&self, new: &NewTenant) -> Result<(jobs::Claim, Created), LifecycleError> {
-        let (mut tx, reserved) = self.reserve_record(new).await?;
+    /// Records the tenant, and what there is still to do, unless it was a spare: then it is served when this returns.
+    async fn reserve(&self, new: &NewTenant) -> Result<(Option<Claim>, Created), LifecycleError> {
+        let (mut tx, reserved) = self.reserve_record(new, true).await?;
         let input = Subject::new(reserved.id, &new.app, &reserved.placement).to_json();
         let subject = reserved.id.as_uuid();
         let operation = NewOperation { kind: PROVISION, subject, title: new.slug.as_str(), input, priority: 0 };
+        if reserved.spare {
+            self.probe.pass("claim")?;
+            let place = json!({"database": reserved.placement.database, "schema": reserved.placement.schema});
+            let operation = self.jobs.record(&mut tx, operation, "spare", place).await?;
+            let id = reserved.id;
+            let made = self.record(tx, reserved, operation).await?;
+            self.catalog.refresh_tenant(id).await?;
+            self.spares_asked.notify_one();
+            return Ok((None, made));
+        }
         let claim = self.jobs.enqueue(&mut tx, operation).await?;
-        let made = self.record(tx, reserved, &claim).await?;
-        Ok((claim, made))
+        let made = self.record(tx, reserved, claim.operation()).await?;
+        self.spares_asked.notify_one();
+        Ok((Some(claim), made))
     }
 
     /// Slug, place and first key, in a transaction in which the operation is to be recorded that makes the tenant.
-    pub(crate) async fn reserve_record(&self, new: &NewTenant) -> Result<(ControlTx, Reserved), LifecycleError> {
+    pub(crate) async fn reserve_record(
+        &self,
+        new: &NewTenant,
+        spares: bool,
+    ) -> Result<(ControlTx, Reserved), LifecycleError> {
         self.probe.pass("reserve")?;
         let id = TenantId::from_uuid(Uuid::now_v7());
         let NewTenant { slug, name, app, isolation, cluster } = new;
-        let wanted = Reservation { id, slug, name, app, isolation: *isolation, cluster: cluster.as_ref() };
+        let wanted = Reservation { id, slug, name, app, isolation: *isolation, cluster: cluster.as_ref(), spares };
         let mut tx = self.catalog.begin().await?;
-        let (placement, key, secret) = self.catalog.reserve(&mut tx, &wanted).await?;
-        Ok((tx, Reserved { id, placement, key, secret }))
+        let reserved = self.catalog.reserve(&mut tx, &wanted).await?;
+        Ok((tx, reserved))
     }
 
     /// Both are known from now on, or neither is.
@@ -99,12 +116,12 @@ impl Lifecycle {
         &self,
         tx: ControlTx,
         reserved: Reserved,
-        claim: &Claim,
+        operation: Uuid,
     ) -> Result<Created, LifecycleError> {
         tx.commit().await.map_err(catalog::CatalogError::from)?;
         let Reserved { id, key, secret, .. } = reserved;
         let tenant = self.find(&TenantRef::Id(id)).await?;
-        Ok(Created { tenant, key, secret, operation: claim.operation() })
+        Ok(Created { tenant, key, secret, operation })
     }
 }
 
@@ -113,12 +130,21 @@ pub(crate) fn provision(desk: &Lifecycle) -> Procedure {
     provision_with(desk, Box::new(storage::Storage(desk.clone())))
 }
 
+/// The same for a tenant that is nobody's yet.
+pub(crate) fn provision_spare(desk: &Lifecycle) -> Procedure {
+    steps(desk, Box::new(storage::Storage(desk.clone())), Status::Spare)
+}
+
 /// The same with tables and rows that come from somewhere else.
 pub(crate) fn provision_with(desk: &Lifecycle, storage: Box<dyn Step>) -> Procedure {
+    steps(desk, storage, Status::Active)
+}
+
+fn steps(desk: &Lifecycle, storage: Box<dyn Step>, then: Status) -> Procedure {
     Procedure::reversible(vec![
         Box::new(reserve::Reserve(desk.clone())),
         Box::new(roles::Roles(desk.clone())),
         storage,
-        Box::new(open::Open(desk.clone())),
+        Box::new(open::Open { desk: desk.clone(), then }),
     ])
 }

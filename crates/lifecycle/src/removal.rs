@@ -76,5 +76,5 @@ pub(crate) fn removal(desk: &Lifecycle) -> Procedure {
     ])
 }
 
-/// From which a tenant is removed.
+/// From which a tenant is removed. A spare that nobody should become is `deleting` already.
 const ANY: [Status; 4] = [Status::Provisioning, Status::Active, Status::Suspended, Status::Deleting];

@@ -129,7 +129,8 @@ impl Lifecycle {
                 keep: rule.keep.clone(),
             })
             .collect();
-        Ok(self.catalog.put_retention(&manifest.name, &rules).await?)
+        self.catalog.put_retention(&manifest.name, &rules).await?;
+        Ok(self.catalog.set_warm_pool(&manifest.name, manifest.warm_pool).await?)
     }
 }
 

@@ -14,7 +14,7 @@ use catalog::{AppFile, MasterKey};
 use devdb::Scratch;
 use domain::{Access, DisplayName, Isolation, Role};
 use futures_util::future::try_join_all;
-use lifecycle::{AddApp, AddCluster, BackupSettings, NewTenant, Probe};
+use lifecycle::{AddApp, AddCluster, BackupSettings, NewTenant, Probe, WarmPool};
 use pool::PoolSettings;
 use server::{House, HouseSettings};
 use tenantize::Manifest;
@@ -142,6 +142,7 @@ async fn prepare(scratch: &Scratch) -> Outcome<Sessions> {
         metric_tenants: 50,
         backups: BackupSettings { store: None, keep_days: None, objective: Duration::from_hours(24) },
         usage_days: 90,
+        warm_pool: WarmPool::NONE,
         probe: Probe::default(),
     })
     .await?;

@@ -303,6 +303,9 @@ pub struct UpArgs {
     /// The control API's port; 0 for any. Without it 6433, or the next one that is free.
     #[arg(long, value_name = "PORT")]
     pub api_port: Option<u16>,
+    /// How many tenants of each isolation that is in use are made ahead, so that `tenant create` need not wait; 0 for none.
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    pub warm_pool: u32,
 }
 
 /// `sindico app …`

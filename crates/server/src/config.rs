@@ -3,6 +3,7 @@
 mod backups;
 mod entries;
 mod raw;
+mod warm_pool;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,12 +13,13 @@ use std::time::Duration;
 use catalog::MasterKey;
 use domain::{PoolMode, Pooling};
 use gateway::{Certificates, ConfigEntry, DialSettings, Plaintext, Zone};
-use lifecycle::BackupSettings;
+use lifecycle::{BackupSettings, WarmPool};
 use pool::PoolSettings;
 use tenancy::{TokenSettings, Tokens};
 
 use self::entries::entries;
 use self::raw::{Gateway, Raw, Tls, seconds};
+pub(crate) use self::warm_pool::of_size as warm_pool_of;
 use crate::logging::LogFormat;
 
 /// A configuration that cannot be right. The text names the key.
@@ -56,6 +58,7 @@ pub(crate) struct Config {
     pub(crate) changes_at_once: usize,
     pub(crate) pool: PoolSettings,
     pub(crate) backups: BackupSettings,
+    pub(crate) warm_pool: WarmPool,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
     entries: Vec<ConfigEntry>,
@@ -124,6 +127,7 @@ impl Config {
             changes_at_once: positive("lifecycle.changes_at_once", raw.lifecycle.changes_at_once)?,
             pool: raw.pool.lower()?,
             backups: raw.backups.lower(base)?,
+            warm_pool: raw.warm_pool.lower()?,
             log_format: match raw.log.format.as_str() {
                 "json" => LogFormat::Json,
                 "text" => LogFormat::Text,

@@ -7,7 +7,7 @@ use api::{AdminToken, Board, Door, GatewayAddress};
 use audit::Auditor;
 use catalog::{Catalog, MasterKey};
 use gateway::GatewaySettings;
-use lifecycle::{BackupSettings, Lifecycle, Probe};
+use lifecycle::{BackupSettings, Lifecycle, Probe, WarmPool};
 use pool::{Pool, PoolSettings};
 use tenancy::Threshold;
 use tokio::net::TcpListener;
@@ -41,6 +41,8 @@ pub struct HouseSettings {
     pub backups: BackupSettings,
     /// For how many days samples of what tenants use are kept.
     pub usage_days: u32,
+    /// Tenants that are made before they are asked for.
+    pub warm_pool: WarmPool,
     /// Silent, except in tests.
     pub probe: Probe,
 }
@@ -71,7 +73,8 @@ impl House {
             settings.backups,
             settings.probe,
         )
-        .keeping_usage(settings.usage_days);
+        .keeping_usage(settings.usage_days)
+        .keeping_spares(settings.warm_pool);
         let house = Self {
             catalog,
             lifecycle,
@@ -106,6 +109,8 @@ impl House {
         self.tasks.spawn(async move { lifecycle.recover_forever(shutdown).await });
         let (lifecycle, shutdown) = (self.lifecycle.clone(), self.shutdown.clone());
         self.tasks.spawn(async move { lifecycle.work_forever(shutdown).await });
+        let (lifecycle, shutdown) = (self.lifecycle.clone(), self.shutdown.clone());
+        self.tasks.spawn(async move { lifecycle.keep_warm_forever(shutdown).await });
         let (lifecycle, shutdown) = (self.lifecycle.clone(), self.shutdown.clone());
         self.tasks.spawn(lifecycle.watch_locks(shutdown));
         self.tasks.spawn(gateway::serve(gateway, self.threshold.clone(), gateway_settings, self.shutdown.clone()));

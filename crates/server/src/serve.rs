@@ -38,6 +38,7 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
         metric_tenants: config.metric_tenants,
         backups: config.backups,
         usage_days: config.usage_days,
+        warm_pool: config.warm_pool,
         probe: Probe::default(),
     })
     .await?;

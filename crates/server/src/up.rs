@@ -13,7 +13,7 @@ use api::{AdminToken, GatewayAddress};
 use catalog::MasterKey;
 use devdb::{DirLock, Programs};
 use gateway::GatewaySettings;
-use lifecycle::{AddApp, AddCluster, BackupSettings, Probe};
+use lifecycle::{AddApp, AddCluster, BackupSettings, Probe, WarmPool};
 use objects::{Store, StorePlace};
 use pool::PoolSettings;
 use tenantize::Manifest;
@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::app_dir::AppDir;
 use crate::cli::UpArgs;
+use crate::config::warm_pool_of;
 use crate::console::Console;
 use crate::endpoints::{DEFAULT_DIR, Endpoints, GatewayEndpoint, Published};
 use crate::house::{House, HouseSettings};
@@ -50,6 +51,7 @@ pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> a
     Endpoints::retract(&dirs.base)?;
     logging::to_file(dirs.log()?, "info");
     open_files::raise(GatewaySettings::default().places.limit().saturating_add(POOL_CONNECTIONS));
+    let warm_pool = warm_pool_of(args.warm_pool).map_err(|error| anyhow::anyhow!("--warm-pool: {error}"))?;
     // Before anything is started: a port that is taken should cost nothing.
     let gateway = listen("gateway", args.gateway_port, GATEWAY_PORT).await?;
     let api = listen("control API", args.api_port, API_PORT).await?;
@@ -60,7 +62,7 @@ pub(crate) async fn up(dir: Option<&Path>, args: &UpArgs, console: Console) -> a
         () = stop.requested() => return Ok(()),
     };
     let opened = tokio::select! {
-        opened = open(&dirs, &clusters, gateway, api, &steps) => opened.map(Some),
+        opened = open(&dirs, &clusters, gateway, api, &steps, warm_pool) => opened.map(Some),
         () = stop.requested() => Ok(None),
     };
     let outcome = match opened {
@@ -90,6 +92,7 @@ async fn open(
     gateway: TcpListener,
     api: TcpListener,
     steps: &Steps,
+    warm_pool: WarmPool,
 ) -> anyhow::Result<(House, Published)> {
     let house = House::enter(HouseSettings {
         control_dsn: clusters.control_database().await?,
@@ -105,6 +108,7 @@ async fn open(
             objective: BACKUP_OBJECTIVE,
         },
         usage_days: USAGE_DAYS,
+        warm_pool,
         probe: Probe::default(),
     })
     .await?;

@@ -106,7 +106,7 @@ pub(crate) fn standing(route: &TenantRoute, proof: Proof) -> Result<(), Refusal>
         Status::Active => {}
         Status::Suspended => return Err(Refusal::Suspended(route.slug.clone())),
         Status::Provisioning => return Err(Refusal::Provisioning(route.slug.clone())),
-        Status::Deleting => return Err(Refusal::UnknownTenant(route.slug.to_string())),
+        Status::Spare | Status::Deleting => return Err(Refusal::UnknownTenant(route.slug.to_string())),
     }
     if !is_known(route, proof) {
         return Err(Refusal::KeyRevoked(route.slug.clone()));

@@ -22,6 +22,18 @@ pub struct Manifest {
     /// For how long rows are kept, by table; of all others, for ever.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub retention: BTreeMap<String, Retention>,
+    /// Whether tenants may be made before anybody asks for them. Not, if the seed depends on when it runs.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub warm_pool: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+const fn is_yes(said: &bool) -> bool {
+    *said
 }
 
 /// Why an `app.toml` was not accepted.

@@ -40,7 +40,7 @@ pub(crate) async fn patch(
     Path(word): Path<String>,
     Body(edit): Body<PatchBody>,
 ) -> Result<Json<TenantView>, Problem> {
-    if let Some(status @ (Status::Provisioning | Status::Deleting)) = edit.status {
+    if let Some(status @ (Status::Provisioning | Status::Spare | Status::Deleting)) = edit.status {
         let detail = format!("status {status} is síndico's own; set active or suspended");
         return Err(Problem::field("/status", detail));
     }

@@ -92,6 +92,7 @@ impl Lifecycle {
             tenant: *tenant,
             slug,
             status: Status::Active,
+            spare: false,
             placement: placement.clone(),
             present: true,
             version: from,

@@ -112,7 +112,8 @@ impl Lifecycle {
     /// What applying these files would do. Of tenants' tables only the versions are read, where records may be behind them.
     pub async fn plan_migration(&self, new: AddApp) -> Result<UpgradePlan, LifecycleError> {
         let (app, course) = self.course_to(&new).await?;
-        let ledger = self.catalog.ledger(&app, None).await?;
+        let mut ledger = self.catalog.ledger(&app, None).await?;
+        ledger.retain(|entry| !entry.spare);
         let clusters = self.stands(&app).await?.iter().filter(|(cluster, _)| !cluster.dedicated).count();
         let mut migrations = Vec::new();
         for from in self.least_advanced(&app).await?..course.version() {
@@ -136,7 +137,8 @@ impl Lifecycle {
         let newest = self.catalog.newest_release(app).await?;
         let files = self.catalog.release_files(app, newest.release).await?;
         let names = (1..=newest.version).map(|version| version_name(&files, version)).collect();
-        let tenants = self.catalog.ledger(app, None).await?.into_iter().map(TenantVersion::from).collect();
+        let ledger = self.catalog.ledger(app, None).await?.into_iter();
+        let tenants = ledger.filter(|entry| !entry.spare).map(TenantVersion::from).collect();
         Ok(Overview { app: app.clone(), newest, names, tenants })
     }
 }

@@ -225,6 +225,7 @@ impl Actor {
             tenant: self.tenant,
             slug,
             status: Status::Active,
+            spare: false,
             placement: self.placement.clone(),
             present: true,
             version,

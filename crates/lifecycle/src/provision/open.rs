@@ -1,4 +1,4 @@
-//! From here on the tenant is served.
+//! From here on the tenant is served, or, if it is nobody's yet, somebody may become it.
 
 use domain::Status;
 use jobs::{Act, Fault, Step, Work};
@@ -7,7 +7,11 @@ use serde_json::Value;
 use crate::subject::{Subject, Target};
 use crate::{Lifecycle, LifecycleError};
 
-pub(super) struct Open(pub(super) Lifecycle);
+pub(super) struct Open {
+    pub(super) desk: Lifecycle,
+    /// Active, or a spare, which is not served.
+    pub(super) then: Status,
+}
 
 impl Step for Open {
     fn name(&self) -> &'static str {
@@ -17,11 +21,11 @@ impl Step for Open {
     /// The operation ends in the same moment: a tenant that may be in use is never undone.
     fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
         Box::pin(async move {
-            self.0.probe.pass("open")?;
+            self.desk.probe.pass("open")?;
             let Target { tenant, .. } = Subject::of(work)?;
             let mut tx = work.begin().await?;
             work.conclude(&mut tx, None).await?;
-            let opened = self.0.catalog.set_status(tx, tenant, &[Status::Provisioning], Status::Active).await;
+            let opened = self.desk.catalog.set_status(tx, tenant, &[Status::Provisioning], self.then).await;
             if opened.map_err(LifecycleError::from)? {
                 return Ok(Value::Null);
             }

@@ -17,13 +17,13 @@ impl Step for Reserve {
     fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
         Box::pin(async move {
             let target = Subject::of(work)?;
-            let tenant = self.0.find(&catalog::TenantRef::Id(target.tenant)).await?;
-            if tenant.status != Status::Provisioning {
+            let status = self.0.catalog.status(target.tenant).await.map_err(LifecycleError::from)?;
+            if status != Some(Status::Provisioning) {
                 let what = format!("status of tenant {}", target.tenant);
                 return Err(Fault::from(LifecycleError::Unverified(what)));
             }
             self.0.make_ready(&target).await?;
-            Ok(json!({"slug": tenant.slug, "cluster": tenant.cluster, "database": target.placement.database}))
+            Ok(json!({"database": target.placement.database}))
         })
     }
 

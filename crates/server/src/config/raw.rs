@@ -8,6 +8,7 @@ use pool::PoolSettings;
 use serde::{Deserialize, Serialize};
 
 use super::backups::RawBackups;
+use super::warm_pool::RawWarmPool;
 use super::{ConfigError, positive};
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -29,6 +30,8 @@ pub(super) struct Raw {
     pub(super) metrics: Metrics,
     #[serde(default)]
     pub(super) usage: Usage,
+    #[serde(default)]
+    pub(super) warm_pool: RawWarmPool,
     #[serde(default)]
     pub(super) log: Log,
 }

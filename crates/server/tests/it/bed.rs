@@ -11,7 +11,7 @@ use catalog::{AppFile, Catalog, MasterKey};
 use devdb::Scratch;
 use domain::{AppName, PoolMode};
 use gateway::GatewaySettings;
-use lifecycle::{AddApp, AddCluster, BackupSettings, Probe};
+use lifecycle::{AddApp, AddCluster, BackupSettings, Probe, WarmPool};
 use objects::{Store, StorePlace};
 use pool::PoolSettings;
 use reqwest::{Method, StatusCode};
@@ -53,6 +53,7 @@ pub(crate) struct Options {
     pub(crate) gateway: GatewaySettings,
     /// The test's own folder, if not given.
     pub(crate) store: Option<StorePlace>,
+    pub(crate) warm_pool: WarmPool,
 }
 
 impl Default for Options {
@@ -64,6 +65,7 @@ impl Default for Options {
             dedicated_capacity: 100,
             gateway: GatewaySettings::default(),
             store: None,
+            warm_pool: WarmPool::NONE,
         }
     }
 }
@@ -116,6 +118,11 @@ impl Bed {
         self.enter(Options::default()).await.0
     }
 
+    /// The same with other options.
+    pub(crate) async fn another_keeping(&self, options: Options) -> House {
+        self.enter(options).await.0
+    }
+
     async fn enter(&self, options: Options) -> (House, GatewaySettings, i32) {
         let house = House::enter(HouseSettings {
             control_dsn: self.servers.dsn(0, &self.control),
@@ -133,6 +140,7 @@ impl Bed {
                 objective: Duration::from_hours(24),
             },
             usage_days: 90,
+            warm_pool: options.warm_pool,
             probe: options.probe,
         })
         .await

@@ -24,3 +24,4 @@ mod socket;
 mod sweep;
 mod up;
 mod usage;
+mod warm_pool;

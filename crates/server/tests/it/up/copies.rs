@@ -14,7 +14,8 @@ const COUNTED: &str = "SELECT count(*), count(DISTINCT email), sum(id), max(k) F
 fn killed_while_tenants_are_backed_up_and_restored_it_finishes() {
     let mut moments = Moments::new();
     let home = Home::new();
-    let mut up = home.up(&ANY_PORTS);
+    let words = [&ANY_PORTS[..], &["--warm-pool", "0"]].concat();
+    let mut up = home.up(&words);
     let shop = home.shop();
     let mut tenants = Vec::new();
     for isolation in ["shared", "schema", "database"] {
@@ -43,7 +44,7 @@ fn killed_while_tenants_are_backed_up_and_restored_it_finishes() {
         ];
         std::thread::sleep(moments.within(2_500));
         up.end(Signal::SIGKILL);
-        up = home.up(&ANY_PORTS);
+        up = home.up(&words);
         for operation in &begun {
             home.sindico(&["operation", "watch", operation]).ok();
         }
