@@ -15,6 +15,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::add_app::plan_files;
+use crate::kept::Kept;
 use crate::usage::{KEPT_DAYS, Meter};
 use crate::{BackupSettings, LifecycleError, Probe};
 
@@ -40,6 +41,7 @@ pub struct Lifecycle {
     pub(crate) meter: Arc<Meter>,
     pub(crate) usage_days: u32,
     pub(crate) warm_pool: WarmPool,
+    pub(crate) kept: Arc<Kept>,
     /// Told when somebody has asked for a tenant.
     pub(crate) spares_asked: Arc<Notify>,
 }
@@ -60,6 +62,7 @@ impl Lifecycle {
             meter: Arc::default(),
             usage_days: KEPT_DAYS,
             warm_pool: WarmPool::NONE,
+            kept: Arc::default(),
             spares_asked: Arc::default(),
         }
     }
@@ -81,6 +84,7 @@ impl Lifecycle {
         self.slots.close();
         self.running.close();
         self.running.wait().await;
+        self.kept.clear();
         if let Err(error) = self.report_usage().await {
             warn!(%error, "what clients have done last is not written down");
         }

@@ -12,6 +12,7 @@ mod drop_database;
 mod edit_tenant;
 mod erase;
 mod error;
+mod kept;
 mod lock_watch;
 mod migrate;
 mod operations;

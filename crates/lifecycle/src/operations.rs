@@ -157,6 +157,7 @@ impl Lifecycle {
             }
             if reported.is_none_or(|at| at.elapsed() >= REPORT) {
                 reported = Some(Instant::now());
+                self.kept.tidy();
                 if let Err(error) = self.report_usage().await {
                     warn!(%error, "what clients have done could not be written down");
                 }

@@ -15,7 +15,7 @@ impl Lifecycle {
         placement: &Placement,
     ) -> Result<(), LifecycleError> {
         let tenant = by.tenant;
-        let server = self.builder(by, placement.cluster, None).await?;
+        let server = self.borrow_builder(by, placement.cluster, None).await?;
         let options = membership(&server).await?;
         let mut sql = String::from("BEGIN;");
         for role in Role::both(tenant) {

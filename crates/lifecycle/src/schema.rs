@@ -44,7 +44,8 @@ impl Lifecycle {
         self.probe.pass("schema seed")?;
         // The tenant had its role to itself since it was made, and the seed logs in as it.
         self.threshold.restore_roles(id, &tenant.placement).await?;
-        let session = self.seed(&site).await?;
+        let session = self.login(&site).await?;
+        self.seed(&session, &site).await?;
         self.verify(&session, &site).await?;
         self.catalog.set_made_with(id, plan.version()).await?;
         self.catalog.set_present(id, true).await?;

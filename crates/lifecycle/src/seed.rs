@@ -8,22 +8,26 @@ use crate::site::Site;
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
-    /// Runs the app's seed in one transaction, as the tenant's own role: whatever it does, it cannot leave the tenant.
-    /// Returns the session, which [`Lifecycle::verify`] goes on with.
-    pub(crate) async fn seed(&self, site: &Site<'_>) -> Result<Session, LifecycleError> {
-        let Site { tenant, plan, placement, .. } = *site;
-        let session = self.as_role(placement, Role::new(tenant, Access::ReadWrite)).await?;
+    /// Logs in as the tenant.
+    pub(crate) async fn login(&self, site: &Site<'_>) -> Result<Session, LifecycleError> {
+        let session = self.as_role(site.placement, Role::new(site.tenant, Access::ReadWrite)).await?;
         site.by().still_may().await?;
+        Ok(session)
+    }
+
+    /// Runs the app's seed in one transaction, in the tenant's own session: whatever it does, it cannot leave the tenant.
+    pub(crate) async fn seed(&self, session: &Session, site: &Site<'_>) -> Result<(), LifecycleError> {
+        let Site { plan, placement, .. } = *site;
         let statements = match placement.isolation {
             Isolation::Shared => plan.shared_tenant_seed(),
             Isolation::Schema | Isolation::Database | Isolation::Cluster => plan.own_tenant_seed(),
         };
         if plan.loads() {
-            self.load(site, &session, &statements).await?;
+            self.load(site, session, &statements).await?;
         } else if !statements.is_empty() {
-            write(&session, &statements).await?;
+            write(session, &statements).await?;
         }
-        Ok(session)
+        Ok(())
     }
 
     /// The same with rows that some triggers must not see: they believe the session that it is writing such rows only if

@@ -2,9 +2,11 @@
 
 use std::future::poll_fn;
 use std::ops::Deref;
+use std::task::Poll;
 use std::time::Duration;
 
 use domain::{Role, TenantId};
+use futures_util::poll;
 use jobs::Work;
 use tenantize::Statement as AppStatement;
 use tls::{Dsn, DsnError};
@@ -22,6 +24,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// takes its time to be removed. Strings are read as the grammar that cut statements apart has read them. No function of an app's has the name of
 /// one that is meant, and nothing that a session has made for itself comes before what PostgreSQL has.
 const LIMITS: &str = "-c lock_timeout=30s -c client_min_messages=warning -c standard_conforming_strings=on -c search_path=pg_catalog,pg_temp";
+/// So many of an app's statements are sent at a time.
+const AHEAD: usize = 32;
+
 /// An app's seed has a bound: an operator waits for it.
 const SEED_LIMITS: &str = "-c statement_timeout=120s";
 
@@ -67,16 +72,31 @@ impl Session {
         self.client.batch_execute(sql).await.map_err(|error| self.fault(&error))
     }
 
-    /// Runs an app's statements, naming file and line of one that fails.
+    /// Runs an app's statements within a transaction, naming file and line of the first that fails. They are sent without waiting for
+    /// each other: after one that has failed, PostgreSQL does nothing of the others.
     pub(crate) async fn run_app(&self, statements: &[AppStatement]) -> Result<(), LifecycleError> {
-        for statement in statements {
-            self.client.batch_execute(&statement.sql).await.map_err(|error| {
-                if error.as_db_error().is_none() {
-                    return self.fault(&error);
-                }
-                let (file, line) = (statement.file.clone(), statement.line);
-                LifecycleError::Statement { file, line, reason: postgres_text(&error) }
-            })?;
+        let told = |statement: &AppStatement, error: &tokio_postgres::Error| {
+            if error.as_db_error().is_none() {
+                return self.fault(error);
+            }
+            let (file, line) = (statement.file.clone(), statement.line);
+            LifecycleError::Statement { file, line, reason: postgres_text(error) }
+        };
+        for some in statements.chunks(AHEAD) {
+            let mut sent = Vec::with_capacity(some.len());
+            for statement in some {
+                let mut answer = Box::pin(self.client.batch_execute(&statement.sql));
+                // What has been asked for once is on its way, so that they run in this order.
+                let early = poll!(answer.as_mut());
+                sent.push((statement, answer, early));
+            }
+            for (statement, answer, early) in sent {
+                let answer = match early {
+                    Poll::Ready(answer) => answer,
+                    Poll::Pending => answer.await,
+                };
+                answer.map_err(|error| told(statement, &error))?;
+            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use jobs::Work;
 use tenantize::Plan;
 
 use crate::server::Builder;
+use crate::turn::Turn;
 use crate::{Lifecycle, LifecycleError};
 
 /// What every step of building a tenant works on.
@@ -31,14 +32,20 @@ impl Lifecycle {
         self.create_roles(site.by(), site.app, site.placement).await?;
         self.probe.pass("storage")?;
         let turn = self.take_turn(site.by(), site.app, site.placement).await?;
-        self.create_storage(site, &turn).await?;
-        self.populate(site).await
+        self.furnish(site, &turn).await
     }
 
-    /// The first rows, as the tenant, and then what the tenant says of itself.
-    pub(crate) async fn populate(&self, site: &Site<'_>) -> Result<(), LifecycleError> {
+    /// What holds the rows, the first of them, as the tenant, and then what the tenant says of itself.
+    pub(crate) async fn furnish(&self, site: &Site<'_>, turn: &Turn) -> Result<(), LifecycleError> {
+        let session = if site.placement.isolation.has_own_database() {
+            self.create_storage(site, turn).await?;
+            self.login(site).await?
+        } else {
+            // Logging in takes about as long as a third of the tables.
+            tokio::try_join!(self.create_storage(site, turn), self.login(site))?.1
+        };
         self.probe.pass("seed")?;
-        let session = self.seed(site).await?;
+        self.seed(&session, site).await?;
         self.probe.pass("verify")?;
         self.verify(&session, site).await
     }

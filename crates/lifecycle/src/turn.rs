@@ -5,12 +5,13 @@ use std::sync::Arc;
 use domain::{AppName, Isolation, Placement, quote_literal};
 use tenantize::Plan;
 
+use crate::kept::Borrowed;
 use crate::server::{Builder, Session};
 use crate::{Lifecycle, LifecycleError};
 
 /// Tables that are shared, and the template of others, stay as they are for as long as it lives, which is no longer than its session.
 pub(crate) struct Turn {
-    session: Session,
+    session: Borrowed,
     plan: Arc<Plan>,
 }
 
@@ -43,7 +44,7 @@ impl Lifecycle {
             Isolation::Shared | Isolation::Schema => Some(placement.database.as_str()),
             Isolation::Database | Isolation::Cluster => None,
         };
-        let session = self.builder(by, placement.cluster, inside).await?;
+        let session = self.borrow_builder(by, placement.cluster, inside).await?;
         // However long a migration takes.
         let lock = format!("SET lock_timeout = 0; SELECT pg_advisory_lock_shared({}); RESET lock_timeout", key(app));
         session.run(&lock).await?;

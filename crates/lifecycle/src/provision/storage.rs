@@ -20,8 +20,7 @@ impl Step for Storage {
             let turn = self.0.take_turn(target.by(work), &target.app, &target.placement).await?;
             let plan = turn.plan();
             let site = target.site(&plan, work);
-            self.0.create_storage(&site, &turn).await?;
-            self.0.populate(&site).await?;
+            self.0.furnish(&site, &turn).await?;
             self.0.catalog.set_made_with(target.tenant, plan.version()).await.map_err(LifecycleError::from)?;
             Ok(json!({"database": target.placement.database, "schema": target.placement.schema}))
         })
