@@ -7,7 +7,7 @@ SECONDS ?= 600
 export SQLX_OFFLINE = true
 
 .PHONY: up build test test-18 frameworks check-drivers fuzz bench-gateway bench-gateway-idle bench-gateway-fairness bench-gateway-scale \
-	bench-gateway-tenants bench-gateway-tools bench-migrations bench-backups bench-creation check prepare tools drivers-tools
+	bench-gateway-tenants bench-gateway-tools bench-migrations bench-backups bench-creation check-failing-migration check prepare tools drivers-tools
 
 up: build
 	target/release/sindico up $(ARGS)
@@ -75,6 +75,11 @@ bench-migrations: build
 bench-creation: build
 	cargo build --locked --package devdb
 	target/debug/devdb run --clusters 1 -- bench/lifecycle/creation $(ARGS)
+
+# A migration that fails on one of a thousand tenants while clients of others work.
+check-failing-migration: build
+	cargo build --locked --package devdb
+	target/debug/devdb run --clusters 1 --set max_connections=200 -- bench/lifecycle/failing $(ARGS)
 
 # A tenant's backup and restore beside pg_dump and pg_restore.
 bench-backups: build

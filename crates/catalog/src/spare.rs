@@ -36,6 +36,8 @@ pub struct WantedSpare {
     pub isolation: Isolation,
     /// Where.
     pub cluster: Uuid,
+    /// The release that new tenants get there.
+    pub release: i32,
 }
 
 /// A spare.
@@ -59,7 +61,7 @@ impl Catalog {
             .fetch_one(&mut **tx)
             .await?;
         let row = sqlx::query!(
-            r#"SELECT w.app AS "app!", w.isolation AS "isolation!", w.cluster AS "cluster!"
+            r#"SELECT w.app AS "app!", w.isolation AS "isolation!", w.cluster AS "cluster!", c.release
                FROM (SELECT t.app, p.isolation, p.cluster FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id
                      WHERE t.spare_release IS NULL AND t.created_at > now() - make_interval(secs => $2)
                          AND p.isolation <> 'cluster'
@@ -89,6 +91,7 @@ impl Catalog {
                 app: read("app name", &row.app)?,
                 isolation: read("isolation", &row.isolation)?,
                 cluster: row.cluster,
+                release: row.release,
             })
         })
         .transpose()
@@ -109,11 +112,10 @@ impl Catalog {
         id: TenantId,
         wanted: &WantedSpare,
     ) -> Result<Spare, CatalogError> {
-        let WantedSpare { app, isolation, cluster } = wanted;
+        let WantedSpare { app, isolation, cluster, release } = wanted;
         let slug: Slug = read("slug", &format!("spare-{}", id.hex()))?;
         let name = read("tenant name", slug.as_str())?;
-        let release = self.release_on(app, *cluster).await?.release;
-        insert_tenant(tx, id, (&slug, &name), app, (&new_salt()?, Some(release))).await?;
+        insert_tenant(tx, id, (&slug, &name), app, (&new_salt()?, Some(*release))).await?;
         let placement = Placement::of(id, app, *isolation, *cluster);
         insert_placement(tx, id, app, &placement).await?;
         Ok(Spare { id, slug, app: app.clone(), placement })
