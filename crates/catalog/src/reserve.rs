@@ -1,5 +1,7 @@
 //! Reserving a new tenant's name, place and first key, all or nothing.
 
+use std::time::Duration;
+
 use domain::{Access, AppName, ClusterName, DisplayName, Isolation, KeyId, Placement, Slug, TenantId};
 use uuid::Uuid;
 
@@ -21,8 +23,8 @@ pub struct Reservation<'a> {
     pub isolation: Isolation,
     /// A particular cluster, or whichever has room.
     pub cluster: Option<&'a ClusterName>,
-    /// Whether it may become a tenant that has been made before.
-    pub spares: bool,
+    /// How old a tenant may be that has been made before; none, if it has to be made now.
+    pub spares: Option<Duration>,
 }
 
 /// What has been reserved.
@@ -65,7 +67,10 @@ impl Catalog {
             return Err(CatalogError::SlugTaken(wanted.slug.clone()));
         }
         let cluster = choose_cluster(tx, wanted).await?;
-        let claimed = if wanted.spares { claim_spare(tx, wanted, cluster, &salt).await? } else { None };
+        let claimed = match wanted.spares {
+            Some(max_age) => claim_spare(tx, wanted, cluster, (&salt, max_age)).await?,
+            None => None,
+        };
         let id = claimed.unwrap_or(wanted.id);
         let placement = Placement::of(id, wanted.app, wanted.isolation, cluster);
         if claimed.is_none() {

@@ -25,6 +25,12 @@ pub struct WarmPool {
 impl WarmPool {
     /// Nothing is made ahead.
     pub const NONE: Self = Self { size: 0, max_age: Duration::ZERO, idle: Duration::ZERO };
+
+    /// How old a spare may be that somebody becomes; none where nobody keeps any.
+    #[must_use]
+    pub fn claimable(&self) -> Option<Duration> {
+        (self.size > 0).then_some(self.max_age)
+    }
 }
 
 /// What is to be kept ready.
@@ -54,12 +60,17 @@ pub struct Spare {
 }
 
 impl Catalog {
-    /// What is lacking most, if anything is. Until the transaction ends nobody else is told of it. What could not be made a few minutes
+    /// What is lacking most, if anything is. Until the transaction ends nobody else is told of anything. What could not be made a few minutes
     /// ago is not tried again yet, and nothing is made while the app is being migrated.
     pub async fn wanted_spare(&self, tx: &mut ControlTx, pool: &WarmPool) -> Result<Option<WantedSpare>, CatalogError> {
-        sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('sindico spares', 0))")
-            .fetch_one(&mut **tx)
-            .await?;
+        // Whoever stands still in the middle of it must not hold up the others for ever.
+        sqlx::query!("SET LOCAL idle_in_transaction_session_timeout = '10s'").execute(&mut **tx).await?;
+        let alone = sqlx::query_scalar!(
+            r#"SELECT pg_try_advisory_xact_lock(hashtextextended('sindico spares', 0)) AS "alone!""#
+        );
+        if !alone.fetch_one(&mut **tx).await? {
+            return Ok(None);
+        }
         let row = sqlx::query!(
             r#"SELECT w.app AS "app!", w.isolation AS "isolation!", w.cluster AS "cluster!", c.release
                FROM (SELECT t.app, p.isolation, p.cluster FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id
@@ -128,8 +139,7 @@ impl Catalog {
                       s.database AS "database!", s.schema AS "schema!"
                FROM (SELECT t.id, t.slug, t.app, p.cluster, p.isolation, p.database, p.schema, t.created_at,
                             row_number() OVER (PARTITION BY t.app, p.isolation, p.cluster ORDER BY t.id DESC) AS nth,
-                            t.spare_release <> coalesce(c.release, a.release) OR NOT a.warm_pool OR p.version <> r.version
-                                OR p.migration_error IS NOT NULL OR p.drift IS NOT NULL AS unfit
+                            t.spare_release <> coalesce(c.release, a.release) OR NOT a.warm_pool OR p.version <> r.version AS unfit
                      FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id JOIN sindico.apps a ON a.name = t.app
                      LEFT JOIN sindico.app_clusters c ON c.app = t.app AND c.cluster = p.cluster
                      JOIN sindico.app_releases r ON r.app = a.name AND r.release = coalesce(c.release, a.release)
@@ -159,10 +169,31 @@ impl Catalog {
             .collect()
     }
 
+    /// A spare in whatever state, if there is one of this id.
+    pub async fn spare(&self, id: TenantId) -> Result<Option<Spare>, CatalogError> {
+        let row = sqlx::query!(
+            "SELECT t.slug, t.app, p.cluster, p.isolation, p.database, p.schema
+             FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id
+             WHERE t.id = $1 AND t.spare_release IS NOT NULL",
+            id.as_uuid(),
+        )
+        .fetch_optional(&self.db)
+        .await?;
+        row.map(|row| {
+            Ok(Spare {
+                id,
+                slug: read("slug", &row.slug)?,
+                app: read("app name", &row.app)?,
+                placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
+            })
+        })
+        .transpose()
+    }
+
     /// From here on nobody becomes it, and it has to be removed. `false` if somebody has, or it is gone.
     pub async fn close_spare(&self, tx: &mut ControlTx, id: TenantId) -> Result<bool, CatalogError> {
         let closed = sqlx::query!(
-            "UPDATE sindico.tenants SET status = 'deleting', updated_at = now() WHERE id = $1 AND status = 'spare'",
+            "UPDATE sindico.tenants SET status = 'deleting', updated_at = now() WHERE id = $1 AND spare_release IS NOT NULL",
             id.as_uuid(),
         )
         .execute(&mut **tx)
@@ -171,22 +202,24 @@ impl Catalog {
     }
 }
 
-/// Somebody becomes a spare of the newest release, if there is one on the cluster.
+/// Somebody becomes a spare of the newest release, if there is one on the cluster that is not too old. Whoever changes what new
+/// tenants get there waits for the transaction's end, or is waited for: nobody is left behind by a migration that has looked already.
 pub(crate) async fn claim_spare(
     tx: &mut ControlTx,
     wanted: &Reservation<'_>,
     cluster: Uuid,
-    salt: &[u8],
+    (salt, max_age): (&[u8], Duration),
 ) -> Result<Option<TenantId>, CatalogError> {
     let claimed = sqlx::query_scalar!(
         "UPDATE sindico.tenants SET slug = $1, name = $2, salt = $6, status = 'active', spare_release = NULL, created_at = now(), updated_at = now()
          WHERE id = (
              SELECT t.id FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id JOIN sindico.apps a ON a.name = t.app
-             LEFT JOIN sindico.app_clusters c ON c.app = t.app AND c.cluster = p.cluster
-             JOIN sindico.app_releases r ON r.app = a.name AND r.release = coalesce(c.release, a.release)
-             WHERE t.app = $3 AND t.spare_release = r.release AND t.status = 'spare' AND p.isolation = $4 AND p.cluster = $5
-                 AND p.version = r.version AND p.migration_error IS NULL AND p.drift IS NULL AND a.warm_pool
-             ORDER BY t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED)
+             JOIN sindico.app_clusters c ON c.app = t.app AND c.cluster = p.cluster
+             JOIN sindico.app_releases r ON r.app = c.app AND r.release = c.release
+             WHERE t.app = $3 AND t.spare_release = c.release AND t.status = 'spare' AND p.isolation = $4 AND p.cluster = $5
+                 AND p.version = r.version AND a.warm_pool AND NOT c.switching
+                 AND t.created_at > now() - make_interval(secs => $7)
+             ORDER BY t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED FOR SHARE OF c)
          RETURNING id",
         wanted.slug.as_str(),
         wanted.name.as_str(),
@@ -194,6 +227,7 @@ pub(crate) async fn claim_spare(
         wanted.isolation.as_str(),
         cluster,
         salt,
+        max_age.as_secs_f64(),
     )
     .fetch_optional(&mut **tx)
     .await;

@@ -63,7 +63,7 @@ impl FromStr for TenantRef {
     }
 }
 
-/// Which tenants a listing shows. Pages follow ids, which sort by creation.
+/// Which tenants a listing shows. Pages follow ids, which sort by when tenants were made; a spare's was before it was somebody's.
 #[derive(Debug, Default)]
 pub struct TenantFilter {
     /// Only those of this app.
@@ -174,7 +174,7 @@ impl Catalog {
         .transpose()
     }
 
-    /// A page of tenants, oldest first.
+    /// A page of tenants, in the order of their ids.
     pub async fn tenants(&self, filter: &TenantFilter) -> Result<Vec<Tenant>, CatalogError> {
         let rows = sqlx::query_as!(
             Row,

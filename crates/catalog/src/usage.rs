@@ -20,6 +20,8 @@ pub struct Metered {
     pub placement: Placement,
     /// Whether it has any.
     pub present: bool,
+    /// Whether it is nobody's yet: it has a part of shared tables, and no usage.
+    pub spare: bool,
 }
 
 /// What a tenant's tables were found to hold.
@@ -131,14 +133,14 @@ impl From<Row> for UsagePoint {
 }
 
 impl Catalog {
-    /// Tenants whose tables can be looked at: all of them, or those in one database.
+    /// Tenants whose tables can be looked at: all of them, or those in one database. Those that are nobody's yet have a part of what is shared.
     pub async fn metered(&self, within: Option<&Placement>) -> Result<Vec<Metered>, CatalogError> {
         let rows = sqlx::query!(
-            "SELECT t.id, t.slug, p.cluster, p.isolation, p.database, p.schema, p.present
-             FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id
-             WHERE t.status IN ('active', 'suspended') AND ($1::uuid IS NULL OR p.cluster = $1)
-               AND ($2::text IS NULL OR p.database = $2)
-             ORDER BY t.id",
+            r#"SELECT t.id, t.slug, t.status = 'spare' AS "spare!", p.cluster, p.isolation, p.database, p.schema, p.present
+               FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id
+               WHERE (t.status IN ('active', 'suspended') OR t.status = 'spare' AND p.isolation = 'shared')
+                 AND ($1::uuid IS NULL OR p.cluster = $1) AND ($2::text IS NULL OR p.database = $2)
+               ORDER BY t.id"#,
             within.map(|place| place.cluster),
             within.map(|place| place.database.as_str()),
         )
@@ -150,6 +152,7 @@ impl Catalog {
                 slug: read("slug", &row.slug)?,
                 placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
                 present: row.present,
+                spare: row.spare,
             })
         });
         metered.collect()

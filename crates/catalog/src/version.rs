@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::read;
 use crate::tenant::placement;
-use crate::{Catalog, CatalogError, Spare};
+use crate::{Catalog, CatalogError};
 
 /// Of more tenants than this, the routes are read all at once.
 const READ_ONE_BY_ONE: usize = 50;
@@ -34,14 +34,6 @@ pub struct Entry {
     pub error: Option<String>,
     /// How its tables differ from what they should be, as far as somebody has looked.
     pub drift: Option<String>,
-}
-
-impl Entry {
-    /// The same as what is kept in the warm pool.
-    #[must_use]
-    pub fn as_spare(&self, app: &AppName) -> Spare {
-        Spare { id: self.tenant, slug: self.slug.clone(), app: app.clone(), placement: self.placement.clone() }
-    }
 }
 
 /// What tables of a version look like.
@@ -127,7 +119,7 @@ impl Catalog {
     pub async fn versions(&self, app: &AppName) -> Result<Vec<(i32, i64)>, CatalogError> {
         let rows = sqlx::query!(
             r#"SELECT p.version, count(*) AS "tenants!" FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id
-               WHERE t.app = $1 GROUP BY p.version ORDER BY p.version"#,
+               WHERE t.app = $1 AND t.spare_release IS NULL GROUP BY p.version ORDER BY p.version"#,
             app.as_str(),
         )
         .fetch_all(&self.db)

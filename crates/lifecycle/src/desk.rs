@@ -33,7 +33,7 @@ pub struct Lifecycle {
     pub(crate) probe: Probe,
     pub(crate) jobs: Jobs,
     pub(crate) backups: BackupSettings,
-    /// Each running change holds a connection to the control database and up to two to a cluster.
+    /// Each running change holds a connection to the control database and up to two to a cluster, where some more are kept for the next.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) running: TaskTracker,
     /// Releases of apps never change, and reading their SQL takes milliseconds.

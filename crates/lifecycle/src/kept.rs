@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::server::{Builder, Session, builder_name};
 use crate::{Lifecycle, LifecycleError};
 
-/// So many are kept for each database; each is a process on the server.
-const MOST: usize = 4;
+/// So many are kept on each cluster; each is a process of the server.
+const MOST: usize = 8;
 
 /// For how long.
 const IDLE: Duration = Duration::from_mins(1);
@@ -22,22 +22,34 @@ const IDLE: Duration = Duration::from_mins(1);
 /// A server that does not answer in this time has lost the session.
 const ANSWERS: Duration = Duration::from_secs(5);
 
-/// A cluster, and a database there unless it is the one that the DSN names.
-type Place = (Uuid, Option<String>);
-
-/// All that whoever had a session may have left in it. Prepared statements stay: the driver has some of its own.
+/// All that whoever had a session may have left in it. In a transaction that has failed the first word fails, and nobody gets the session.
+/// Prepared statements stay: the driver has some of its own.
 const FORGET: &str =
-    "ROLLBACK; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP;
-    SELECT pg_advisory_unlock_all()";
+    "BEGIN; ROLLBACK; RESET SESSION AUTHORIZATION; RESET ROLE; SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *;
+    DISCARD TEMP; RESET ALL";
 
-/// A session, and since when nobody is at it.
-type Resting = (Arc<Session>, Instant);
+/// Where a session is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    cluster: Uuid,
+    /// SHA-256 of how it is reached: a cluster may come to have another address.
+    dsn: Vec<u8>,
+    /// None for the one that the DSN names.
+    database: Option<String>,
+}
 
-/// Sessions that nobody is at, newest last.
+/// A session that nobody is at.
+struct Resting {
+    place: Place,
+    session: Arc<Session>,
+    since: Instant,
+}
+
+/// Those that there are, by cluster, the longest unused first.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<HashMap<Place, Vec<Resting>>>);
+pub(crate) struct Kept(Mutex<HashMap<Uuid, Vec<Resting>>>);
 
-/// A session that is kept when whoever has it is done.
+/// A session that may be kept when whoever has it is done. Dropped, it is ended.
 pub(crate) struct Borrowed {
     session: Arc<Session>,
     place: Place,
@@ -46,30 +58,34 @@ pub(crate) struct Borrowed {
 }
 
 impl Kept {
+    /// The one that was used last.
     fn take(&self, place: &Place) -> Option<Arc<Session>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = all.get_mut(place)?;
-        while let Some((session, since)) = there.pop() {
-            if since.elapsed() < IDLE && !session.is_closed() {
-                return Some(session);
-            }
-        }
-        None
+        let there = all.get_mut(&place.cluster)?;
+        there.retain(|it| it.since.elapsed() < IDLE && !it.session.is_closed());
+        let nth = there.iter().rposition(|it| it.place == *place)?;
+        Some(there.remove(nth).session)
     }
 
     fn give(&self, place: Place, session: Arc<Session>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = all.entry(place).or_default();
-        if there.len() < MOST {
-            there.push((session, Instant::now()));
+        let there = all.entry(place.cluster).or_default();
+        if there.len() >= MOST {
+            there.remove(0);
         }
+        there.push(Resting { place, session, since: Instant::now() });
+    }
+
+    /// Ends those of a cluster.
+    fn forget(&self, cluster: Uuid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&cluster);
     }
 
     /// Ends those that nobody has asked for lately.
     pub(crate) fn tidy(&self) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, there| {
-            there.retain(|(session, since)| since.elapsed() < IDLE && !session.is_closed());
+            there.retain(|it| it.since.elapsed() < IDLE && !it.session.is_closed());
             !there.is_empty()
         });
     }
@@ -86,23 +102,24 @@ impl fmt::Debug for Kept {
     }
 }
 
+impl Borrowed {
+    /// For whoever needs one next, once all that was done in it, its locks among them, is forgotten. Only what has gone well is given
+    /// back: of anything else nobody knows what runs in it still.
+    pub(crate) fn give_back(self) {
+        let Self { session, place, kept, tasks } = self;
+        tasks.spawn(async move {
+            if matches!(timeout(ANSWERS, session.run(FORGET)).await, Ok(Ok(()))) {
+                kept.give(place, session);
+            }
+        });
+    }
+}
+
 impl Deref for Borrowed {
     type Target = Session;
 
     fn deref(&self) -> &Session {
         &self.session
-    }
-}
-
-impl Drop for Borrowed {
-    /// What was done in it, its locks among them, is forgotten before anybody else gets it.
-    fn drop(&mut self) {
-        let (session, place, kept) = (Arc::clone(&self.session), self.place.clone(), Arc::clone(&self.kept));
-        self.tasks.spawn(async move {
-            if matches!(timeout(ANSWERS, session.run(FORGET)).await, Ok(Ok(()))) {
-                kept.give(place, session);
-            }
-        });
     }
 }
 
@@ -114,9 +131,11 @@ impl Lifecycle {
         cluster: Uuid,
         database: Option<&str>,
     ) -> Result<Borrowed, LifecycleError> {
+        let dsn = self.catalog.cluster_dsn(cluster).await?;
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, dsn.as_bytes());
+        let place = Place { cluster, dsn: digest.as_ref().to_vec(), database: database.map(str::to_owned) };
         // Not at login: what a session is called then comes back when it is reset, and it would be ended with whoever undoes the work.
         let name = format!("SET application_name = '{}'", builder_name(by.tenant));
-        let place = (cluster, database.map(str::to_owned));
         let session = if let Some(session) = self.kept_session(&place, &name).await {
             session
         } else {
@@ -129,13 +148,13 @@ impl Lifecycle {
         Ok(borrowed)
     }
 
-    /// One that still answers, and has run this.
+    /// One that still answers, and has run this. Where one does not, the others there are not asked.
     async fn kept_session(&self, place: &Place, first: &str) -> Option<Arc<Session>> {
-        while let Some(session) = self.kept.take(place) {
-            if matches!(timeout(ANSWERS, session.run(first)).await, Ok(Ok(()))) {
-                return Some(session);
-            }
+        let session = self.kept.take(place)?;
+        if matches!(timeout(ANSWERS, session.run(first)).await, Ok(Ok(()))) {
+            return Some(session);
         }
+        self.kept.forget(place.cluster);
         None
     }
 }

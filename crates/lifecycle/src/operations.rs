@@ -147,6 +147,7 @@ impl Lifecycle {
     /// `shutdown`.
     pub async fn work_forever(&self, shutdown: CancellationToken) {
         let mut purged: Option<Instant> = None;
+        let mut tidying: Option<JoinHandle<()>> = None;
         let mut reported: Option<Instant> = None;
         loop {
             if let Err(error) = self.begin_due(None).await {
@@ -162,11 +163,11 @@ impl Lifecycle {
                     warn!(%error, "what clients have done could not be written down");
                 }
             }
-            if purged.is_none_or(|at| at.elapsed() >= PURGE) {
+            if purged.is_none_or(|at| at.elapsed() >= PURGE) && tidying.as_ref().is_none_or(JoinHandle::is_finished) {
                 purged = Some(Instant::now());
                 // Beside: a store that does not answer would keep what is due waiting.
                 let desk = self.clone();
-                self.running.spawn(async move { desk.tidy().await });
+                tidying = Some(self.running.spawn(async move { desk.tidy().await }));
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,

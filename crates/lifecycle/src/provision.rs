@@ -5,6 +5,8 @@ mod reserve;
 mod roles;
 mod storage;
 
+use std::time::Duration;
+
 use catalog::{ControlTx, Key, KeySecret, Reservation, Reserved, Tenant, TenantRef};
 use domain::{AppName, ClusterName, DisplayName, Isolation, Slug, Status, TenantId};
 use jobs::{Claim, NewOperation, Procedure, Step};
@@ -76,7 +78,7 @@ impl Lifecycle {
 
     /// Records the tenant, and what there is still to do, unless it was a spare: then it is served when this returns.
     async fn reserve(&self, new: &NewTenant) -> Result<(Option<Claim>, Created), LifecycleError> {
-        let (mut tx, reserved) = self.reserve_record(new, true).await?;
+        let (mut tx, reserved) = self.reserve_record(new, self.warm_pool.claimable()).await?;
         let input = Subject::new(reserved.id, &new.app, &reserved.placement).to_json();
         let subject = reserved.id.as_uuid();
         let operation = NewOperation { kind: PROVISION, subject, title: new.slug.as_str(), input, priority: 0 };
@@ -100,7 +102,7 @@ impl Lifecycle {
     pub(crate) async fn reserve_record(
         &self,
         new: &NewTenant,
-        spares: bool,
+        spares: Option<Duration>,
     ) -> Result<(ControlTx, Reserved), LifecycleError> {
         self.probe.pass("reserve")?;
         let id = TenantId::from_uuid(Uuid::now_v7());

@@ -41,7 +41,10 @@ impl Lifecycle {
 
     /// Records the removal of a tenant that is neither made nor gone.
     async fn recover_tenant(&self, id: TenantId) -> Result<bool, LifecycleError> {
-        let Some(tenant) = self.catalog.tenant(&TenantRef::Id(id)).await? else { return Ok(false) };
+        let Some(tenant) = self.catalog.tenant(&TenantRef::Id(id)).await? else {
+            let Some(spare) = self.catalog.spare(id).await? else { return Ok(false) };
+            return Ok(self.discard_spare(&spare).await?.is_some());
+        };
         if !matches!(tenant.status, Status::Provisioning | Status::Deleting) {
             return Ok(false);
         }

@@ -30,7 +30,9 @@ impl Lifecycle {
             ));
         }
         sql.push_str("COMMIT");
-        server.run(&sql).await
+        server.run(&sql).await?;
+        server.give_back();
+        Ok(())
     }
 }
 

@@ -48,6 +48,7 @@ impl Lifecycle {
         self.seed(&session, &site).await?;
         self.verify(&session, &site).await?;
         self.catalog.set_made_with(id, plan.version()).await?;
+        turn.done();
         self.catalog.set_present(id, true).await?;
         info!(tenant = %id, slug = %tenant.slug, "schema created");
         self.find(&TenantRef::Id(id)).await

@@ -166,7 +166,7 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Makes sure that a session that has just been opened may be used: whoever has taken the operation over has ended those that
+    /// Makes sure that a session that has just been opened, or taken from those that are kept, may be used: whoever has taken the operation over has ended those that
     /// were there then.
     pub(crate) async fn still_may(self) -> Result<(), LifecycleError> {
         match self.work {

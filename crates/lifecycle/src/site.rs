@@ -32,6 +32,7 @@ impl Lifecycle {
         self.create_roles(site.by(), site.app, site.placement).await?;
         self.probe.pass("storage")?;
         let turn = self.take_turn(site.by(), site.app, site.placement).await?;
+        // The turn's session goes, too: the database may be one that is removed when all has been tried.
         self.furnish(site, &turn).await
     }
 

@@ -21,6 +21,11 @@ impl Turn {
         &self.session
     }
 
+    /// Ends it when the tenant is made. Otherwise it ends with its session.
+    pub(crate) fn done(self) {
+        self.session.give_back();
+    }
+
     /// What it is made from.
     pub(crate) fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.plan)

@@ -16,6 +16,9 @@ use crate::{Lifecycle, LifecycleError};
 
 pub(crate) use make::{SPARE, sparing};
 
+/// What people ask for goes first.
+const PRIORITY: i16 = -1;
+
 /// How often it is looked without anybody having asked for a tenant.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -37,13 +40,21 @@ impl Lifecycle {
         }
     }
 
-    /// Until nothing is lacking. Spares are made one at a time: whoever waits for a tenant goes first.
+    /// Until nothing is lacking. Spares are made and removed one at a time, so that this takes one turn of those that there are for people
+    /// who wait; and one that is to be replaced goes when the others are there.
     async fn keep_warm(&self) -> Result<(), LifecycleError> {
+        self.make_lacking().await?;
         for spare in self.catalog.unwanted_spares(&self.warm_pool).await? {
-            if self.discard_spare(&spare).await? {
-                info!(tenant = %spare.id, app = %spare.app, "a spare is removed");
-            }
+            let Some(removal) = self.discard_spare(&spare).await? else { continue };
+            info!(tenant = %spare.id, app = %spare.app, "a spare is removed");
+            // Whether it is gone, the operation says.
+            let _ended = removal.await;
+            self.make_lacking().await?;
         }
+        Ok(())
+    }
+
+    async fn make_lacking(&self) -> Result<(), LifecycleError> {
         while self.warm_pool.size > 0 && self.make_spare().await? {}
         Ok(())
     }

@@ -31,7 +31,8 @@ impl Instance {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
         std::fs::set_permissions(dir.path(), open)?;
         let mut up = Command::new(env!("CARGO_BIN_EXE_sindico"));
-        up.args(["up", "--gateway-port", "0", "--api-port", "0", "--dir"]).arg(dir.path());
+        // What is made ahead would be what is measured.
+        up.args(["up", "--gateway-port", "0", "--api-port", "0", "--warm-pool", "0", "--dir"]).arg(dir.path());
         let instance = Self { process: up.stdout(Stdio::null()).spawn()?, dir };
         let since = Instant::now();
         while since.elapsed() < START {

@@ -36,7 +36,7 @@ pub(crate) struct ListQuery {
     limit: Option<i64>,
 }
 
-/// A page of tenants, oldest first.
+/// A page of tenants, in the order of their ids.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TenantPage {
     items: Vec<TenantView>,
@@ -44,7 +44,7 @@ pub(crate) struct TenantPage {
     next: Option<Uuid>,
 }
 
-/// Tenants, oldest first, page by page.
+/// Tenants in the order of their ids, page by page.
 #[utoipa::path(get, path = "/tenants", operation_id = "listTenants",
     tag = "tenants", security(("admin" = [])), params(ListQuery),
     responses((status = 200, body = TenantPage), (status = 401, body = Problem), (status = 422, body = Problem)))]

@@ -174,6 +174,17 @@ impl Step for Replace {
         })
     }
 
+    /// What was staged goes before the rows are committed, so it may be gone, and is staged again.
+    fn clear<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
+        Box::pin(async move {
+            let (target, order): (Target, Order) = (Subject::of(work)?, work.input()?);
+            self.0.evict(target.remains(work)).await?;
+            self.0.clear_stage(Lifecycle::stage(&target.app, order.stage, work).as_ref(), work).await;
+            self.0.prepare_rows(work, &target, &order).await.map_err(Fault::from)?;
+            Ok(())
+        })
+    }
+
     /// A transaction that was cut off has changed nothing; its session may still be there.
     fn undo<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
         Box::pin(async move {

@@ -39,7 +39,7 @@ impl Lifecycle {
         if backup.app != new.app {
             return Err(LifecycleError::BadBackup { backup: id, why: format!("it is of a tenant of {}", backup.app) });
         }
-        let (mut tx, reserved) = self.reserve_record(&new, false).await?;
+        let (mut tx, reserved) = self.reserve_record(&new, None).await?;
         let stage = self.stage_cluster(&new.app, Some(reserved.placement.cluster)).await?;
         let mut input = Subject::new(reserved.id, &new.app, &reserved.placement).to_json();
         extend(&mut input, json!(Order { backup: id, stage }));

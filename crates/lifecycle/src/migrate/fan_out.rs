@@ -204,11 +204,6 @@ impl Worker {
     }
 
     async fn fail(&mut self, entry: &Entry, error: &str) -> Result<(), LifecycleError> {
-        // Nobody misses a spare.
-        if entry.spare && self.desk.discard_spare(&entry.as_spare(&self.course.app)).await? {
-            warn!(tenant = %entry.slug, error, "a spare could not be migrated, and is removed");
-            return Ok(());
-        }
         // Whoever is being removed may fail.
         let still = self.desk.catalog.tenant(&catalog::TenantRef::Id(entry.tenant)).await?;
         if still.is_none_or(|tenant| tenant.status == domain::Status::Deleting) {

@@ -289,10 +289,11 @@ impl Lifecycle {
         Ok(self.catalog.set_global_version(&course.app, cluster.id, course.version()).await?)
     }
 
-    /// Tenants that have fewer migrations than the course leads to, but for those that are being removed.
+    /// Tenants that have fewer migrations than the course leads to, but for those that are being removed, and for those that are nobody's:
+    /// their seed is of an older release, so that nobody becomes one any more.
     pub(super) async fn behind(&self, course: &Course) -> Result<Vec<catalog::Entry>, LifecycleError> {
         let ledger = self.catalog.ledger(&course.app, Some(course.version())).await?;
-        Ok(ledger.into_iter().filter(|entry| entry.status != Status::Deleting).collect())
+        Ok(ledger.into_iter().filter(|entry| entry.status != Status::Deleting && !entry.spare).collect())
     }
 }
 

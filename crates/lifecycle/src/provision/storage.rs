@@ -22,6 +22,7 @@ impl Step for Storage {
             let site = target.site(&plan, work);
             self.0.furnish(&site, &turn).await?;
             self.0.catalog.set_made_with(target.tenant, plan.version()).await.map_err(LifecycleError::from)?;
+            turn.done();
             Ok(json!({"database": target.placement.database, "schema": target.placement.schema}))
         })
     }

@@ -106,19 +106,20 @@ impl Lifecycle {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(place) = next else { return Ok(gathered) };
-            gathered.tenants += place.1.len();
+            let tenants = place.1.iter().filter(|it| !it.spare).count();
+            gathered.tenants += tenants;
             match self.sample(&place, None, taken_at).await {
                 Ok(()) => {}
                 Err(LifecycleError::Catalog(error)) => return Err(error.into()),
                 // One server that is away leaves the others to be looked at.
                 Err(error) => {
-                    let ((cluster, database), tenants) = place;
+                    let (cluster, database) = place.0;
                     // Its only tenant may have been removed meanwhile, and the database with it.
                     if self.catalog.metered(None).await?.iter().all(|it| it.placement.database != database) {
                         continue;
                     }
                     warn!(%cluster, database, %error, "what tenants use could not be collected");
-                    gathered.missing += tenants.len();
+                    gathered.missing += tenants;
                     gathered.first.get_or_insert_with(|| format!("database {database}: {error}"));
                 }
             }

@@ -80,7 +80,7 @@ pub(super) async fn measure(
     of: Option<TenantId>,
 ) -> Result<Vec<Sample>, LifecycleError> {
     session.run(LIMITS).await?;
-    let wanted: Vec<&Metered> = tenants.iter().filter(|it| of.is_none_or(|of| it.tenant == of)).collect();
+    let wanted: Vec<&Metered> = tenants.iter().filter(|it| !it.spare && of.is_none_or(|of| it.tenant == of)).collect();
     let (sharing, own): (Vec<&Metered>, Vec<&Metered>) =
         wanted.into_iter().partition(|it| it.placement.isolation == Isolation::Shared);
     let mut samples = Vec::new();

@@ -5,6 +5,7 @@ use domain::TenantId;
 use jobs::{NewOperation, Procedure};
 use uuid::Uuid;
 
+use super::PRIORITY;
 use crate::provision::provision_spare;
 use crate::subject::Subject;
 use crate::{Lifecycle, LifecycleError};
@@ -29,7 +30,7 @@ impl Lifecycle {
             subject: id.as_uuid(),
             title: spare.slug.as_str(),
             input: Subject::new(id, &spare.app, &spare.placement).to_json(),
-            priority: 0,
+            priority: PRIORITY,
         };
         let claim = self.jobs.enqueue(&mut tx, operation).await?;
         tx.commit().await.map_err(CatalogError::from)?;

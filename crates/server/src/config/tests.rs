@@ -108,6 +108,7 @@ fn every_fault_names_its_key() {
         ("[usage]\nkeep_days = 0", "usage.keep_days"),
         ("[warm_pool]\nsize = 1001", "warm_pool.size"),
         ("[warm_pool]\nmax_age_hours = 0", "warm_pool.max_age_hours"),
+        ("[warm_pool]\nmax_age_hours = 9000", "warm_pool.max_age_hours"),
         ("[warm_pool]\nidle_days = 0", "warm_pool.idle_days"),
         ("[usage]\nkeep_days = 4000", "usage.keep_days"),
         ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),

@@ -10,6 +10,9 @@ use super::{ConfigError, days};
 /// More would be a database full of nobody's.
 const MOST: u32 = 1_000;
 
+/// A year.
+const MOST_HOURS: u32 = 8_784;
+
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawWarmPool {
@@ -29,9 +32,12 @@ impl RawWarmPool {
         let size = i32::try_from(self.size).ok().filter(|_| self.size <= MOST).ok_or_else(|| {
             ConfigError(format!("warm_pool.size: {} is out of range; give 0 (none) to {MOST}", self.size))
         })?;
-        if self.max_age_hours == 0 {
-            let why = "warm_pool.max_age_hours: nothing is younger than 0; give 1 or more, or warm_pool.size = 0";
-            return Err(ConfigError(why.to_owned()));
+        if !(1..=MOST_HOURS).contains(&self.max_age_hours) {
+            let why = format!(
+                "warm_pool.max_age_hours: {} is out of range; give 1 to {MOST_HOURS}, or warm_pool.size = 0 for none",
+                self.max_age_hours
+            );
+            return Err(ConfigError(why));
         }
         Ok(WarmPool {
             size,

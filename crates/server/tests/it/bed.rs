@@ -188,6 +188,11 @@ impl Bed {
         &self.house.as_ref().expect("open").threshold
     }
 
+    /// What the control database is called.
+    pub(crate) fn control_database(&self) -> &str {
+        &self.control
+    }
+
     /// A superuser's session in the control database.
     pub(crate) async fn control(&self) -> Client {
         self.servers.connect(0, &self.control).await

@@ -10,7 +10,8 @@ const ALL: [&str; 4] = ["shared", "schema", "database", "cluster"];
 #[test]
 fn commands() {
     let home = Home::new();
-    let up = home.up(&ANY_PORTS);
+    // What operations do is looked at, and that is more when nothing is made ahead.
+    let up = home.up(&[&ANY_PORTS[..], &["--warm-pool", "0"]].concat());
     nothing_there(&home);
     for isolation in ALL {
         a_tenants_life(&home, isolation);

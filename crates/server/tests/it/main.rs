@@ -10,6 +10,7 @@ mod backup;
 mod bad_input;
 mod bed;
 mod cli;
+mod control;
 mod dense;
 mod drivers;
 mod gateway;

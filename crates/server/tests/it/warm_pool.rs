@@ -202,7 +202,7 @@ async fn a_failure_leaves_a_spare_as_it_was_and_what_cannot_be_made_is_not_tried
 }
 
 #[tokio::test]
-async fn spares_are_migrated_with_the_others_and_new_tenants_are_of_the_newest_release() {
+async fn a_migration_has_nothing_to_do_with_spares_and_new_tenants_are_of_the_newest_release() {
     // Rows that a migration has to write before a constraint holds, and a seed that then writes them itself.
     const MORE: &str = "
         ALTER TABLE clients ADD COLUMN tier text;
@@ -214,12 +214,13 @@ async fn spares_are_migrated_with_the_others_and_new_tenants_are_of_the_newest_r
         bed.tenant(&format!("old-{isolation}"), isolation).await;
     }
     let before = filled(&bed, 2, &AHEAD).await;
-    // One of them cannot be migrated.
+    // One of them could not be migrated. The rows of those who share tables are there, and have to be.
     let (_, broken) = before.iter().find(|(isolation, _)| isolation == "schema").expect("a spare").clone();
     let inside = bed.superuser(0, &format!("app_{}", bed.app)).await;
     run(&inside, &format!("DROP TABLE t_{}.clients CASCADE", broken.replace('-', ""))).await;
     let ended = apply(&bed, &with(&bed, &[("0009_tiers", MORE)]), json!({})).await;
     assert_eq!(ended["state"], "succeeded", "{ended:#}");
+    assert_eq!(ended["steps"][4]["output"]["tenants"], 1, "the canary was the other: {ended:#}");
     let (_, status) = bed.call(Method::GET, &format!("/apps/{}/migrations", bed.app), None).await;
     assert!(!status.to_string().contains("spare-"), "{status:#}");
 
@@ -295,6 +296,38 @@ async fn what_nobody_should_become_is_removed() {
     let made = bed.tenant("two-schema", "schema").await;
     assert_eq!(steps(&bed, &made).await, ["reserve", "roles", "storage", "open"]);
     assert_eq!(bed.orphans().await, Vec::<String>::new());
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn what_is_too_old_or_in_between_releases_is_nobodys() {
+    let bed = Bed::with(keeping(1)).await;
+    for isolation in AHEAD {
+        bed.tenant(&format!("one-{isolation}"), isolation).await;
+    }
+    let there = filled(&bed, 1, &AHEAD).await;
+    let control = bed.control().await;
+    let asked = async |slug: &str, isolation: &str| {
+        let made = bed.tenant(slug, isolation).await;
+        assert!(!there.contains(&(isolation.to_owned(), id(&made))), "{made:#}");
+        assert_eq!(steps(&bed, &made).await.first().map(String::as_str), Some("reserve"), "{slug}");
+    };
+    let age = |isolation: &str, by: &str| {
+        format!(
+            "UPDATE sindico.tenants t SET created_at = created_at - interval '{by}' FROM sindico.placements p
+             WHERE p.tenant = t.id AND p.isolation = '{isolation}' AND t.status = 'spare'"
+        )
+    };
+    // Nobody makes any from here on.
+    run(&control, "SELECT pg_advisory_lock(hashtextextended('sindico spares', 0))").await;
+    run(&control, &age("schema", "25 hours")).await;
+    asked("two-schema", "schema").await;
+    // Between two releases whoever asks is told so, spare or not.
+    run(&control, "UPDATE sindico.app_clusters SET switching = true").await;
+    let body = json!({"slug": "two-shared", "isolation": "shared"});
+    let (status, told) = bed.call(Method::POST, "/tenants", Some(body)).await;
+    assert_eq!((status, &told["code"]), (StatusCode::CONFLICT, &json!("MIGRATION_HALTED")), "{told:#}");
+    run(&control, "UPDATE sindico.app_clusters SET switching = false").await;
     bed.close().await;
 }
 
