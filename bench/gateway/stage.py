@@ -163,8 +163,12 @@ class Sindico:
         yield self
 
     def command(self, *words):
+        return self.attempt(*words, check=True).stdout
+
+    def attempt(self, *words, check=False):
+        """A command that may fail."""
         environment = os.environ | {"SINDICO_API": f"http://127.0.0.1:{self.api}", "SINDICO_TOKEN": "t" * 32}
-        return subprocess.run([BUILT / "sindico", *words], check=True, capture_output=True, text=True, env=environment).stdout
+        return subprocess.run([BUILT / "sindico", *words], check=check, capture_output=True, text=True, env=environment)
 
     def tenant(self, slug="one", isolation="database"):
         return json.loads(self.command("tenant", "create", slug, "--isolation", isolation, "--json"))

@@ -5,8 +5,9 @@ use std::time::Duration;
 use domain::{Access, AppName, ClusterName, DisplayName, Isolation, KeyId, Placement, Slug, TenantId};
 use uuid::Uuid;
 
+use crate::seal::new_salt;
 use crate::spare::claim_spare;
-use crate::{Catalog, CatalogError, ControlTx, Key, KeySecret, SealError};
+use crate::{Catalog, CatalogError, ControlTx, Key, KeySecret};
 
 /// What a new tenant asks for. Its id is chosen by the caller, who records in the same transaction what makes it.
 #[derive(Debug)]
@@ -92,12 +93,6 @@ impl Catalog {
             Key { id: key, label: "first key".to_owned(), access: Access::ReadWrite, created_at, expires_at: None };
         Ok(Reserved { id, spare: claimed.is_some(), placement, key, secret })
     }
-}
-
-pub(crate) fn new_salt() -> Result<[u8; 16], CatalogError> {
-    let mut salt = [0; 16];
-    aws_lc_rs::rand::fill(&mut salt).map_err(|_| SealError::Random)?;
-    Ok(salt)
 }
 
 /// The record of a tenant that is being made, with the salt of its keys; of a spare with the release that it is made from.

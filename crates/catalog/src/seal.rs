@@ -156,9 +156,14 @@ impl MasterKey {
 }
 
 fn verifier(password: &str) -> Result<Verifier, SealError> {
+    Ok(Verifier::derive(password, &new_salt()?, crate::SCRAM_ITERATIONS))
+}
+
+/// A salt that nobody has used.
+pub(crate) fn new_salt() -> Result<[u8; 16], SealError> {
     let mut salt = [0; 16];
     aws_lc_rs::rand::fill(&mut salt).map_err(|Unspecified| SealError::Random)?;
-    Ok(Verifier::derive(password, &salt, crate::SCRAM_ITERATIONS))
+    Ok(salt)
 }
 
 impl fmt::Debug for MasterKey {

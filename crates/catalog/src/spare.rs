@@ -1,5 +1,5 @@
 //! Spares: tenants that have been made before anybody has asked for them. Somebody who does becomes one in a transaction
-//! ([`Catalog::reserve`]); until then they are migrated with the others, and no door knows of them.
+//! ([`Catalog::reserve`]); until then no door knows of them. Those that share tables are migrated with the others.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use domain::{AppName, Isolation, Placement, Slug, TenantId};
 use uuid::Uuid;
 
 use crate::error::read;
-use crate::reserve::{Reservation, insert_placement, insert_tenant, new_salt};
+use crate::reserve::{Reservation, insert_placement, insert_tenant};
+use crate::seal::new_salt;
 use crate::tenant::placement;
 use crate::{Catalog, CatalogError, ControlTx};
 
@@ -57,6 +58,29 @@ pub struct Spare {
     pub app: AppName,
     /// Where its tables are.
     pub placement: Placement,
+}
+
+struct Row {
+    id: Uuid,
+    slug: String,
+    app: String,
+    cluster: Uuid,
+    isolation: String,
+    database: String,
+    schema: String,
+}
+
+impl TryFrom<Row> for Spare {
+    type Error = CatalogError;
+
+    fn try_from(row: Row) -> Result<Self, CatalogError> {
+        Ok(Self {
+            id: TenantId::from_uuid(row.id),
+            slug: read("slug", &row.slug)?,
+            app: read("app name", &row.app)?,
+            placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
+        })
+    }
 }
 
 impl Catalog {
@@ -134,7 +158,8 @@ impl Catalog {
 
     /// Those that nobody should become, or that are too many.
     pub async fn unwanted_spares(&self, pool: &WarmPool) -> Result<Vec<Spare>, CatalogError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            Row,
             r#"SELECT s.id AS "id!", s.slug AS "slug!", s.app AS "app!", s.cluster AS "cluster!", s.isolation AS "isolation!",
                       s.database AS "database!", s.schema AS "schema!"
                FROM (SELECT t.id, t.slug, t.app, p.cluster, p.isolation, p.database, p.schema, t.created_at,
@@ -157,37 +182,19 @@ impl Catalog {
         )
         .fetch_all(&self.db)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Spare {
-                    id: TenantId::from_uuid(row.id),
-                    slug: read("slug", &row.slug)?,
-                    app: read("app name", &row.app)?,
-                    placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
-                })
-            })
-            .collect()
+        rows.into_iter().map(Spare::try_from).collect()
     }
 
     /// A spare in whatever state, if there is one of this id.
     pub async fn spare(&self, id: TenantId) -> Result<Option<Spare>, CatalogError> {
-        let row = sqlx::query!(
-            "SELECT t.slug, t.app, p.cluster, p.isolation, p.database, p.schema
+        let row = sqlx::query_as!(
+            Row,
+            "SELECT t.id, t.slug, t.app, p.cluster, p.isolation, p.database, p.schema
              FROM sindico.tenants t JOIN sindico.placements p ON p.tenant = t.id
              WHERE t.id = $1 AND t.spare_release IS NOT NULL",
             id.as_uuid(),
-        )
-        .fetch_optional(&self.db)
-        .await?;
-        row.map(|row| {
-            Ok(Spare {
-                id,
-                slug: read("slug", &row.slug)?,
-                app: read("app name", &row.app)?,
-                placement: placement(row.cluster, &row.isolation, row.database, row.schema)?,
-            })
-        })
-        .transpose()
+        );
+        row.fetch_optional(&self.db).await?.map(Spare::try_from).transpose()
     }
 
     /// From here on nobody becomes it, and it has to be removed. `false` if somebody has, or it is gone.

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::server::{Builder, Session, builder_name};
+use crate::server::{Builder, Session, builder_name, dsn_to};
 use crate::{Lifecycle, LifecycleError};
 
 /// So many are kept on each cluster; each is a process of the server.
@@ -139,7 +139,7 @@ impl Lifecycle {
         let session = if let Some(session) = self.kept_session(&place, &name).await {
             session
         } else {
-            let session = self.admin(cluster, database).await?;
+            let session = Session::open(cluster, dsn_to(&dsn, database)?).await?;
             session.run(&name).await?;
             Arc::new(session)
         };

@@ -17,12 +17,12 @@ use crate::backup::{
     BACKUP, BACKUPS, REPLACE, RESTORE, VERIFY_BACKUP, backup, backups, replacement, restoration, trial,
 };
 use crate::migrate::{MIGRATE, VERIFY, migration, verification};
-use crate::provision::{PROVISION, provision};
+use crate::provision::{PROVISION, provision, provision_spare};
 use crate::removal::{REMOVE, removal};
 use crate::retention::{RETENTION, retaining};
 use crate::sweep::{SWEEP, sweeping};
 use crate::usage::{USAGE, collection};
-use crate::warm_pool::{SPARE, sparing};
+use crate::warm_pool::SPARE;
 use crate::{Lifecycle, LifecycleError};
 
 /// Every kind that there is.
@@ -66,7 +66,7 @@ impl Lifecycle {
     fn procedure(&self, kind: &str) -> Option<Procedure> {
         match kind {
             PROVISION => Some(provision(self)),
-            SPARE => Some(sparing(self)),
+            SPARE => Some(provision_spare(self)),
             REMOVE => Some(removal(self)),
             MIGRATE => Some(migration(self)),
             VERIFY => Some(verification(self)),

@@ -8,7 +8,7 @@ mod roles;
 mod storage;
 
 use catalog::{Tenant, TenantRef};
-use domain::Status;
+use domain::{AppName, Placement, Slug, Status, TenantId};
 use jobs::{Claim, JobsError, NewOperation, Procedure};
 use tracing::info;
 use uuid::Uuid;
@@ -45,8 +45,7 @@ impl Lifecycle {
     /// Records the removal, or takes the one that was put off.
     pub(crate) async fn enqueue_removal(&self, tenant: &Tenant) -> Result<Claim, LifecycleError> {
         let subject = tenant.id.as_uuid();
-        let input = Subject::new(tenant.id, &tenant.app, &tenant.placement).to_json();
-        let new = NewOperation { kind: REMOVE, subject, title: tenant.slug.as_str(), input, priority: 0 };
+        let new = removing(tenant.id, &tenant.slug, &tenant.app, &tenant.placement);
         let mut tx = self.catalog.begin().await?;
         // While another change is under way, whoever asks is told so, and nothing is recorded.
         self.catalog.lock_tenant_within(&mut tx, tenant.id).await?;
@@ -63,6 +62,12 @@ impl Lifecycle {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The operation that removes a tenant, as it is recorded.
+pub(crate) fn removing<'a>(id: TenantId, slug: &'a Slug, app: &AppName, placement: &Placement) -> NewOperation<'a> {
+    let input = Subject::new(id, app, placement).to_json();
+    NewOperation { kind: REMOVE, subject: id.as_uuid(), title: slug.as_str(), input, priority: 0 }
 }
 
 /// The steps, for whoever does them.

@@ -157,6 +157,15 @@ pub(crate) fn parse_dsn(dsn: &str) -> Result<Dsn, LifecycleError> {
     Ok(dsn)
 }
 
+/// The same, to the database that it names or to another.
+pub(crate) fn dsn_to(dsn: &str, database: Option<&str>) -> Result<Dsn, LifecycleError> {
+    let mut dsn = parse_dsn(dsn)?;
+    if let Some(database) = database {
+        dsn.config.dbname(database);
+    }
+    Ok(dsn)
+}
+
 /// Who builds or removes a tenant.
 #[derive(Clone, Copy)]
 pub(crate) struct Builder<'a> {
@@ -184,11 +193,7 @@ pub(crate) fn builder_name(tenant: TenantId) -> String {
 impl Lifecycle {
     /// A superuser's session on a cluster, in the database that its DSN names or in another.
     pub(crate) async fn admin(&self, cluster: Uuid, database: Option<&str>) -> Result<Session, LifecycleError> {
-        let mut dsn = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
-        if let Some(database) = database {
-            dsn.config.dbname(database);
-        }
-        Session::open(cluster, dsn).await
+        Session::open(cluster, dsn_to(&self.catalog.cluster_dsn(cluster).await?, database)?).await
     }
 
     /// The same, with what the server says beside its answers.
@@ -216,11 +221,8 @@ impl Lifecycle {
         cluster: Uuid,
         database: Option<&str>,
     ) -> Result<Session, LifecycleError> {
-        let mut dsn = parse_dsn(&self.catalog.cluster_dsn(cluster).await?)?;
+        let mut dsn = dsn_to(&self.catalog.cluster_dsn(cluster).await?, database)?;
         dsn.config.application_name(builder_name(by.tenant));
-        if let Some(database) = database {
-            dsn.config.dbname(database);
-        }
         let session = Session::open(cluster, dsn).await?;
         by.still_may().await?;
         Ok(session)

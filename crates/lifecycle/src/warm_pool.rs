@@ -1,7 +1,6 @@
 //! Keeping tenants ready that nobody has asked for yet, so that whoever does gets one at once.
 //!
-//! A spare is a tenant in all but name: made by the same steps, seeded, read back, migrated with the others. Somebody becomes it in the
-//! one transaction that records the slug and the first key ([`catalog::Catalog::reserve`]).
+//! A spare is a tenant in all but name: made by the same steps, seeded and read back. Somebody becomes it in the one transaction that records the slug and the first key ([`catalog::Catalog::reserve`]).
 
 mod discard;
 mod make;
@@ -14,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::{Lifecycle, LifecycleError};
 
-pub(crate) use make::{SPARE, sparing};
+pub(crate) use make::SPARE;
 
 /// What people ask for goes first.
 const PRIORITY: i16 = -1;

@@ -6,8 +6,7 @@ use tokio::task::JoinHandle;
 
 use super::PRIORITY;
 
-use crate::removal::{REMOVE, removal};
-use crate::subject::Subject;
+use crate::removal::{removal, removing};
 use crate::{Lifecycle, LifecycleError};
 
 impl Lifecycle {
@@ -17,14 +16,8 @@ impl Lifecycle {
         if !self.catalog.close_spare(&mut tx, spare.id).await? {
             return Ok(None);
         }
-        let operation = NewOperation {
-            kind: REMOVE,
-            subject: spare.id.as_uuid(),
-            title: spare.slug.as_str(),
-            input: Subject::new(spare.id, &spare.app, &spare.placement).to_json(),
-            priority: PRIORITY,
-        };
-        let claim = self.jobs.enqueue(&mut tx, operation).await?;
+        let operation = removing(spare.id, &spare.slug, &spare.app, &spare.placement);
+        let claim = self.jobs.enqueue(&mut tx, NewOperation { priority: PRIORITY, ..operation }).await?;
         tx.commit().await.map_err(CatalogError::from)?;
         Ok(Some(self.leave(claim, removal(self))))
     }

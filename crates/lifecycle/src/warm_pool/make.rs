@@ -2,7 +2,7 @@
 
 use catalog::CatalogError;
 use domain::TenantId;
-use jobs::{NewOperation, Procedure};
+use jobs::NewOperation;
 use uuid::Uuid;
 
 use super::PRIORITY;
@@ -12,11 +12,6 @@ use crate::{Lifecycle, LifecycleError};
 
 /// What the operation is called.
 pub(crate) const SPARE: &str = "spare";
-
-/// The steps, for whoever does them.
-pub(crate) fn sparing(desk: &Lifecycle) -> Procedure {
-    provision_spare(desk)
-}
 
 impl Lifecycle {
     /// Makes what is lacking most. `false` if nothing is.
@@ -35,7 +30,7 @@ impl Lifecycle {
         let claim = self.jobs.enqueue(&mut tx, operation).await?;
         tx.commit().await.map_err(CatalogError::from)?;
         // Whether it has failed, its record says: then it is not tried again for a while.
-        let _ended = self.leave(claim, sparing(self)).await;
+        let _ended = self.leave(claim, provision_spare(self)).await;
         Ok(true)
     }
 }

@@ -115,7 +115,7 @@ impl Bed {
 
     /// Another process over the same control database, without doors.
     pub(crate) async fn another(&self) -> House {
-        self.enter(Options::default()).await.0
+        self.another_keeping(Options::default()).await
     }
 
     /// The same with other options.
