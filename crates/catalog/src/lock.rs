@@ -1,8 +1,9 @@
 //! One change of a tenant, an app or a cluster at a time, whichever process makes it.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use domain::{AppName, ClusterName, TenantId};
+use domain::{AppName, ClusterName, Status, TenantId};
 
+use crate::error::read;
 use crate::{Catalog, CatalogError, ControlTx};
 
 /// The right to make a change, held as long as this value lives.
@@ -49,6 +50,16 @@ impl Catalog {
     /// Takes a tenant's lock for as long as a transaction lasts, or answers [`CatalogError::Busy`] at once.
     pub async fn lock_tenant_within(&self, tx: &mut ControlTx, tenant: TenantId) -> Result<(), CatalogError> {
         lock(tx, "tenant", tenant.as_uuid().as_bytes()).await
+    }
+
+    /// Keeps a tenant's record as it is for as long as a transaction lasts, and tells its state; none when there is no such tenant. To be
+    /// asked after an operation on it has been recorded in the same transaction: those that end do the one before the other as well.
+    pub async fn hold_tenant(&self, tx: &mut ControlTx, tenant: TenantId) -> Result<Option<Status>, CatalogError> {
+        let status =
+            sqlx::query_scalar!("SELECT status FROM sindico.tenants WHERE id = $1 FOR UPDATE", tenant.as_uuid())
+                .fetch_optional(&mut **tx)
+                .await?;
+        status.map(|status| read("tenant's status", &status)).transpose()
     }
 
     /// Takes an app's lock for as long as a transaction lasts, or answers [`CatalogError::Busy`] at once. Nobody records a migration of

@@ -255,10 +255,11 @@ impl Catalog {
         Ok(true)
     }
 
-    /// Changes what people see and what doors allow, in one statement; pool settings all at once. `false` when the tenant is neither active nor
+    /// Changes what people see and what doors allow, in one statement, and commits; pool settings all at once. `false` when the tenant is neither active nor
     /// suspended.
     pub async fn edit_tenant(
         &self,
+        mut tx: ControlTx,
         id: TenantId,
         name: Option<&DisplayName>,
         status: Option<Status>,
@@ -281,8 +282,9 @@ impl Catalog {
             pool.and_then(|pool| number(pool.max_server_connections)),
             pool.and_then(|pool| number(pool.max_clients)),
         )
-        .execute(&self.db)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         self.refresh_tenant(id).await?;
         Ok(done.rows_affected() == 1)
     }

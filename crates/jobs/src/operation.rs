@@ -1,6 +1,7 @@
 //! Operations as people look at them.
 
 use serde_json::Value;
+use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -161,6 +162,21 @@ impl Jobs {
         .await?
         .map(Operation::try_from)
         .transpose()
+    }
+
+    /// The kind of the operation that is under way on something, as a transaction sees it.
+    pub async fn under_way(
+        &self,
+        tx: &mut Transaction<'static, Postgres>,
+        subject: Uuid,
+    ) -> Result<Option<String>, JobsError> {
+        let kind = sqlx::query_scalar!(
+            "SELECT kind FROM sindico.operations WHERE subject = $1 AND ended_at IS NULL",
+            subject,
+        )
+        .fetch_optional(&mut **tx)
+        .await?;
+        Ok(kind)
     }
 
     /// A page of operations, newest first.

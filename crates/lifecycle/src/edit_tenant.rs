@@ -2,7 +2,7 @@
 
 use catalog::{Tenant, TenantRef};
 use domain::{DisplayName, PoolOverrides, Status, TenantId};
-use jobs::{JobsError, OperationFilter};
+use jobs::JobsError;
 use tracing::info;
 
 use crate::backup::REPLACE;
@@ -23,11 +23,17 @@ impl Lifecycle {
     /// Changes a tenant's record. Suspending closes its connections; resuming opens the doors again.
     pub async fn edit_tenant(&self, which: TenantRef, edit: EditTenant) -> Result<Tenant, LifecycleError> {
         let before = self.find(&which).await?;
-        // Whoever takes a tenant back to a backup has closed it, and opens it again.
-        if edit.status.is_some() && self.is_being_replaced(before.id).await? {
+        let mut tx = self.catalog.begin().await?;
+        if self.catalog.hold_tenant(&mut tx, before.id).await?.is_none() {
+            return Err(LifecycleError::UnknownTenant(before.slug.to_string()));
+        }
+        // Whoever takes a tenant back to a backup has closed it, and opens it again: as it was when that was recorded, which nobody does
+        // while the record is held.
+        let kind = self.jobs.under_way(&mut tx, before.id.as_uuid()).await?;
+        if edit.status.is_some() && kind.is_some_and(|kind| kind == REPLACE) {
             return Err(JobsError::UnderWay.into());
         }
-        if !self.catalog.edit_tenant(before.id, edit.name.as_ref(), edit.status, edit.pool.as_ref()).await? {
+        if !self.catalog.edit_tenant(tx, before.id, edit.name.as_ref(), edit.status, edit.pool.as_ref()).await? {
             let now = self.find(&which).await?;
             return Err(unchangeable(now));
         }
@@ -39,12 +45,6 @@ impl Lifecycle {
             info!(tenant = %after.id, slug = %after.slug, status = %after.status, "tenant's status changed");
         }
         Ok(after)
-    }
-
-    async fn is_being_replaced(&self, id: TenantId) -> Result<bool, LifecycleError> {
-        let filter = OperationFilter { state: None, subject: Some(id.as_uuid()), before: None, limit: 1 };
-        let newest = self.jobs.operations(&filter).await?;
-        Ok(newest.iter().any(|it| it.ended_at.is_none() && it.kind == REPLACE))
     }
 
     /// A tenant that may be changed. To be read under its lock: only what is seen there stays true.

@@ -44,6 +44,7 @@ impl Lifecycle {
 
     /// Records the removal, or takes the one that was put off.
     pub(crate) async fn enqueue_removal(&self, tenant: &Tenant) -> Result<Claim, LifecycleError> {
+        self.probe.pass("removal")?;
         let subject = tenant.id.as_uuid();
         let new = removing(tenant.id, &tenant.slug, &tenant.app, &tenant.placement);
         let mut tx = self.catalog.begin().await?;
@@ -51,6 +52,10 @@ impl Lifecycle {
         self.catalog.lock_tenant_within(&mut tx, tenant.id).await?;
         match self.jobs.enqueue(&mut tx, new).await {
             Ok(claim) => {
+                // Somebody else may have removed it since it was found: with that, there is nothing to remove.
+                if self.catalog.hold_tenant(&mut tx, tenant.id).await?.is_none() {
+                    return Err(LifecycleError::UnknownTenant(tenant.slug.to_string()));
+                }
                 tx.commit().await.map_err(catalog::CatalogError::from)?;
                 Ok(claim)
             }

@@ -1,8 +1,8 @@
 //! A tenant's rows taken back to what they were: all of them at once, while the tenant is closed.
 
-use catalog::TenantRef;
+use catalog::{CatalogError, TenantRef};
 use domain::Status;
-use jobs::{Act, Fault, NewOperation, Procedure, Step, Work};
+use jobs::{Act, Fault, JobsError, NewOperation, Procedure, Step, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::info;
@@ -49,6 +49,7 @@ impl Lifecycle {
             return Err(LifecycleError::BadBackup { backup: id, why });
         }
         readable(&tenant, "only tenants that are active or suspended can be restored")?;
+        self.probe.pass("replacement")?;
         let stage = self.stage_cluster(&tenant.app, Some(tenant.placement.cluster)).await?;
         let mut input = Subject::new(tenant.id, &tenant.app, &tenant.placement).to_json();
         extend(&mut input, json!(Order { backup: id, stage }));
@@ -60,7 +61,17 @@ impl Lifecycle {
             input,
             priority: 0,
         };
-        self.start(operation, replacement(self)).await
+        let mut tx = self.catalog.begin().await?;
+        let claim = self.jobs.enqueue(&mut tx, operation).await?;
+        // What it is to be again is what it is now: whoever has closed it since it was found does not find it open afterwards.
+        let now = self.catalog.hold_tenant(&mut tx, tenant.id).await?;
+        if now != Some(tenant.status) {
+            return Err(CatalogError::Busy("tenant").into());
+        }
+        tx.commit().await.map_err(CatalogError::from)?;
+        let id = claim.operation();
+        self.leave(claim, replacement(self));
+        Ok(id)
     }
 
     async fn prepare_rows(&self, work: &Work, target: &Target, order: &Order) -> Result<Value, LifecycleError> {
@@ -197,5 +208,5 @@ impl Step for Replace {
 fn before(work: &Work) -> Result<Status, Fault> {
     let Before { status } = work.input()?;
     let status = status.parse();
-    status.map_err(|_| Fault::Lasting(Box::new(jobs::JobsError::Unreadable("operation's input"))))
+    status.map_err(|_| Fault::Lasting(Box::new(JobsError::Unreadable("operation's input"))))
 }

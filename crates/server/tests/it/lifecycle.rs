@@ -1,7 +1,6 @@
 //! Tenants come, are used, closed, opened and removed; whatever fails leaves nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lifecycle::Probe;
@@ -9,6 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::bed::{Bed, Options, dsn, enter, one, refusal, rows, sqlstate};
+use crate::halt::Halt;
 
 const ALL: [&str; 4] = ["shared", "schema", "database", "cluster"];
 
@@ -127,19 +127,7 @@ async fn a_removal_that_fails_is_finished_later() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_was_thought_dead_changes_nothing() {
     for (at, isolation) in [("storage", "schema"), ("seed", "schema"), ("roles", "shared"), ("verify", "database")] {
-        let stopped = Arc::new(AtomicBool::new(false));
-        // Dropped when the test fails, which wakes it up as well.
-        let (wake, waits) = mpsc::channel();
-        let (tell, waits) = (Arc::clone(&stopped), Mutex::new(waits));
-        // It blocks the thread that does the operation and keeps its lease, as a stopped process would.
-        let probe = Probe::new(move |now| {
-            let first = now == at && !tell.swap(true, Ordering::SeqCst);
-            if first {
-                // What else this thread would do, others do.
-                let _woken = tokio::task::block_in_place(|| waits.lock().expect("not poisoned").recv());
-            }
-            false
-        });
+        let (halt, probe) = Halt::at(at);
         // The app is tried with tenants of its own before.
         let mut bed = Bed::make().await;
         bed.restart(Options { probe, ..Options::default() }).await;
@@ -150,9 +138,7 @@ async fn who_was_thought_dead_changes_nothing() {
                 bed.call(Method::POST, "/tenants", Some(json!({"slug": "twice", "isolation": isolation}))).await
             })
         };
-        while !stopped.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        halt.reached().await;
         // Its lease is over.
         let control = bed.control().await;
         let expire =
@@ -172,7 +158,7 @@ async fn who_was_thought_dead_changes_nothing() {
         let (_, key) = bed.call(Method::POST, "/tenants/twice/keys", Some(json!({"label": "mine"}))).await;
         let client = enter(&key).await;
         client.batch_execute("INSERT INTO clients (name, email) VALUES ('Bia', 'b@example.org')").await.expect("used");
-        wake.send(()).expect("it waits");
+        halt.wake();
         let (status, problem) = creating.await.expect("answered");
         assert_eq!((status, problem["code"].as_str()), (StatusCode::CONFLICT, Some("CHANGE_IN_PROGRESS")), "{problem}");
         assert_eq!(rows(&client, "SELECT name FROM clients ORDER BY id").await, ["Ana Souza", "Bia"], "at {at}");

@@ -14,6 +14,7 @@ mod control;
 mod dense;
 mod drivers;
 mod gateway;
+mod halt;
 mod instance;
 mod isolation;
 mod lifecycle;

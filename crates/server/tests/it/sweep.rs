@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::{Access, AppName, Role, TenantId};
 use lifecycle::Probe;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::bed::{Bed, Options, enter, one, pet_shop, rows, run};
+use crate::halt::Halt;
 use crate::migrate::ended;
 
 const ALL: [&str; 4] = ["shared", "schema", "database", "cluster"];
@@ -276,16 +277,7 @@ async fn whoever_is_made_or_removed_meanwhile_is_no_orphan_and_loses_nothing() {
 /// What the sweep was told to remove, somebody has come to own before it is its turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_somebody_owns_by_now_is_left() {
-    let (wake, waits) = std::sync::mpsc::channel::<()>();
-    let waits = std::sync::Mutex::new(waits);
-    let reached = Arc::new(AtomicBool::new(false));
-    let tell = Arc::clone(&reached);
-    let probe = Probe::new(move |at| {
-        if at == "sweep" && !tell.swap(true, Ordering::SeqCst) {
-            let _woken = tokio::task::block_in_place(|| waits.lock().expect("not poisoned").recv());
-        }
-        false
-    });
+    let (halt, probe) = Halt::at("sweep");
     let bed = Bed::with(Options { probe, ..Options::default() }).await;
     let made = bed.tenant("paws", "schema").await;
     let (id, tenant) = (made["id"].as_str().expect("an id"), made["id"].as_str().expect("an id").replace('-', ""));
@@ -301,11 +293,9 @@ async fn what_somebody_owns_by_now_is_left() {
     let body = json!({"digest": found["digest"]});
     let (status, begun) = bed.call(Method::POST, "/orphans/sweep", Some(body)).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{begun:#}");
-    while !reached.load(Ordering::SeqCst) {
-        tokio::task::yield_now().await;
-    }
+    halt.reached().await;
     run(&control, "INSERT INTO sindico.tenants SELECT * FROM public.kept; INSERT INTO sindico.placements SELECT * FROM public.placed").await;
-    wake.send(()).expect("it waits");
+    halt.wake();
     let done = ended(&bed, &begun).await;
     let output = &done["steps"][0]["output"];
     assert_eq!((&output["removed"], output["left"].as_array().map(Vec::len)), (&json!([]), Some(3)), "{done:#}");

@@ -1,5 +1,6 @@
 //! Requests that meet: each gets an answer of its own, and what stays is whole.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -7,7 +8,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::api::{Reply, operator};
-use crate::bed::{Bed, enter, refusal, rows};
+use crate::backup::{back_up, succeeded};
+use crate::bed::{Bed, Options, enter, refusal, rows};
+use crate::halt::Halt;
 
 /// Nobody is told that síndico failed when it is only busy.
 fn nobody_failed(replies: &[Reply]) {
@@ -65,6 +68,48 @@ async fn a_tenant_is_deleted_once() {
         assert_eq!(bed.traces(id).await, Vec::<String>::new(), "{isolation}");
     }
     bed.close().await;
+}
+
+/// Between finding the tenant and recording its removal, somebody else has removed it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_removal_that_comes_late_finds_nothing() {
+    let (halt, probe) = Halt::at("removal");
+    let bed = Arc::new(Bed::with(Options { probe, ..Options::default() }).await);
+    let made = bed.tenant("once", "schema").await;
+    let late = {
+        let bed = Arc::clone(&bed);
+        tokio::spawn(async move { operator(&bed, Method::DELETE, "/tenants/once", None).await })
+    };
+    halt.reached().await;
+    let first = operator(&bed, Method::DELETE, "/tenants/once", None).await;
+    assert_eq!(first.status, 204, "{first:#?}");
+    halt.wake();
+    late.await.expect("answered").is_problem(404, "TENANT_NOT_FOUND");
+    assert_eq!(bed.traces(made["id"].as_str().expect("an id")).await, Vec::<String>::new());
+    Arc::into_inner(bed).expect("all tasks ended").close().await;
+}
+
+/// Between finding the tenant and recording that it is taken back to a backup, somebody closes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_is_closed_before_its_rows_are_replaced_stays_closed() {
+    let (halt, probe) = Halt::at("replacement");
+    let bed = Arc::new(Bed::with(Options { probe, ..Options::default() }).await);
+    bed.tenant("closed", "schema").await;
+    let backup = back_up(&bed, "closed").await;
+    let ask = Some(json!({"backup": backup}));
+    let late = {
+        let (bed, ask) = (Arc::clone(&bed), ask.clone());
+        tokio::spawn(async move { operator(&bed, Method::POST, "/tenants/closed/restore", ask).await })
+    };
+    halt.reached().await;
+    let closed = operator(&bed, Method::PATCH, "/tenants/closed", Some(json!({"status": "suspended"}))).await;
+    assert_eq!(closed.status, 200, "{closed:#?}");
+    halt.wake();
+    late.await.expect("answered").is_problem(409, "CHANGE_IN_PROGRESS");
+    succeeded(&bed, bed.call(Method::POST, "/tenants/closed/restore", ask).await).await;
+    let shown = operator(&bed, Method::GET, "/tenants/closed", None).await;
+    assert_eq!(shown.body["status"], "suspended");
+    Arc::into_inner(bed).expect("all tasks ended").close().await;
 }
 
 #[tokio::test]
