@@ -4,14 +4,11 @@ pub(crate) mod create;
 pub(crate) mod list;
 pub(crate) mod revoke;
 
-use catalog::{Key, Tenant};
+use catalog::Key;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::Door;
-use crate::problem::Problem;
-use crate::tenants::named;
 use crate::words::AccessWord;
 
 /// A key; its secret was shown when it was made.
@@ -42,8 +39,4 @@ impl From<Key> for KeyView {
             expires_at: key.expires_at,
         }
     }
-}
-
-async fn owner(door: &Door, word: &str) -> Result<Tenant, Problem> {
-    door.catalog.tenant(&named(word)?).await?.ok_or_else(|| Problem::tenant_not_found(word))
 }

@@ -11,6 +11,7 @@ mod clusters;
 mod door;
 mod health;
 mod keys;
+mod members;
 mod metrics;
 mod migrations;
 mod operations;

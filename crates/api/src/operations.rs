@@ -24,7 +24,8 @@ pub(crate) struct OperationView {
     /// What is done: `provision` makes a tenant, `spare` makes one that nobody has asked for yet, `remove` removes one, `migrate` brings an
     /// app's tenants to newer migrations, `verify` compares their tables with what they should be, `backup` copies a tenant, `backups` all
     /// tenants of an app, `verify_backup` restores a backup for a trial, `restore` makes a tenant from one, `restore_in_place` takes a
-    /// tenant back to one, `usage` collects what tenants use, `sweep` removes what nobody owns, `retention` removes old rows.
+    /// tenant back to one, `usage` collects what tenants use, `sweep` removes what nobody owns, `retention` removes old rows, `confirmation`
+    /// writes to a member.
     pub(crate) kind: String,
     /// The id of what it is done to.
     pub(crate) subject: Uuid,

@@ -8,7 +8,7 @@ use tracing::error;
 
 use crate::operations::unknown;
 use crate::problem::{Fault, Problem};
-use crate::schedules;
+use crate::{members, schedules};
 
 impl From<CatalogError> for Problem {
     fn from(failure: CatalogError) -> Self {
@@ -60,22 +60,7 @@ impl From<LifecycleError> for Problem {
             LifecycleError::SchemaMissing(_) => {
                 Self::new(StatusCode::NOT_FOUND, "SCHEMA_NOT_FOUND", "Schema not found", detail)
             }
-            LifecycleError::Refused(refusals) => {
-                let mut problem = unusable("SQL_REFUSED", "The app's SQL was refused");
-                problem.errors = refusals
-                    .iter()
-                    .map(|refusal| Fault {
-                        pointer: format!("{}:{}", refusal.file, refusal.line),
-                        detail: format!("{}; {}", refusal.reason, refusal.remedy),
-                    })
-                    .collect();
-                problem
-            }
-            LifecycleError::Statement { ref file, line, ref reason } => {
-                let mut problem = unusable("SQL_FAILED", "A statement of the app failed");
-                problem.errors.push(Fault { pointer: format!("{file}:{line}"), detail: reason.clone() });
-                problem
-            }
+            failure @ (LifecycleError::Refused(_) | LifecycleError::Statement { .. }) => of_sql(&failure, detail),
             LifecycleError::BadApp(_) => unusable("INVALID_APP", "The app's files are not usable").at("/files"),
             LifecycleError::BadOption(_) => unusable("INVALID_OPTION", "Options make no sense").at("/options"),
             LifecycleError::Drifted { .. } | LifecycleError::Diverged { .. } => {
@@ -123,6 +108,12 @@ impl From<LifecycleError> for Problem {
             | LifecycleError::BadBackup { .. }
             | LifecycleError::NotBackedUp { .. }
             | LifecycleError::Objects(_)) => of_backups(&failure, detail),
+            failure @ (LifecycleError::NoMail
+            | LifecycleError::Mail(_)
+            | LifecycleError::UnknownMember { .. }
+            | LifecycleError::AlreadyConfirmed(_)
+            | LifecycleError::BadConfirmation
+            | LifecycleError::ConfirmationExpired) => of_members(&failure, detail),
             LifecycleError::UnknownSchedule(_) => schedules::unknown(detail),
             LifecycleError::ScheduleTaken(_) => conflict("SCHEDULE_TAKEN", "Schedule already there").at("/name"),
             LifecycleError::BadSchedule { field, reason } => Self::field(format!("/{field}"), reason),
@@ -143,6 +134,41 @@ impl From<LifecycleError> for Problem {
             }
         }
     }
+}
+
+/// What is wrong with an app's SQL, and where.
+fn of_sql(failure: &LifecycleError, detail: String) -> Problem {
+    let unusable = |code, title| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, title, detail);
+    match failure {
+        LifecycleError::Statement { file, line, reason } => {
+            let mut problem = unusable("SQL_FAILED", "A statement of the app failed");
+            problem.errors.push(Fault { pointer: format!("{file}:{line}"), detail: reason.clone() });
+            problem
+        }
+        failure => {
+            let mut problem = unusable("SQL_REFUSED", "The app's SQL was refused");
+            let LifecycleError::Refused(refusals) = failure else { return problem };
+            let told = refusals.iter().map(|refusal| Fault {
+                pointer: format!("{}:{}", refusal.file, refusal.line),
+                detail: format!("{}; {}", refusal.reason, refusal.remedy),
+            });
+            problem.errors.extend(told);
+            problem
+        }
+    }
+}
+
+/// What is wrong with letters to members, or with what comes of them.
+fn of_members(failure: &LifecycleError, detail: String) -> Problem {
+    let (status, code, title) = match failure {
+        LifecycleError::NoMail => (StatusCode::CONFLICT, "NO_MAIL", "No mail is configured"),
+        LifecycleError::Mail(_) => (StatusCode::BAD_GATEWAY, "MAIL_FAILED", "A letter did not go"),
+        LifecycleError::AlreadyConfirmed(_) => (StatusCode::CONFLICT, "ALREADY_CONFIRMED", "Address already confirmed"),
+        LifecycleError::BadConfirmation => (StatusCode::NOT_FOUND, "CONFIRMATION_NOT_FOUND", "Link not valid"),
+        LifecycleError::ConfirmationExpired => (StatusCode::GONE, "CONFIRMATION_EXPIRED", "Link expired"),
+        _ => return members::ask::unknown(detail),
+    };
+    Problem::new(status, code, title, detail)
 }
 
 /// What is wrong with a copy of a tenant, or with where copies are.

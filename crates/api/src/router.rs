@@ -22,8 +22,8 @@ use utoipa_axum::routes;
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
 use crate::{
-    Door, admin, apps, audits, backups, clusters, health, keys, metrics, migrations, operations, orphans, retention,
-    schedules, schema, tenant, tenants, usage, views,
+    Door, admin, apps, audits, backups, clusters, health, keys, members, metrics, migrations, operations, orphans,
+    retention, schedules, schema, tenant, tenants, usage, views,
 };
 
 /// The longest change is registering an app with many tables on many clusters.
@@ -39,6 +39,7 @@ const MAX_TIME: Duration = Duration::from_mins(5);
     tags(
         (name = "tenants", description = "Customers of an app"),
         (name = "keys", description = "Tenants' credentials for machines"),
+        (name = "members", description = "People who belong to tenants"),
         (name = "apps", description = "Applications that tenants use"),
         (name = "migrations", description = "Which migrations an app's tenants have, and giving them more"),
         (name = "clusters", description = "PostgreSQL servers that tenants are placed on"),
@@ -73,6 +74,8 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(views::get::get, views::put::put, views::drop::drop))
         .routes(routes!(keys::list::list, keys::create::create))
         .routes(routes!(keys::revoke::revoke))
+        .routes(routes!(members::list::list))
+        .routes(routes!(members::ask::ask))
         .routes(routes!(apps::list::list, apps::add::add))
         .routes(routes!(migrations::get::get, migrations::apply::apply))
         .routes(routes!(migrations::plan::plan))
@@ -100,7 +103,10 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(usage::history::history))
         .routes(routes!(audits::create::create))
         .routes(routes!(audits::get::get));
-    let everybody = OpenApiRouter::new().routes(routes!(tenant::tenant)).routes(routes!(health::health));
+    let everybody = OpenApiRouter::new()
+        .routes(routes!(tenant::tenant))
+        .routes(routes!(members::confirm::confirm))
+        .routes(routes!(health::health));
     (operators, everybody)
 }
 
@@ -156,6 +162,7 @@ pub fn router(door: Door) -> Router {
     Router::new()
         .nest("/api/v1", api)
         .route("/health", get(health::health))
+        .route("/confirm", get(members::page::show).post(members::page::confirm))
         .merge(Router::new().route("/metrics", get(metrics::metrics)).route_layer(collectors))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)

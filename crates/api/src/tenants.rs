@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::Door;
 use crate::problem::Problem;
 use crate::words::{IsolationWord, PoolModeWord, PoolingWord, StatusWord};
 
@@ -117,4 +118,9 @@ impl From<Tenant> for TenantView {
 /// The tenant that a path names. A word that can be neither id nor slug names nobody.
 pub(crate) fn named(word: &str) -> Result<catalog::TenantRef, Problem> {
     word.parse().map_err(|_: Invalid| Problem::tenant_not_found(word))
+}
+
+/// The tenant that a path names.
+pub(crate) async fn owner(door: &Door, word: &str) -> Result<Tenant, Problem> {
+    door.catalog.tenant(&named(word)?).await?.ok_or_else(|| Problem::tenant_not_found(word))
 }

@@ -48,6 +48,7 @@ pub(crate) async fn make_pair(
             app: app.clone(),
             isolation,
             cluster: cluster.cloned(),
+            admin: None,
         };
         let made = lifecycle.create_tenant(new).await?;
         Ok::<_, AuditError>(Canary { tenant: made.tenant, secret: made.secret.reveal().to_owned() })

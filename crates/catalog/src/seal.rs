@@ -9,6 +9,7 @@ use domain::{AppName, Role, TenantId};
 use uuid::Uuid;
 use wire::scram::Verifier;
 
+use crate::confirmation::ConfirmationKey;
 use crate::proof::{ChannelKey, TokenKey};
 
 /// The one secret of an installation: 32 random bytes, kept outside the control database, so that a copy of the control
@@ -94,6 +95,12 @@ impl MasterKey {
     #[must_use]
     pub fn backup_key(&self, tenant: TenantId) -> [u8; 32] {
         self.derived(&format!("backup-key:{tenant}"))
+    }
+
+    /// What proves that somebody has read a letter.
+    #[must_use]
+    pub fn confirmation_key(&self) -> ConfirmationKey {
+        ConfirmationKey::new(self.derived("confirmation-key"))
     }
 
     /// A name for this installation that tells nothing of the key, for marking what is ours on a cluster.

@@ -6,6 +6,7 @@
 
 mod app;
 mod cluster;
+mod email;
 mod isolation;
 mod keep;
 mod key;
@@ -20,6 +21,7 @@ mod tenant;
 
 pub use app::{AppName, SharedNames};
 pub use cluster::ClusterName;
+pub use email::Email;
 pub use isolation::Isolation;
 pub use keep::Keep;
 pub use key::{Access, KeyId};

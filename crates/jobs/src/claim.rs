@@ -41,6 +41,8 @@ pub struct Claim {
     /// Why it is being undone; not at somebody's wish, then.
     pub(crate) error: Option<String>,
     pub(crate) put_off: i32,
+    /// How long ago it was recorded.
+    pub(crate) age: Duration,
 }
 
 impl Claim {
@@ -87,6 +89,7 @@ impl Jobs {
             undoing: false,
             error: None,
             put_off: 0,
+            age: Duration::ZERO,
         })
     }
 
@@ -150,7 +153,8 @@ impl Jobs {
                              AND ($3::uuid IS NULL OR subject = $3) AND id <> ALL ($5)
                              AND (leased_until IS NULL OR leased_until < clock_timestamp())
                          ORDER BY priority DESC, due_at FOR UPDATE SKIP LOCKED LIMIT 1)
-             RETURNING id, fence, kind, title, input, state, at, error, put_off",
+             RETURNING id, fence, kind, title, input, state, at, error, put_off,
+                 extract(epoch FROM clock_timestamp() - created_at)::float8 AS \"age!\"",
             &kinds,
             interval(LEASE),
             subject,
@@ -167,6 +171,8 @@ impl Jobs {
             undoing: row.state == "undoing",
             error: row.error,
             put_off: row.put_off,
+            // A clock that was set back makes nothing older.
+            age: Duration::try_from_secs_f64(row.age).unwrap_or_default(),
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! What an operation of a kind does.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -33,19 +34,48 @@ pub trait Step: Send + Sync {
 /// The steps of a kind of operation.
 pub struct Procedure {
     pub(crate) steps: Vec<Box<dyn Step>>,
-    pub(crate) gives_up: bool,
+    pub(crate) gives_up: GivesUp,
+}
+
+/// When a procedure is undone because of a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GivesUp {
+    Never,
+    AtOnce,
+    /// At once for what will not pass; otherwise when the operation is so old.
+    After(Duration),
 }
 
 impl Procedure {
     /// One that is undone when a step fails for good, or somebody cancels it.
     #[must_use]
     pub fn reversible(steps: Vec<Box<dyn Step>>) -> Self {
-        Self { steps, gives_up: true }
+        Self { steps, gives_up: GivesUp::AtOnce }
     }
 
     /// One that is never undone: it is tried until it succeeds.
     #[must_use]
     pub fn unstoppable(steps: Vec<Box<dyn Step>>) -> Self {
-        Self { steps, gives_up: false }
+        Self { steps, gives_up: GivesUp::Never }
+    }
+
+    /// A reversible one that is put off for as long as what keeps it may pass, but no longer than this after it was recorded.
+    #[must_use]
+    pub fn patient(steps: Vec<Box<dyn Step>>, longest: Duration) -> Self {
+        Self { steps, gives_up: GivesUp::After(longest) }
+    }
+
+    /// Whether somebody may cancel it.
+    pub(crate) fn is_reversible(&self) -> bool {
+        self.gives_up != GivesUp::Never
+    }
+
+    /// Whether an operation of this age is to be gone on with later.
+    pub(crate) fn waits(&self, fault: &Fault, age: Duration) -> bool {
+        match self.gives_up {
+            GivesUp::Never => true,
+            GivesUp::AtOnce => false,
+            GivesUp::After(longest) => matches!(fault, Fault::Passing(_)) && age < longest,
+        }
     }
 }

@@ -96,7 +96,7 @@ impl Run<'_> {
             match self.forward(&mut at).await {
                 Ok(()) => return Ended::Succeeded,
                 Err(Fault::Lost) => return Ended::Lost,
-                Err(fault) if !self.procedure.gives_up => {
+                Err(fault) if self.procedure.waits(&fault, claim.age) => {
                     return self.put_off().await.map_or_else(lost, |()| Ended::PutOff(fault.into_cause()));
                 }
                 Err(Fault::Cancelled) => None,
@@ -129,7 +129,7 @@ impl Run<'_> {
             let place = (number, step.name());
             let begun = persist(|| claim.work.begin_step(done.as_ref(), place)).await?;
             let again = match begun {
-                Begun::Cancelled if procedure.gives_up => return Err(Fault::Cancelled),
+                Begun::Cancelled if procedure.is_reversible() => return Err(Fault::Cancelled),
                 Begun::Again | Begun::Cancelled => true,
                 Begun::Fresh => false,
             };
@@ -175,11 +175,11 @@ impl Run<'_> {
 
     /// What comes of something, unless it is cancelled meanwhile.
     async fn unless_cancelled<T>(&mut self, doing: impl Future<Output = T>) -> Result<T, Fault> {
-        let gives_up = self.procedure.gives_up;
+        let reversible = self.procedure.is_reversible();
         tokio::select! {
             biased;
             outcome = doing => Ok(outcome),
-            Ok(_) = self.cancelled.wait_for(|cancelled| *cancelled), if gives_up => Err(Fault::Cancelled),
+            Ok(_) = self.cancelled.wait_for(|cancelled| *cancelled), if reversible => Err(Fault::Cancelled),
         }
     }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::add_app::plan_files;
 use crate::kept::Kept;
+use crate::letters::LetterSettings;
 use crate::usage::{KEPT_DAYS, Meter};
 use crate::{BackupSettings, LifecycleError, Probe};
 
@@ -24,6 +25,9 @@ pub(crate) type Change<T> = Pin<Box<dyn Future<Output = Result<T, LifecycleError
 
 /// By app and release.
 type Plans = HashMap<(AppName, i32), Arc<Plan>>;
+
+/// Letters on their way at a time.
+const LETTERS_AT_ONCE: usize = 4;
 
 /// Makes changes, a bounded number at a time. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,6 +45,9 @@ pub struct Lifecycle {
     pub(crate) meter: Arc<Meter>,
     pub(crate) usage_days: u32,
     pub(crate) warm_pool: WarmPool,
+    pub(crate) letters: Option<LetterSettings>,
+    /// Letters hold nothing that changes need, and a mail server may take its time.
+    pub(crate) letter_slots: Arc<Semaphore>,
     pub(crate) kept: Arc<Kept>,
     /// Told when somebody has asked for a tenant.
     pub(crate) spares_asked: Arc<Notify>,
@@ -62,6 +69,8 @@ impl Lifecycle {
             meter: Arc::default(),
             usage_days: KEPT_DAYS,
             warm_pool: WarmPool::NONE,
+            letters: None,
+            letter_slots: Arc::new(Semaphore::new(LETTERS_AT_ONCE)),
             kept: Arc::default(),
             spares_asked: Arc::default(),
         }
@@ -79,9 +88,16 @@ impl Lifecycle {
         Self { warm_pool, ..self }
     }
 
+    /// Sends letters; none, unless it is said how.
+    #[must_use]
+    pub fn writing(self, letters: Option<LetterSettings>) -> Self {
+        Self { letters, ..self }
+    }
+
     /// Takes no new change, waits for those under way, and writes down what clients have done.
     pub async fn stop(&self) {
         self.slots.close();
+        self.letter_slots.close();
         self.running.close();
         self.running.wait().await;
         self.kept.clear();

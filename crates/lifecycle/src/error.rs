@@ -1,7 +1,7 @@
 //! What can go wrong with a change, by whose fault it is.
 
 use catalog::CatalogError;
-use domain::{AppName, ClusterName, Isolation, Slug, Status};
+use domain::{AppName, ClusterName, Email, Isolation, Slug, Status};
 use jobs::JobsError;
 use objects::ObjectError;
 use tenancy::RepairError;
@@ -244,6 +244,29 @@ pub enum LifecycleError {
     /// Tenants that were being made when the app was migrated are not done.
     #[error("tenants are still being made as the app was before: {0}; apply the migration again when they are done")]
     StillMade(String),
+    /// No way for letters.
+    #[error("no mail is configured; set [mail] in sindico.toml (docs/mail.md)")]
+    NoMail,
+    /// A letter did not go.
+    #[error(transparent)]
+    Mail(#[from] mail::MailError),
+    /// There is no such member.
+    #[error("tenant \"{slug}\" has no member {member}; `sindico tenant member list {slug}` shows those that it has")]
+    UnknownMember {
+        /// Who.
+        member: Uuid,
+        /// Of which tenant.
+        slug: Slug,
+    },
+    /// There is nothing to ask.
+    #[error("{0} is confirmed already")]
+    AlreadyConfirmed(Email),
+    /// A token that nobody has been sent.
+    #[error("the link is not valid; use the newest letter, or ask for another")]
+    BadConfirmation,
+    /// A token that came too late.
+    #[error("the link has expired; ask for another letter")]
+    ConfirmationExpired,
     /// Nowhere to put backups.
     #[error("no store for backups is configured; set backups.url in sindico.toml to a folder or an S3 bucket")]
     NoStore,

@@ -13,6 +13,7 @@ mod edit_tenant;
 mod erase;
 mod error;
 mod kept;
+mod letters;
 mod lock_watch;
 mod migrate;
 mod operations;
@@ -49,9 +50,11 @@ pub use desk::Lifecycle;
 pub use edit_tenant::EditTenant;
 pub use error::LifecycleError;
 pub use jobs::{JobsError, Operation, OperationFilter, Schedule, ScheduleRef, State, StepRecord};
+pub use letters::{Confirmed, Language, LetterSettings};
 pub use migrate::{
     MigrateOptions, Overview, PlannedMigration, PlannedPart, PlannedStatement, TenantVersion, UpgradePlan,
 };
+pub use operations::OPERATION_KINDS;
 pub use probe::Probe;
 pub use provision::{Created, NewTenant};
 pub use retention::Retained;

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use catalog::CatalogError;
 use jobs::{Claim, Ended, Fault, NewOperation, Operation, OperationFilter, Procedure, StepRecord, Work};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use crate::backup::{
     BACKUP, BACKUPS, REPLACE, RESTORE, VERIFY_BACKUP, backup, backups, replacement, restoration, trial,
 };
+use crate::letters::{CONFIRMATION, confirmation};
 use crate::migrate::{MIGRATE, VERIFY, migration, verification};
 use crate::provision::{PROVISION, provision, provision_spare};
 use crate::removal::{REMOVE, removal};
@@ -25,8 +27,8 @@ use crate::usage::{USAGE, collection};
 use crate::warm_pool::SPARE;
 use crate::{Lifecycle, LifecycleError};
 
-/// Every kind that there is.
-const KINDS: [&str; 13] = [
+/// Every kind of operation that there is.
+pub const OPERATION_KINDS: [&str; 14] = [
     PROVISION,
     SPARE,
     REMOVE,
@@ -40,11 +42,25 @@ const KINDS: [&str; 13] = [
     USAGE,
     SWEEP,
     RETENTION,
+    CONFIRMATION,
 ];
 
 /// Those that can be cancelled.
-const REVERSIBLE: [&str; 12] =
-    [PROVISION, SPARE, MIGRATE, VERIFY, BACKUP, BACKUPS, RESTORE, REPLACE, VERIFY_BACKUP, USAGE, SWEEP, RETENTION];
+const REVERSIBLE: [&str; 13] = [
+    PROVISION,
+    SPARE,
+    MIGRATE,
+    VERIFY,
+    BACKUP,
+    BACKUPS,
+    RESTORE,
+    REPLACE,
+    VERIFY_BACKUP,
+    USAGE,
+    SWEEP,
+    RETENTION,
+    CONFIRMATION,
+];
 
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -78,6 +94,7 @@ impl Lifecycle {
             USAGE => Some(collection(self)),
             SWEEP => Some(sweeping(self)),
             RETENTION => Some(retaining(self)),
+            CONFIRMATION => Some(confirmation(self)),
             _ => None,
         }
     }
@@ -112,10 +129,15 @@ impl Lifecycle {
     pub(crate) fn leave(&self, claim: Claim, procedure: Procedure) -> JoinHandle<()> {
         let desk = self.clone();
         self.running.spawn(async move {
-            let Ok(slot) = desk.slots.clone().acquire_owned().await else { return };
+            let Ok(slot) = desk.slots_for(&claim.kind).acquire_owned().await else { return };
             desk.run(claim, &procedure).await;
             drop(slot);
         })
+    }
+
+    /// Where an operation waits for its turn.
+    fn slots_for(&self, kind: &str) -> Arc<Semaphore> {
+        Arc::clone(if kind == CONFIRMATION { &self.letter_slots } else { &self.slots })
     }
 
     async fn run(&self, claim: Claim, procedure: &Procedure) {
@@ -130,7 +152,7 @@ impl Lifecycle {
     /// were.
     pub(crate) async fn resume_all(&self) -> Result<usize, LifecycleError> {
         let (mut resumed, mut running) = (Vec::new(), Vec::new());
-        while let Some(claim) = self.jobs.claim_early(&KINDS, &resumed).await? {
+        while let Some(claim) = self.jobs.claim_early(&OPERATION_KINDS, &resumed).await? {
             resumed.push(claim.operation());
             if let Some(procedure) = self.procedure(&claim.kind) {
                 running.push(self.leave(claim, procedure));
@@ -190,8 +212,16 @@ impl Lifecycle {
     }
 
     async fn take_due(&self) -> Result<(), LifecycleError> {
-        while let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            let Some(claim) = self.jobs.claim(&KINDS).await? else { break };
+        let (letters, changes): (Vec<&str>, Vec<&str>) =
+            OPERATION_KINDS.iter().partition(|kind| **kind == CONFIRMATION);
+        self.take(&self.slots, &changes).await?;
+        self.take(&self.letter_slots, &letters).await
+    }
+
+    /// Goes on with what is due of these kinds, as long as there are turns.
+    async fn take(&self, slots: &Arc<Semaphore>, kinds: &[&str]) -> Result<(), LifecycleError> {
+        while let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+            let Some(claim) = self.jobs.claim(kinds).await? else { break };
             let Some(procedure) = self.procedure(&claim.kind) else { break };
             let desk = self.clone();
             self.running.spawn(async move {

@@ -7,7 +7,7 @@ mod storage;
 
 use std::time::Duration;
 
-use catalog::{ControlTx, Key, KeySecret, Reservation, Reserved, Tenant, TenantRef};
+use catalog::{ControlTx, Key, KeySecret, NewMember, Reservation, Reserved, Tenant, TenantRef};
 use domain::{AppName, ClusterName, DisplayName, Isolation, Slug, Status, TenantId};
 use jobs::{Claim, NewOperation, Procedure, Step};
 use serde_json::json;
@@ -33,6 +33,8 @@ pub struct NewTenant {
     pub isolation: Isolation,
     /// A particular cluster, or whichever has room.
     pub cluster: Option<ClusterName>,
+    /// Who looks after it, and gets a letter when it is open.
+    pub admin: Option<NewMember>,
 }
 
 /// A tenant with its first key, the only time that the key is known.
@@ -87,7 +89,9 @@ impl Lifecycle {
             let place = json!({"database": reserved.placement.database, "schema": reserved.placement.schema});
             let operation = self.jobs.record(&mut tx, operation, "spare", place).await?;
             let id = reserved.id;
+            let letters = self.write_to_members(&mut tx, id).await?;
             let made = self.record(tx, reserved, operation).await?;
+            self.send_out(letters);
             self.catalog.refresh_tenant(id).await?;
             self.spares_asked.notify_one();
             return Ok((None, made));
@@ -106,10 +110,16 @@ impl Lifecycle {
     ) -> Result<(ControlTx, Reserved), LifecycleError> {
         self.probe.pass("reserve")?;
         let id = TenantId::from_uuid(Uuid::now_v7());
-        let NewTenant { slug, name, app, isolation, cluster } = new;
+        let NewTenant { slug, name, app, isolation, cluster, admin } = new;
+        if admin.is_some() {
+            self.letters()?;
+        }
         let wanted = Reservation { id, slug, name, app, isolation: *isolation, cluster: cluster.as_ref(), spares };
         let mut tx = self.catalog.begin().await?;
         let reserved = self.catalog.reserve(&mut tx, &wanted).await?;
+        if let Some(admin) = admin {
+            self.catalog.add_admin(&mut tx, reserved.id, admin).await?;
+        }
         Ok((tx, reserved))
     }
 

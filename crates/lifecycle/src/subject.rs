@@ -79,6 +79,7 @@ impl From<LifecycleError> for Fault {
             LifecycleError::Server { .. }
             | LifecycleError::Objects(objects::ObjectError::Store { .. })
             | LifecycleError::Catalog(Busy(_) | Database(_)) => Self::Passing(Box::new(error)),
+            LifecycleError::Mail(ref letter) if letter.may_pass() => Self::Passing(Box::new(error)),
             _ => Self::Lasting(Box::new(error)),
         }
     }

@@ -143,6 +143,7 @@ async fn prepare(scratch: &Scratch) -> Outcome<Sessions> {
         backups: BackupSettings { store: None, keep_days: None, objective: Duration::from_hours(24) },
         usage_days: 90,
         warm_pool: WarmPool::NONE,
+        letters: None,
         probe: Probe::default(),
     })
     .await?;
@@ -163,6 +164,7 @@ async fn prepare(scratch: &Scratch) -> Outcome<Sessions> {
         app: app.name.clone(),
         isolation: Isolation::Shared,
         cluster: None,
+        admin: None,
     };
     let tenant = house.lifecycle.create_tenant(new).await?.tenant.id;
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 pub(crate) use self::backup::{BackupCommand, ExportArgs, RestoreArgs};
 use clap::{Args, Parser, Subcommand};
-use domain::{AppName, ClusterName, DisplayName, Isolation, PoolMode, Pooling, ScheduleName, Slug};
+use domain::{AppName, ClusterName, DisplayName, Email, Isolation, PoolMode, Pooling, ScheduleName, Slug};
 
 /// Runs PostgreSQL for all the tenants of a service.
 #[derive(Debug, Parser)]
@@ -429,11 +429,18 @@ pub enum TenantCommand {
         /// A particular cluster; whichever has room if not given.
         #[arg(long)]
         cluster: Option<ClusterName>,
+        /// E-mail address of whoever looks after it, who gets a letter when it is open.
+        #[arg(long, value_name = "EMAIL")]
+        admin: Option<Email>,
+        /// What people call them; the address if not given.
+        #[arg(long, value_name = "NAME", requires = "admin")]
+        admin_name: Option<DisplayName>,
         /// Do not wait until it is made.
         #[arg(long)]
         no_wait: bool,
     },
-    /// Make many tenants from a table (CSV) with the columns slug, name, isolation, app and cluster, of which only slug is needed.
+    /// Make many tenants from a table (CSV) with the columns slug, name, isolation, app, cluster, admin and `admin_name`, of which only
+    /// slug is needed.
     Import(ImportArgs),
     /// List the tenants.
     List {
@@ -488,6 +495,9 @@ pub enum TenantCommand {
     /// A tenant's keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// People who belong to a tenant.
+    #[command(subcommand)]
+    Member(MemberCommand),
     /// The schema of a tenant whose isolation is schema.
     #[command(subcommand)]
     Schema(SchemaCommand),
@@ -524,6 +534,23 @@ pub enum KeyCommand {
         tenant: String,
         /// The key's id.
         key: uuid::Uuid,
+    },
+}
+
+/// `sindico tenant member …`
+#[derive(Debug, Subcommand)]
+pub enum MemberCommand {
+    /// List a tenant's members, and whether they have confirmed their address.
+    List {
+        /// Id or slug.
+        tenant: String,
+    },
+    /// Send a member another letter that asks whether the address is theirs.
+    Ask {
+        /// Id or slug.
+        tenant: String,
+        /// The member's address or id.
+        member: String,
     },
 }
 

@@ -7,6 +7,7 @@ mod cluster;
 mod export;
 mod import;
 mod key;
+mod member;
 mod migrate;
 mod operation;
 mod psql;
@@ -41,6 +42,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::Retention(command) => retention::run(command, &Client::find(dir)?, console).await,
         Command::Sweep(args) => sweep::run(args, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Key(command)) => key::run(command, &Client::find(dir)?, console).await,
+        Command::Tenant(TenantCommand::Member(command)) => member::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Import(args)) => import::run(args, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Schema(command)) => schema::run(command, &Client::find(dir)?, console).await,
         Command::Tenant(TenantCommand::Views(command)) => views::run(command, &Client::find(dir)?, console).await,

@@ -2,6 +2,7 @@
 
 mod backups;
 mod entries;
+mod mail;
 mod raw;
 mod warm_pool;
 
@@ -13,11 +14,12 @@ use std::time::Duration;
 use catalog::MasterKey;
 use domain::{PoolMode, Pooling};
 use gateway::{Certificates, ConfigEntry, DialSettings, Plaintext, Zone};
-use lifecycle::{BackupSettings, WarmPool};
+use lifecycle::{BackupSettings, LetterSettings, WarmPool};
 use pool::PoolSettings;
 use tenancy::{TokenSettings, Tokens};
 
 use self::entries::entries;
+pub(crate) use self::mail::of_folder as mail_into;
 use self::raw::{Gateway, Raw, Tls, seconds};
 pub(crate) use self::warm_pool::of_size as warm_pool_of;
 use crate::logging::LogFormat;
@@ -59,6 +61,7 @@ pub(crate) struct Config {
     pub(crate) pool: PoolSettings,
     pub(crate) backups: BackupSettings,
     pub(crate) warm_pool: WarmPool,
+    pub(crate) letters: Option<LetterSettings>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
     entries: Vec<ConfigEntry>,
@@ -128,6 +131,7 @@ impl Config {
             pool: raw.pool.lower()?,
             backups: raw.backups.lower(base)?,
             warm_pool: raw.warm_pool.lower()?,
+            letters: raw.mail.map(|mail| mail.lower(base)).transpose()?,
             log_format: match raw.log.format.as_str() {
                 "json" => LogFormat::Json,
                 "text" => LogFormat::Text,

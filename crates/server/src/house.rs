@@ -7,7 +7,7 @@ use api::{AdminToken, Board, Door, GatewayAddress};
 use audit::Auditor;
 use catalog::{Catalog, MasterKey};
 use gateway::GatewaySettings;
-use lifecycle::{BackupSettings, Lifecycle, Probe, WarmPool};
+use lifecycle::{BackupSettings, LetterSettings, Lifecycle, Probe, WarmPool};
 use pool::{Pool, PoolSettings};
 use tenancy::Threshold;
 use tokio::net::TcpListener;
@@ -43,6 +43,8 @@ pub struct HouseSettings {
     pub usage_days: u32,
     /// Tenants that are made before they are asked for.
     pub warm_pool: WarmPool,
+    /// How letters go; without, there are none.
+    pub letters: Option<LetterSettings>,
     /// Silent, except in tests.
     pub probe: Probe,
 }
@@ -74,7 +76,8 @@ impl House {
             settings.probe,
         )
         .keeping_usage(settings.usage_days)
-        .keeping_spares(settings.warm_pool);
+        .keeping_spares(settings.warm_pool)
+        .writing(settings.letters);
         let house = Self {
             catalog,
             lifecycle,

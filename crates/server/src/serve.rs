@@ -39,6 +39,7 @@ pub(crate) async fn serve(path: &Path) -> anyhow::Result<()> {
         backups: config.backups,
         usage_days: config.usage_days,
         warm_pool: config.warm_pool,
+        letters: config.letters,
         probe: Probe::default(),
     })
     .await?;

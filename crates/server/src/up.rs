@@ -109,6 +109,7 @@ async fn open(
         },
         usage_days: USAGE_DAYS,
         warm_pool,
+        letters: Some(crate::config::mail_into(&dirs.base.join("mail"), address(&api)?.port())?),
         probe: Probe::default(),
     })
     .await?;

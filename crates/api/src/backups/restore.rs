@@ -56,6 +56,7 @@ pub(crate) async fn restore(
         app: backup.app,
         isolation: new.isolation.unwrap_or(backup.isolation),
         cluster: new.cluster,
+        admin: None,
     };
     let created = door.lifecycle.begin_restore(backup.id, wanted).await?;
     let view = CreatedView::new(&door, created);

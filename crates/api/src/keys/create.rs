@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 
 use crate::Door;
 use crate::body::{Body, Path};
-use crate::keys::{KeyView, owner};
+use crate::keys::KeyView;
 use crate::problem::Problem;
+use crate::tenants::owner;
 use crate::words::AccessWord;
 
 /// Ten years.

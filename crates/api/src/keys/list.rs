@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 
 use crate::Door;
 use crate::body::Path;
-use crate::keys::{KeyView, owner};
+use crate::keys::KeyView;
 use crate::problem::Problem;
+use crate::tenants::owner;
 
 /// A tenant's keys, oldest first.
 #[derive(Debug, Serialize, ToSchema)]

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::Door;
 use crate::body::Path;
-use crate::keys::owner;
 use crate::problem::Problem;
+use crate::tenants::owner;
 
 /// Takes a key back: it opens nothing from now on, and the connections that it opened are closed.
 #[utoipa::path(delete, path = "/tenants/{tenant}/keys/{key}", operation_id = "revokeKey",

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::Door;
 use crate::body::Body;
+use crate::members::AdminBody;
 use crate::operations::{accepted, wants_no_wait};
 use crate::problem::Problem;
 use crate::tenants::TenantView;
@@ -36,6 +37,8 @@ pub(crate) struct NewTenantBody {
     /// A cluster's name; whichever has room when absent.
     #[schema(value_type = Option<String>, example = "main", max_length = 63, pattern = "^[a-z0-9_-]+$")]
     cluster: Option<ClusterName>,
+    /// Who looks after it; nobody when absent.
+    admin: Option<AdminBody>,
 }
 
 /// A new tenant and its first key, which is shown this once.
@@ -49,13 +52,16 @@ pub(crate) struct CreatedView {
     dsn: String,
     /// The operation that has made it, or is making it: `GET /operations/{operation}`.
     operation: Uuid,
+    /// Where its members work, if that is configured.
+    dashboard_url: Option<String>,
 }
 
 impl CreatedView {
     pub(crate) fn new(door: &Door, created: Created) -> Self {
         let dsn = door.gateway.dsn(&created.tenant.slug, created.secret.reveal(), &created.tenant.app);
         let key = created.secret.reveal().to_owned();
-        Self { key, dsn, operation: created.operation, tenant: created.tenant.into() }
+        let dashboard_url = door.lifecycle.dashboard(&created.tenant.slug);
+        Self { key, dsn, operation: created.operation, dashboard_url, tenant: created.tenant.into() }
     }
 
     pub(crate) fn operation(&self) -> Uuid {
@@ -91,7 +97,8 @@ pub(crate) async fn create(
         None => only_app(&door).await?,
     };
     let isolation = new.isolation.unwrap_or(Isolation::Shared);
-    let wanted = NewTenant { slug: new.slug, name, app, isolation, cluster: new.cluster };
+    let admin = new.admin.map(AdminBody::read).transpose()?;
+    let wanted = NewTenant { slug: new.slug, name, app, isolation, cluster: new.cluster, admin };
     let no_wait = wants_no_wait(&headers);
     let desk = &door.lifecycle;
     let created = if no_wait { desk.begin_tenant(wanted).await? } else { desk.create_tenant(wanted).await? };

@@ -25,8 +25,10 @@ impl Step for Open {
             let Target { tenant, .. } = Subject::of(work)?;
             let mut tx = work.begin().await?;
             work.conclude(&mut tx, None).await?;
+            let letters = self.desk.write_to_members(&mut tx, tenant).await?;
             let opened = self.desk.catalog.set_status(tx, tenant, &[Status::Provisioning], self.then).await;
             if opened.map_err(LifecycleError::from)? {
+                self.desk.send_out(letters);
                 return Ok(Value::Null);
             }
             Err(Fault::from(LifecycleError::Unverified(format!("status of tenant {tenant}"))))

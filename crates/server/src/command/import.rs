@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cli::ImportArgs;
 use crate::client::{Client, ClientError};
+use crate::command::tenant::admin_body;
 use crate::console::{Console, table};
 
 /// A line of the table. What is empty is left to síndico, as with `sindico tenant create`.
@@ -27,6 +28,10 @@ struct Line {
     app: String,
     #[serde(default)]
     cluster: String,
+    #[serde(default)]
+    admin: String,
+    #[serde(default)]
+    admin_name: String,
 }
 
 /// What came of a line.
@@ -95,7 +100,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<(usize, Line)>> {
         let number = line_of(&text, record.position());
         let line: Line = record.deserialize(Some(&headers)).with_context(|| {
             format!(
-                "{}: line {number}: the table's columns are slug, name, isolation, app, cluster; slug is needed",
+                "{}: line {number}: the table's columns are slug, name, isolation, app, cluster, admin, admin_name; slug is needed",
                 path.display()
             )
         })?;
@@ -128,6 +133,10 @@ async fn make(number: usize, line: Line, client: &Client) -> Outcome {
         if !value.is_empty() {
             body[field] = json!(value);
         }
+    }
+    if !line.admin.is_empty() || !line.admin_name.is_empty() {
+        let name = if line.admin_name.is_empty() { Value::Null } else { json!(line.admin_name) };
+        body["admin"] = admin_body(&json!(line.admin), &name);
     }
     Outcome { line: number, answer: client.post("/tenants", &body).await, slug: line.slug }
 }

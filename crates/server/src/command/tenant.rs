@@ -20,8 +20,11 @@ const CARD: [(&str, &str); 8] = [
 
 pub(crate) async fn run(command: TenantCommand, client: &Client, console: Console) -> anyhow::Result<()> {
     match command {
-        TenantCommand::Create { slug, isolation, name, app, cluster, no_wait } => {
+        TenantCommand::Create { slug, isolation, name, app, cluster, admin, admin_name, no_wait } => {
             let mut body = json!({"slug": slug, "isolation": isolation});
+            if let Some(email) = admin {
+                body["admin"] = admin_body(&json!(email), &json!(admin_name));
+            }
             for (field, value) in [("name", json!(name)), ("app", json!(app)), ("cluster", json!(cluster))] {
                 if !value.is_null() {
                     body[field] = value;
@@ -33,15 +36,27 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
                 console.wait("making the tenant", client.post("/tenants", &body)).await?
             };
             console.result(&made, |made| {
-                let more = [("key", "/key"), ("dsn", "/dsn"), ("operation", "/operation")];
-                let shown = card(made, &[CARD.as_slice(), if no_wait { &more } else { &more[..2] }].concat());
+                let mut more = vec![("key", "/key"), ("dsn", "/dsn")];
+                if no_wait {
+                    more.push(("operation", "/operation"));
+                }
+                if !made["dashboard_url"].is_null() {
+                    more.push(("dashboard", "/dashboard_url"));
+                }
+                let shown = card(made, &[CARD.as_slice(), &more].concat());
                 let word = |field: &str| made[field].as_str().unwrap_or_default().to_owned();
                 let next = if no_wait {
                     format!("Wait until it is open: sindico operation watch {}", word("operation"))
                 } else {
                     format!("Try it: psql \"{}\"", word("dsn"))
                 };
-                format!("{shown}\n\nThe key is shown only now. {next}")
+                let letter = if body["admin"].is_null() {
+                    ""
+                } else {
+                    "\nWhoever looks after it gets a letter: sindico tenant member list "
+                };
+                let slug = if letter.is_empty() { "" } else { slug.as_str() };
+                format!("{shown}\n\nThe key is shown only now. {next}{letter}{slug}")
             });
         }
         TenantCommand::List { app, isolation } => {
@@ -70,11 +85,21 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
         TenantCommand::Psql { .. }
         | TenantCommand::Import(_)
         | TenantCommand::Key(_)
+        | TenantCommand::Member(_)
         | TenantCommand::Schema(_)
         | TenantCommand::Usage(_)
         | TenantCommand::Views(_) => {}
     }
     Ok(())
+}
+
+/// Whoever looks after a tenant, as the API takes it.
+pub(crate) fn admin_body(email: &Value, name: &Value) -> Value {
+    let mut admin = json!({"email": email});
+    if !name.is_null() {
+        admin["name"] = name.clone();
+    }
+    admin
 }
 
 async fn set_status(tenant: &str, status: &str, client: &Client, console: Console) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ use pool::PoolSettings;
 use serde::{Deserialize, Serialize};
 
 use super::backups::RawBackups;
+use super::mail::RawMail;
 use super::warm_pool::RawWarmPool;
 use super::{ConfigError, positive};
 
@@ -32,6 +33,8 @@ pub(super) struct Raw {
     pub(super) usage: Usage,
     #[serde(default)]
     pub(super) warm_pool: RawWarmPool,
+    #[serde(default)]
+    pub(super) mail: Option<RawMail>,
     #[serde(default)]
     pub(super) log: Log,
 }

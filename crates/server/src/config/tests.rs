@@ -84,6 +84,25 @@ fn off_loopback_the_gateway_needs_a_certificate_or_an_explicit_word() {
     assert!(error.starts_with("gateway.zone"), "{error}");
 }
 
+const GOOD_LINK: &str = "https://{slug}.example/confirm?token={token}";
+
+fn letters(more: &str, link: &str) -> String {
+    format!("[mail]\nfrom = \"Paws <a@b.example>\"\nconfirm_url = \"{link}\"\n{more}")
+}
+
+#[test]
+fn letters_go_one_way() {
+    let dir = folder();
+    for way in ["folder = \"mail\"", "smtp_url = \"smtps://a@mail.example\"\nsmtp_password_file = \"token\""] {
+        let config = Config::parse(&format!("{MINIMAL}{}", letters(way, GOOD_LINK)), dir.path()).expect(way);
+        let letters = config.letters.expect("a way");
+        assert_eq!(letters.dashboard(&"paws".parse().expect("a slug")), None);
+        let shown = format!("{letters:?}");
+        assert!(!shown.contains(fs::read_to_string(dir.path().join("token")).expect("there").trim()), "{shown}");
+    }
+    assert!(Config::parse(MINIMAL, dir.path()).expect("without").letters.is_none());
+}
+
 #[test]
 fn every_fault_names_its_key() {
     let dir = folder();
@@ -111,6 +130,17 @@ fn every_fault_names_its_key() {
         ("[warm_pool]\nmax_age_hours = 9000", "warm_pool.max_age_hours"),
         ("[warm_pool]\nidle_days = 0", "warm_pool.idle_days"),
         ("[usage]\nkeep_days = 4000", "usage.keep_days"),
+        ("[mail]\nfrom = \"a@b\"", "confirm_url"),
+        (&letters("folder = \"m\"", "no link"), "mail.confirm_url"),
+        (&letters("folder = \"m\"", "https://x/{tenant}?{token}"), "mail.confirm_url"),
+        (&letters("folder = \"m\"", "https://x/"), "lacks {token}"),
+        (&letters("", GOOD_LINK), "mail.smtp_url"),
+        (&letters("folder = \"m\"\nsmtp_url = \"smtps://x\"", GOOD_LINK), "not both"),
+        (&letters("folder = \"m\"\nsmtp_password_file = \"token\"", GOOD_LINK), "mail.smtp_password_file"),
+        (&letters("smtp_url = \"smtp://mail.example\"", GOOD_LINK), "in the clear"),
+        (&letters("smtp_url = \"smtps://a@mail.example\"", GOOD_LINK), "no password"),
+        (&letters("folder = \"m\"\nlanguage = \"fr\"", GOOD_LINK), "mail.language"),
+        (&letters("folder = \"m\"\ndashboard_url = \"ftp://x\"", GOOD_LINK), "mail.dashboard_url"),
         ("[pool]\nidle_seconds = \"long\"", "idle_seconds"),
         ("[pool]\nlifetime_seconds = 1_000_000_000_000", "pool.lifetime_seconds"),
         ("[gateway]\nstatement_seconds = 1_000_000_000_000", "gateway.statement_seconds"),

@@ -11,7 +11,8 @@ use catalog::{AppFile, Catalog, MasterKey};
 use devdb::Scratch;
 use domain::{AppName, PoolMode};
 use gateway::GatewaySettings;
-use lifecycle::{AddApp, AddCluster, BackupSettings, Probe, WarmPool};
+use lifecycle::{AddApp, AddCluster, BackupSettings, Language, LetterSettings, Probe, WarmPool};
+use mail::{Mailer, Route};
 use objects::{Store, StorePlace};
 use pool::PoolSettings;
 use reqwest::{Method, StatusCode};
@@ -42,6 +43,7 @@ pub(crate) struct Bed {
     control: String,
     master: MasterKey,
     store: tempfile::TempDir,
+    mail: tempfile::TempDir,
 }
 
 /// What differs between tests.
@@ -54,6 +56,16 @@ pub(crate) struct Options {
     /// The test's own folder, if not given.
     pub(crate) store: Option<StorePlace>,
     pub(crate) warm_pool: WarmPool,
+    pub(crate) letters: Letters,
+}
+
+/// Which way letters go.
+pub(crate) enum Letters {
+    /// Into [`Bed::letters`].
+    Folder,
+    /// To a server on this port.
+    Server(u16),
+    Nowhere,
 }
 
 impl Default for Options {
@@ -66,6 +78,7 @@ impl Default for Options {
             gateway: GatewaySettings::default(),
             store: None,
             warm_pool: WarmPool::NONE,
+            letters: Letters::Folder,
         }
     }
 }
@@ -99,10 +112,10 @@ impl Bed {
         servers.copy_control(&control).await;
         let master = MasterKey::generate().expect("random bytes");
         let app = format!("p{}", &unique[..10]).parse().expect("an app name");
-        let store = tempfile::tempdir().expect("a folder");
+        let [store, mail] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
         let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
         let mut bed =
-            Self { house: None, servers, app, api: String::new(), gateway_port: 0, http, control, master, store };
+            Self { house: None, servers, app, api: String::new(), gateway_port: 0, http, control, master, store, mail };
         Box::pin(bed.open(options, true)).await;
         bed
     }
@@ -141,6 +154,7 @@ impl Bed {
             },
             usage_days: 90,
             warm_pool: options.warm_pool,
+            letters: self.letter_settings(&options.letters),
             probe: options.probe,
         })
         .await
@@ -249,6 +263,25 @@ impl Bed {
     /// Where backups go.
     pub(crate) fn store(&self) -> &std::path::Path {
         self.store.path()
+    }
+
+    /// Where letters go.
+    pub(crate) fn letters(&self) -> std::path::PathBuf {
+        self.mail.path().join("letters")
+    }
+
+    fn letter_settings(&self, letters: &Letters) -> Option<LetterSettings> {
+        let route = match letters {
+            Letters::Folder => Route::Folder(self.letters()),
+            Letters::Server(port) => Route::Smtp { url: format!("smtp://127.0.0.1:{port}"), password: None },
+            Letters::Nowhere => return None,
+        };
+        Some(LetterSettings {
+            mailer: Mailer::new("Paws <no-reply@example.com>", &route).expect("a mailer"),
+            confirm_url: "https://{slug}.example.com/confirm?token={token}".to_owned(),
+            dashboard_url: Some("https://{slug}.example.com/".to_owned()),
+            language: Language::PtBr,
+        })
     }
 
     fn store_place(&self) -> StorePlace {

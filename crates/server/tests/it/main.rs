@@ -18,6 +18,7 @@ mod halt;
 mod instance;
 mod isolation;
 mod lifecycle;
+mod members;
 mod migrate;
 mod retention;
 mod schedules;

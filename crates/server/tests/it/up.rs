@@ -2,6 +2,7 @@
 
 mod copies;
 mod crash;
+mod points;
 mod steps;
 
 use std::fs;

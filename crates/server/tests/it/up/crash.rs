@@ -127,7 +127,7 @@ fn killed_while_an_app_is_tried_it_leaves_nothing_of_the_trial() {
 }
 
 /// The pet shop as an app that nobody knows yet.
-fn copy_pet_shop(to: &Path) {
+pub(super) fn copy_pet_shop(to: &Path) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../apps/petshop");
     for part in ["migrations", "seed"] {
         fs::create_dir_all(to.join(part)).expect("made");

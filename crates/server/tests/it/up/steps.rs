@@ -11,7 +11,7 @@ use crate::instance::{ANY_PORTS, Home, Up, psql, text};
 use crate::up::crash::strangers;
 
 /// Whoever writes into the journal what `halt` holds waits while it does; what `fail` holds cannot be written.
-const HALT: &str = "
+pub(super) const HALT: &str = "
     CREATE TABLE public.halt (step text, state text, kind text);
     CREATE TABLE public.fail (step text, state text);
     CREATE FUNCTION public.halt() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -27,12 +27,12 @@ const HALT: &str = "
     END $$;
     CREATE TRIGGER halt BEFORE INSERT OR UPDATE ON sindico.operation_steps FOR EACH ROW EXECUTE FUNCTION public.halt()";
 
-const CONTROL: &str = "sindico";
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const CONTROL: &str = "sindico";
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What becomes of what the dead síndico was writing.
 #[derive(Debug, Clone, Copy)]
-enum Writing {
+pub(super) enum Writing {
     /// It is in the journal; nothing has been done of it.
     Kept,
     /// It is not, and what went before it has been done.
@@ -168,7 +168,7 @@ fn filled(home: &Home, about: &str) {
 }
 
 /// Kills it when it has come to where it halts, and lets what it was writing be kept or lost.
-fn killed_there(home: &Home, up: Up<'_>, writing: Writing, about: &str) {
+pub(super) fn killed_there(home: &Home, up: Up<'_>, writing: Writing, about: &str) {
     let control = |sql: &str| home.superuser("main", CONTROL, sql);
     let halted = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
     let until = Instant::now() + PATIENCE;
@@ -186,7 +186,7 @@ fn killed_there(home: &Home, up: Up<'_>, writing: Writing, about: &str) {
     control("UPDATE sindico.operations SET leased_until = clock_timestamp() WHERE ended_at IS NULL");
 }
 
-fn ended(home: &Home, operation: &str) -> Value {
+pub(super) fn ended(home: &Home, operation: &str) -> Value {
     let until = Instant::now() + PATIENCE;
     loop {
         let shown = home.json(&["operation", "show", operation]);

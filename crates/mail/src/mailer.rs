@@ -1,0 +1,166 @@
+//! Sending.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use url::{Host, Url};
+use uuid::Uuid;
+
+use crate::{Letter, MailError};
+
+/// How long a mail server may take for an answer. RFC 5321 would give it minutes; a letter that is tried again loses nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A password that is not shown.
+#[derive(Clone)]
+pub struct Password(pub String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// Which way letters go.
+#[derive(Debug, Clone)]
+pub enum Route {
+    /// Into a folder of this machine, which is made if it is not there.
+    Folder(PathBuf),
+    /// To a server that takes them.
+    Smtp {
+        /// `smtps://user@host:465`, or `smtp://user@host:587?tls=required` for STARTTLS; without TLS on this machine only.
+        url: String,
+        /// Of the URL's user.
+        password: Option<Password>,
+    },
+}
+
+/// Sends letters. Cheap to clone.
+#[derive(Clone)]
+pub struct Mailer {
+    from: Mailbox,
+    way: Way,
+}
+
+#[derive(Clone)]
+enum Way {
+    Folder(PathBuf),
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+}
+
+impl fmt::Debug for Mailer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = match &self.way {
+            Way::Folder(folder) => format!("{}", folder.display()),
+            Way::Smtp(_) => "SMTP".to_owned(),
+        };
+        write!(f, "Mailer({} by {way})", self.from)
+    }
+}
+
+impl Mailer {
+    /// Checks the settings. Whether a server answers is seen when there is a letter.
+    pub fn new(from: &str, route: &Route) -> Result<Self, MailError> {
+        let from = from.parse().map_err(|error| {
+            let like = "write it as \"Happy Paws <no-reply@example.com>\"";
+            MailError::Settings(format!("{from:?} is no sender: {error}; {like}"))
+        })?;
+        let way = match route {
+            Route::Folder(folder) => Way::Folder(folder.clone()),
+            Route::Smtp { url, password } => Way::Smtp(server(url, password.as_ref())?),
+        };
+        Ok(Self { from, way })
+    }
+
+    /// Sends a letter. When this returns, a server has taken it, or it is a whole file.
+    pub async fn send(&self, letter: &Letter<'_>) -> Result<(), MailError> {
+        let message = letter.message(&self.from)?;
+        let to = letter.to.clone();
+        match &self.way {
+            Way::Folder(folder) => write(folder, letter.id, &message).await.map_err(|error| MailError::Folder {
+                to,
+                folder: folder.display().to_string(),
+                reason: error.to_string(),
+            }),
+            Way::Smtp(server) => match server.send(message).await {
+                Ok(_) => Ok(()),
+                Err(error) if error.is_permanent() => Err(MailError::Refused { to, reason: told(&error) }),
+                Err(error) => Err(MailError::NotNow { to, reason: told(&error) }),
+            },
+        }
+    }
+}
+
+/// Nobody who looks into the folder sees half a letter.
+async fn write(folder: &Path, id: Uuid, message: &Message) -> std::io::Result<()> {
+    tokio::fs::create_dir_all(folder).await?;
+    let begun = folder.join(format!(".{id}.{}", Uuid::new_v4().simple()));
+    let written = async {
+        tokio::fs::write(&begun, message.formatted()).await?;
+        tokio::fs::rename(&begun, folder.join(format!("{id}.eml"))).await
+    };
+    let written = written.await;
+    if written.is_err() {
+        let _nothing_to_remove = tokio::fs::remove_file(&begun).await;
+    }
+    written
+}
+
+/// With its cause, which says what really happened.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        let more = deeper.to_string();
+        if !told.contains(&more) {
+            told.push_str(": ");
+            told.push_str(&more);
+        }
+        cause = deeper.source();
+    }
+    told
+}
+
+/// The URL is not repeated in an error: a password may have got into it.
+fn server(url: &str, password: Option<&Password>) -> Result<AsyncSmtpTransport<Tokio1Executor>, MailError> {
+    let bad = |why: &str| MailError::Settings(format!("the mail server's URL: {why}"));
+    let mut url =
+        Url::parse(url).map_err(|error| bad(&format!("{error}; write it as smtps://user@mail.example.com")))?;
+    let safe = match (url.scheme(), url.query()) {
+        ("smtps", None) | ("smtp", Some("tls=required")) => true,
+        ("smtp", None) => false,
+        _ => return Err(bad("write smtps://user@host, or smtp://user@host?tls=required for STARTTLS")),
+    };
+    // Of a scheme that browsers do not know, an address is a name like any other.
+    let here = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) if !name.is_empty() => {
+            name == "localhost" || name.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
+        }
+        _ => return Err(bad("it names no host; write it as smtps://user@mail.example.com")),
+    };
+    if !safe && !here {
+        return Err(bad("letters and passwords would go in the clear; write smtps://… or add ?tls=required"));
+    }
+    if url.password().is_some() {
+        return Err(bad("a password does not belong here; put it into a file and name that"));
+    }
+    match (url.username().is_empty(), password) {
+        (true, Some(_)) => return Err(bad("a password is given, but it names no user: smtps://user@host")),
+        (false, None) => return Err(bad("it names a user, but no password is given")),
+        (true, None) => {}
+        (false, Some(Password(password))) => {
+            url.set_password(Some(password)).map_err(|()| bad("it can hold no password"))?;
+        }
+    }
+    let built = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str()).map_err(|error| bad(&told(&error)))?;
+    Ok(built.timeout(Some(PATIENCE)).build())
+}
+
+#[cfg(test)]
+mod tests;
