@@ -162,11 +162,12 @@ fn of_sql(failure: &LifecycleError, detail: String) -> Problem {
 fn of_members(failure: &LifecycleError, detail: String) -> Problem {
     let (status, code, title) = match failure {
         LifecycleError::NoMail => (StatusCode::CONFLICT, "NO_MAIL", "No mail is configured"),
-        LifecycleError::Mail(_) => (StatusCode::BAD_GATEWAY, "MAIL_FAILED", "A letter did not go"),
         LifecycleError::AlreadyConfirmed(_) => (StatusCode::CONFLICT, "ALREADY_CONFIRMED", "Address already confirmed"),
         LifecycleError::BadConfirmation => (StatusCode::NOT_FOUND, "CONFIRMATION_NOT_FOUND", "Link not valid"),
         LifecycleError::ConfirmationExpired => (StatusCode::GONE, "CONFIRMATION_EXPIRED", "Link expired"),
-        _ => return members::ask::unknown(detail),
+        LifecycleError::UnknownMember { .. } => return members::ask::unknown(detail),
+        // Nobody who asks over HTTP waits for a letter.
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error"),
     };
     Problem::new(status, code, title, detail)
 }

@@ -52,8 +52,8 @@ impl Catalog {
         lock(tx, "tenant", tenant.as_uuid().as_bytes()).await
     }
 
-    /// Keeps a tenant's record as it is for as long as a transaction lasts, and tells its state; none when there is no such tenant. To be
-    /// asked after an operation on it has been recorded in the same transaction: those that end do the one before the other as well.
+    /// Keeps a tenant's record as it is for as long as a transaction lasts, and tells its state; none when there is no such tenant. Whoever
+    /// also records an operation on it does that before, as those do who end one: nobody waits for each other.
     pub async fn hold_tenant(&self, tx: &mut ControlTx, tenant: TenantId) -> Result<Option<Status>, CatalogError> {
         let status =
             sqlx::query_scalar!("SELECT status FROM sindico.tenants WHERE id = $1 FOR UPDATE", tenant.as_uuid())

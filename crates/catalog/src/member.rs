@@ -91,28 +91,25 @@ impl Catalog {
 
     /// A tenant's members, the first to come first.
     pub async fn members(&self, tenant: TenantId) -> Result<Vec<Member>, CatalogError> {
-        let rows = sqlx::query_as!(
-            Row,
-            "SELECT m.id, m.tenant, t.slug, t.name AS tenant_name, m.email, m.name, m.role, m.created_at, m.asked_at, m.confirmed_at
-             FROM sindico.members m JOIN sindico.tenants t ON t.id = m.tenant WHERE m.tenant = $1 ORDER BY m.id",
-            tenant.as_uuid(),
-        )
-        .fetch_all(&self.db)
-        .await?;
-        rows.into_iter().map(Member::try_from).collect()
+        self.find_members(Some(tenant.as_uuid()), None).await
     }
 
     /// One of them, of whatever tenant.
     pub async fn member(&self, id: Uuid) -> Result<Option<Member>, CatalogError> {
-        let row = sqlx::query_as!(
+        Ok(self.find_members(None, Some(id)).await?.pop())
+    }
+
+    async fn find_members(&self, tenant: Option<Uuid>, id: Option<Uuid>) -> Result<Vec<Member>, CatalogError> {
+        let rows = sqlx::query_as!(
             Row,
             "SELECT m.id, m.tenant, t.slug, t.name AS tenant_name, m.email, m.name, m.role, m.created_at, m.asked_at, m.confirmed_at
-             FROM sindico.members m JOIN sindico.tenants t ON t.id = m.tenant WHERE m.id = $1",
+             FROM sindico.members m JOIN sindico.tenants t ON t.id = m.tenant WHERE m.tenant = $1 OR m.id = $2 ORDER BY m.id",
+            tenant,
             id,
         )
-        .fetch_optional(&self.db)
+        .fetch_all(&self.db)
         .await?;
-        row.map(Member::try_from).transpose()
+        rows.into_iter().map(Member::try_from).collect()
     }
 
     /// Those of a tenant who have not been asked whether their address is theirs, with the tenant's slug.

@@ -43,6 +43,8 @@ pub struct Shape {
     pub fingerprint: String,
     /// A line for each object.
     pub lines: Vec<String>,
+    /// How many rows of PostgreSQL's catalogs are about a tenant's own; unknown where nobody has counted them.
+    pub catalog_rows: Option<i64>,
 }
 
 /// Whose tables a [`Shape`] is of.
@@ -236,7 +238,7 @@ impl Catalog {
     ) -> Result<Option<Shape>, CatalogError> {
         let shape = sqlx::query_as!(
             Shape,
-            "SELECT fingerprint, shape AS lines FROM sindico.app_shapes
+            "SELECT fingerprint, shape AS lines, catalog_rows FROM sindico.app_shapes
              WHERE app = $1 AND cluster = $2 AND version = $3 AND kind = $4",
             app.as_str(),
             cluster,
@@ -258,14 +260,17 @@ impl Catalog {
         shape: &Shape,
     ) -> Result<(), CatalogError> {
         sqlx::query!(
-            "INSERT INTO sindico.app_shapes (app, cluster, version, kind, fingerprint, shape) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (app, cluster, version, kind) DO UPDATE SET fingerprint = excluded.fingerprint, shape = excluded.shape",
+            "INSERT INTO sindico.app_shapes (app, cluster, version, kind, fingerprint, shape, catalog_rows)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (app, cluster, version, kind) DO UPDATE
+             SET fingerprint = excluded.fingerprint, shape = excluded.shape, catalog_rows = excluded.catalog_rows",
             app.as_str(),
             cluster,
             version,
             kind.as_str(),
             shape.fingerprint,
             &shape.lines,
+            shape.catalog_rows,
         )
         .execute(&self.db)
         .await?;

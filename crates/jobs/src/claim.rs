@@ -7,6 +7,7 @@ use sqlx::postgres::types::PgInterval;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
+use crate::run::LONGEST;
 use crate::{Jobs, JobsError, Work};
 
 /// For how long an operation is its holder's who does not say that it is still there.
@@ -146,12 +147,15 @@ impl Jobs {
         besides: &[Uuid],
     ) -> Result<Option<Claim>, JobsError> {
         let kinds: Vec<String> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        // What is put off for longer than anything is, or leased for longer, was so before the clock was set back.
         let row = sqlx::query!(
             "UPDATE sindico.operations SET fence = fence + 1, leased_until = clock_timestamp() + $2::interval
              WHERE id = (SELECT id FROM sindico.operations
-                         WHERE ended_at IS NULL AND ($4 OR due_at <= clock_timestamp()) AND kind = ANY ($1)
+                         WHERE ended_at IS NULL AND kind = ANY ($1)
+                             AND ($4 OR due_at <= clock_timestamp() OR due_at > clock_timestamp() + $6::interval)
                              AND ($3::uuid IS NULL OR subject = $3) AND id <> ALL ($5)
-                             AND (leased_until IS NULL OR leased_until < clock_timestamp())
+                             AND (leased_until IS NULL OR leased_until < clock_timestamp()
+                                  OR leased_until > clock_timestamp() + $7::interval)
                          ORDER BY priority DESC, due_at FOR UPDATE SKIP LOCKED LIMIT 1)
              RETURNING id, fence, kind, title, input, state, at, error, put_off,
                  extract(epoch FROM clock_timestamp() - created_at)::float8 AS \"age!\"",
@@ -160,6 +164,8 @@ impl Jobs {
             subject,
             early,
             besides,
+            interval(LONGEST * 2),
+            interval(LEASE * 2),
         )
         .fetch_optional(&self.db)
         .await?;

@@ -34,7 +34,7 @@ const AGAIN: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(
 
 /// What is put off, is so for this long at first, and twice as long each time.
 const PUT_OFF: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_mins(1);
+pub(crate) const LONGEST: Duration = Duration::from_mins(1);
 
 impl Jobs {
     /// Works on an operation until it has ended or has to wait. Dropped in the middle, it is as if the process had died: somebody goes on

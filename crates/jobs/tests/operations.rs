@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jobs::{Act, Ended, Fault, JobsError, NewOperation, OperationFilter, Procedure, State, Step, Work};
 use serde_json::{Value, json};
-use support::{Ground, NAMES, World, reversible, run, unstoppable};
+use support::{Ground, NAMES, World, patient, reversible, run, unstoppable};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -128,6 +128,67 @@ async fn what_must_be_done_is_tried_for_ever() {
     ground.pass().await;
     let claim = ground.jobs.claim(&["remove"]).await.expect("asked").expect("due");
     assert!(matches!(ground.jobs.run(claim, &unstoppable(&world, |_| Ok(()))).await, Ended::Succeeded));
+    assert_eq!((world.there().len(), ground.standing(id).await[0].as_str()), (3, "succeeded"));
+    ground.close().await;
+}
+
+/// What may pass is waited for, but not for ever; what will not pass is not waited for.
+#[tokio::test]
+async fn a_patient_one_is_put_off_until_it_is_too_old() {
+    let ground = Ground::make().await;
+    let world = World::default();
+    let fails = |now: &str| if now == "before two" { Err(passing("not now")) } else { Ok(()) };
+    let claim = ground.enqueue("write").await;
+    let id = claim.operation();
+    let ended = ground.jobs.run(claim, &patient(&world, fails)).await;
+    assert!(matches!(ended, Ended::PutOff(_)), "{ended:?}");
+    run(&ground.db, "UPDATE sindico.operations SET created_at = created_at - interval '59 minutes'").await;
+    ground.pass().await;
+    let claim = ground.jobs.claim(&["write"]).await.expect("asked").expect("due");
+    assert!(matches!(ground.jobs.run(claim, &patient(&world, fails)).await, Ended::PutOff(_)));
+    run(&ground.db, "UPDATE sindico.operations SET created_at = created_at - interval '2 minutes'").await;
+    ground.pass().await;
+    let claim = ground.jobs.claim(&["write"]).await.expect("asked").expect("due");
+    let ended = ground.jobs.run(claim, &patient(&world, fails)).await;
+    assert!(matches!(ended, Ended::Undone(Some(_))), "{ended:?}");
+    assert_eq!((world.there().len(), ground.standing(id).await[0].as_str()), (0, "failed"));
+
+    let claim = ground.enqueue("write").await;
+    let ended = ground
+        .jobs
+        .run(claim, &patient(&world, |now| if now == "before two" { Err(lasting("no")) } else { Ok(()) }))
+        .await;
+    assert!(matches!(ended, Ended::Undone(Some(_))), "{ended:?}");
+
+    // While it waits, it can be cancelled.
+    let claim = ground.enqueue("write").await;
+    let id = claim.operation();
+    assert!(matches!(ground.jobs.run(claim, &patient(&world, fails)).await, Ended::PutOff(_)));
+    assert!(ground.jobs.cancel(id, &["write"]).await.expect("asked"));
+    ground.pass().await;
+    let claim = ground.jobs.claim(&["write"]).await.expect("asked").expect("due");
+    assert!(matches!(ground.jobs.run(claim, &patient(&world, |_| Ok(()))).await, Ended::Undone(None)));
+    ground.close().await;
+}
+
+/// The control database's clock is set back an hour: nobody waits for it to come there again. Whoever has the lease and loses it so changes
+/// nothing any more.
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_nothing_up() {
+    let ground = Ground::make().await;
+    let world = World::default();
+    let fails = |now: &str| if now == "before two" { Err(lasting("no")) } else { Ok(()) };
+    let put_off = ground.enqueue("remove").await;
+    let id = put_off.operation();
+    assert!(matches!(ground.jobs.run(put_off, &unstoppable(&world, fails)).await, Ended::PutOff(_)));
+    assert!(ground.jobs.claim(&["remove"]).await.expect("asked").is_none(), "it is put off");
+    run(&ground.db, "UPDATE sindico.operations SET due_at = due_at + interval '1 hour'").await;
+    let held = ground.jobs.claim(&["remove"]).await.expect("asked").expect("due");
+    assert!(ground.jobs.claim_early(&["remove"], &[]).await.expect("asked").is_none(), "it is leased");
+    run(&ground.db, "UPDATE sindico.operations SET leased_until = leased_until + interval '1 hour'").await;
+    let taken = ground.jobs.claim_early(&["remove"], &[]).await.expect("asked").expect("nobody is at it");
+    assert!(matches!(ground.jobs.run(held, &unstoppable(&world, |_| Ok(()))).await, Ended::Lost));
+    assert!(matches!(ground.jobs.run(taken, &unstoppable(&world, |_| Ok(()))).await, Ended::Succeeded));
     assert_eq!((world.there().len(), ground.standing(id).await[0].as_str()), (3, "succeeded"));
     ground.close().await;
 }

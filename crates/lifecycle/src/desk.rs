@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::add_app::plan_files;
 use crate::kept::Kept;
 use crate::letters::LetterSettings;
+use crate::migrate::Course;
 use crate::usage::{KEPT_DAYS, Meter};
 use crate::{BackupSettings, LifecycleError, Probe};
 
@@ -25,6 +26,9 @@ pub(crate) type Change<T> = Pin<Box<dyn Future<Output = Result<T, LifecycleError
 
 /// By app and release.
 type Plans = HashMap<(AppName, i32), Arc<Plan>>;
+
+/// Of each app the newest, by release.
+type Courses = HashMap<AppName, (i32, Arc<Course>)>;
 
 /// Letters on their way at a time.
 const LETTERS_AT_ONCE: usize = 4;
@@ -42,6 +46,8 @@ pub struct Lifecycle {
     pub(crate) running: TaskTracker,
     /// Releases of apps never change, and reading their SQL takes milliseconds.
     plans: Arc<Mutex<Plans>>,
+    /// Each step of a migration asks for the same.
+    courses: Arc<Mutex<Courses>>,
     pub(crate) meter: Arc<Meter>,
     pub(crate) usage_days: u32,
     pub(crate) warm_pool: WarmPool,
@@ -66,6 +72,7 @@ impl Lifecycle {
             slots: Arc::new(Semaphore::new(at_once)),
             running: TaskTracker::new(),
             plans: Arc::default(),
+            courses: Arc::default(),
             meter: Arc::default(),
             usage_days: KEPT_DAYS,
             warm_pool: WarmPool::NONE,
@@ -149,8 +156,22 @@ impl Lifecycle {
         Ok(plan)
     }
 
+    /// The way to a release. What its migrations become takes as long to tell as the release takes to read.
+    pub(crate) async fn course_of(&self, app: &AppName, release: i32) -> Result<Arc<Course>, LifecycleError> {
+        let courses = || self.courses.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = courses().get(app).filter(|(known, _)| *known == release).map(|(_, course)| Arc::clone(course));
+        if let Some(course) = known {
+            return Ok(course);
+        }
+        let files = self.catalog.release_files(app, release).await?;
+        let course = Arc::new(Course::new(app.clone(), release, files, self.plan_of(app, release).await?));
+        courses().insert(app.clone(), (release, Arc::clone(&course)));
+        Ok(course)
+    }
+
     /// A registration that has failed may come again with other files.
     pub(crate) fn forget_plans(&self, app: &AppName) {
+        self.courses.lock().unwrap_or_else(PoisonError::into_inner).remove(app);
         self.plans.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _), _| known != app);
     }
 

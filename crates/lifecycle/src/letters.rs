@@ -6,7 +6,7 @@ mod words;
 
 use catalog::{ControlTx, TenantRef};
 use domain::{Slug, TenantId};
-use jobs::{Claim, NewOperation};
+use jobs::{Claim, JobsError, NewOperation};
 use mail::Mailer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -65,7 +65,12 @@ impl Lifecycle {
     ) -> Result<Vec<Claim>, LifecycleError> {
         let mut claims = Vec::new();
         for (member, slug) in self.catalog.unasked(tx, tenant).await? {
-            claims.push(self.jobs.enqueue(tx, asking(member, &slug)).await?);
+            match self.jobs.enqueue(tx, asking(member, &slug)).await {
+                Ok(claim) => claims.push(claim),
+                // Somebody has asked already.
+                Err(JobsError::UnderWay) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(claims)
     }
@@ -80,7 +85,7 @@ impl Lifecycle {
     /// Asks a member again whether the address is theirs.
     pub async fn begin_confirmation(&self, which: &TenantRef, member: Uuid) -> Result<Uuid, LifecycleError> {
         self.letters()?;
-        let tenant = self.find(which).await?;
+        let tenant = self.find_changeable(self.find(which).await?.id).await?;
         let found = self.catalog.member(member).await?.filter(|member| member.tenant == tenant.id);
         let found = found.ok_or(LifecycleError::UnknownMember { member, slug: tenant.slug.clone() })?;
         if found.confirmed_at.is_some() {

@@ -72,6 +72,7 @@ pub(crate) fn subject_named(name: &str) -> Uuid {
 }
 
 /// A release, and the ways to it.
+#[derive(Debug)]
 pub(crate) struct Course {
     pub(crate) app: AppName,
     pub(crate) release: i32,

@@ -45,23 +45,6 @@ pub const OPERATION_KINDS: [&str; 14] = [
     CONFIRMATION,
 ];
 
-/// Those that can be cancelled.
-const REVERSIBLE: [&str; 13] = [
-    PROVISION,
-    SPARE,
-    MIGRATE,
-    VERIFY,
-    BACKUP,
-    BACKUPS,
-    RESTORE,
-    REPLACE,
-    VERIFY_BACKUP,
-    USAGE,
-    SWEEP,
-    RETENTION,
-    CONFIRMATION,
-];
-
 /// How often it is looked for operations that are due.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -152,7 +135,8 @@ impl Lifecycle {
     /// were.
     pub(crate) async fn resume_all(&self) -> Result<usize, LifecycleError> {
         let (mut resumed, mut running) = (Vec::new(), Vec::new());
-        while let Some(claim) = self.jobs.claim_early(&OPERATION_KINDS, &resumed).await? {
+        let kinds: Vec<&str> = self.kinds().collect();
+        while let Some(claim) = self.jobs.claim_early(&kinds, &resumed).await? {
             resumed.push(claim.operation());
             if let Some(procedure) = self.procedure(&claim.kind) {
                 running.push(self.leave(claim, procedure));
@@ -212,10 +196,15 @@ impl Lifecycle {
     }
 
     async fn take_due(&self) -> Result<(), LifecycleError> {
-        let (letters, changes): (Vec<&str>, Vec<&str>) =
-            OPERATION_KINDS.iter().partition(|kind| **kind == CONFIRMATION);
+        let changes: Vec<&str> = self.kinds().filter(|kind| *kind != CONFIRMATION).collect();
         self.take(&self.slots, &changes).await?;
-        self.take(&self.letter_slots, &letters).await
+        if self.letters.is_some() { self.take(&self.letter_slots, &[CONFIRMATION]).await } else { Ok(()) }
+    }
+
+    /// What this process can go on with: letters only if it knows how they go.
+    fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        let letters = self.letters.is_some();
+        OPERATION_KINDS.into_iter().filter(move |kind| letters || *kind != CONFIRMATION)
     }
 
     /// Goes on with what is due of these kinds, as long as there are turns.
@@ -245,14 +234,15 @@ impl Lifecycle {
 
     /// Asks for an operation to be cancelled: it stops, and what it has begun is undone.
     pub async fn cancel_operation(&self, id: Uuid) -> Result<Operation, LifecycleError> {
-        let asked = self.jobs.cancel(id, &REVERSIBLE).await?;
+        let reversible: Vec<&str> = OPERATION_KINDS.into_iter().filter(|kind| *kind != REMOVE).collect();
+        let asked = self.jobs.cancel(id, &reversible).await?;
         let (found, _) = self.operation(id).await?;
         if asked || found.cancel_requested && found.ended_at.is_none() {
             return Ok(found);
         }
         let why = if found.ended_at.is_some() {
             "it has ended"
-        } else if REVERSIBLE.contains(&found.kind.as_str()) {
+        } else if found.kind != REMOVE {
             "it is being undone already"
         } else {
             "there is no way back from it, and it is tried until it is done"

@@ -10,7 +10,7 @@ use futures_util::poll;
 use jobs::Work;
 use tenantize::Statement as AppStatement;
 use tls::{Dsn, DsnError};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, Statement};
@@ -22,8 +22,8 @@ use crate::{Lifecycle, LifecycleError};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An administrative statement that waits for a tenant's lock must not wait for ever. It may work for long: a large tenant
 /// takes its time to be removed. Strings are read as the grammar that cut statements apart has read them. No function of an app's has the name of
-/// one that is meant, and nothing that a session has made for itself comes before what PostgreSQL has.
-const LIMITS: &str = "-c lock_timeout=30s -c client_min_messages=warning -c standard_conforming_strings=on -c search_path=pg_catalog,pg_temp";
+/// one that is meant, and nothing that a session has made for itself comes before what PostgreSQL has. What is prepared is asked again.
+const LIMITS: &str = "-c lock_timeout=30s -c client_min_messages=warning -c standard_conforming_strings=on -c search_path=pg_catalog,pg_temp -c plan_cache_mode=force_generic_plan";
 /// So many of an app's statements are sent at a time.
 const AHEAD: usize = 32;
 
@@ -35,8 +35,8 @@ pub(crate) struct Session {
     client: Client,
     driver: JoinHandle<()>,
     cluster: String,
-    /// A statement that is asked again and again.
-    prepared: OnceCell<Statement>,
+    /// Statements that are asked again and again.
+    prepared: Mutex<Vec<(&'static str, Statement)>>,
 }
 
 impl Session {
@@ -64,7 +64,7 @@ impl Session {
                 }
             }
         });
-        Ok((Self { client, driver, cluster, prepared: OnceCell::new() }, heard))
+        Ok((Self { client, driver, cluster, prepared: Mutex::default() }, heard))
     }
 
     /// Runs administrative SQL.
@@ -111,14 +111,19 @@ impl Session {
         row.try_get(0).map_err(|error| self.fault(&error))
     }
 
-    /// The text that a statement gives for a text. A session has one such statement: PostgreSQL plans it once.
-    pub(crate) async fn ask_again(&self, sql: &str, about: &str) -> Result<String, tokio_postgres::Error> {
-        let prepare = || async {
-            self.client.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
-            self.client.prepare(sql).await
+    /// The text that a statement gives for a text. PostgreSQL plans it once in a session.
+    pub(crate) async fn ask_again(&self, sql: &'static str, about: &str) -> Result<String, tokio_postgres::Error> {
+        let mut prepared = self.prepared.lock().await;
+        let known = prepared.iter().find(|(text, _)| *text == sql).map(|(_, statement)| statement.clone());
+        let statement = if let Some(statement) = known {
+            statement
+        } else {
+            let statement = self.client.prepare(sql).await?;
+            prepared.push((sql, statement.clone()));
+            statement
         };
-        let statement = self.prepared.get_or_try_init(prepare).await?;
-        self.client.query_one(statement, &[&about]).await?.try_get(0)
+        drop(prepared);
+        self.client.query_one(&statement, &[&about]).await?.try_get(0)
     }
 
     /// Ends the session and waits until the socket is closed: a database with sessions can be neither copied nor renamed.

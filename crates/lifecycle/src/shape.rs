@@ -3,6 +3,8 @@
 //! Names of schemas are taken out, so that tables of a tenant's own look alike in a schema and in a database. Privileges are no part of
 //! it: those are read back when they are given.
 
+pub(crate) mod mark;
+
 use catalog::Shape;
 
 use crate::LifecycleError;
@@ -26,7 +28,8 @@ pub(crate) async fn of_schema(session: &Session, schema: &str) -> Result<Shape, 
     session.run(PATH).await?;
     let rows = session.query(LINES, &[&schema]).await.map_err(fault)?;
     let lines = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(fault)?;
-    Ok(Shape { fingerprint: fingerprint(session, schema).await.map_err(fault)?, lines })
+    let catalog_rows = mark::take(session, schema).await.map_err(fault)?.rows();
+    Ok(Shape { fingerprint: fingerprint(session, schema).await.map_err(fault)?, lines, catalog_rows })
 }
 
 /// Only its fingerprint.
@@ -56,7 +59,11 @@ mod tests {
     use super::*;
 
     fn shape(lines: &[&str]) -> Shape {
-        Shape { fingerprint: lines.join("\n"), lines: lines.iter().map(|line| (*line).to_owned()).collect() }
+        Shape {
+            fingerprint: lines.join("\n"),
+            lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            catalog_rows: None,
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::LifecycleError;
 use crate::server::Session;
+use crate::shape::mark::Mark;
 
 /// The schema whose comment is about a whole database: the tables that tenants share, or those of the one tenant that it belongs to.
 pub(crate) const WHOLE: &str = "sindico";
@@ -24,8 +25,17 @@ pub(crate) fn of_tenant(tenant: TenantId, placement: &Placement) -> String {
 
 /// The statement that writes it.
 pub(crate) fn write(schema: &str, version: i32) -> String {
-    format!("COMMENT ON SCHEMA {} IS 'sindico version {version}'", quote_ident(schema))
+    write_marked(schema, version, None)
 }
+
+/// The same with a mark: as long as the tables have it, they are as they have to be.
+pub(crate) fn write_marked(schema: &str, version: i32, mark: Option<&Mark>) -> String {
+    let mark = mark.map(|mark| format!(" {}", mark.as_str())).unwrap_or_default();
+    let comment = quote_literal(&format!("{PREFIX}{version}{mark}"));
+    format!("COMMENT ON SCHEMA {} IS {comment}", quote_ident(schema))
+}
+
+const PREFIX: &str = "sindico version ";
 
 /// The query that reads it, for [`answer`].
 pub(crate) fn question(schema: &str) -> String {
@@ -40,10 +50,16 @@ pub(crate) fn answer(said: Option<&str>) -> Stamp {
     match said {
         None | Some("gone") => Stamp::Gone,
         Some(comment) => {
-            let version = comment.strip_prefix("sindico version ").and_then(|version| version.parse().ok());
+            let words = comment.strip_prefix(PREFIX).unwrap_or_default();
+            let version = words.split(' ').next().and_then(|version| version.parse().ok());
             version.map_or(Stamp::None, Stamp::Version)
         }
     }
+}
+
+/// The mark that is written beside the version, if there is one.
+pub(crate) fn mark(said: Option<&str>) -> Option<&str> {
+    said?.strip_prefix(PREFIX)?.split_once(' ').map(|(_, mark)| mark)
 }
 
 /// Reads it.
@@ -75,7 +91,9 @@ mod tests {
     fn what_was_written_is_read() {
         let written = write("t_x", 12);
         let comment = written.split('\'').nth(1);
-        assert_eq!(answer(comment), Stamp::Version(12));
+        assert_eq!((answer(comment), mark(comment)), (Stamp::Version(12), None));
+        let marked = "sindico version 12 604:-12";
+        assert_eq!((answer(Some(marked)), mark(Some(marked))), (Stamp::Version(12), Some("604:-12")));
         assert_eq!((answer(None), answer(Some("gone"))), (Stamp::Gone, Stamp::Gone));
         for other in ["none", "standard public schema", "sindico version x"] {
             assert_eq!(answer(Some(other)), Stamp::None, "{other}");

@@ -2,6 +2,7 @@
 
 use domain::{Isolation, Role, quote_ident};
 
+use crate::shape::mark;
 use crate::site::Site;
 use crate::turn::Turn;
 use crate::{Lifecycle, LifecycleError, stamp};
@@ -36,7 +37,9 @@ impl Lifecycle {
             ))
             .await?;
         inside.run_app(&plan.own_schema_ddl(tenant)).await?;
-        inside.run(&format!("RESET ROLE; {}; COMMIT", stamp::write(&placement.schema, plan.version()))).await
+        inside.run("RESET ROLE; SET LOCAL search_path = pg_catalog, pg_temp").await?;
+        let mark = mark::take(inside, &placement.schema).await.map_err(|error| inside.fault(&error))?;
+        inside.run(&format!("{}; COMMIT", stamp::write_marked(&placement.schema, plan.version(), Some(&mark)))).await
     }
 
     /// The schema of the tenant's own sequences. The role that owns it also owns the functions that draw from them and

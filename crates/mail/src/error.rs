@@ -1,6 +1,4 @@
-//! What keeps letters from going.
-
-use domain::Email;
+//! What keeps letters from going. Nobody's address is told: errors are kept and logged for longer than people may want.
 
 /// Why a letter did not go, or cannot.
 #[derive(Debug, thiserror::Error)]
@@ -8,27 +6,18 @@ pub enum MailError {
     /// Settings that no letter can be sent with.
     #[error("{0}")]
     Settings(String),
-    /// The server could not be reached, or wants to be asked again.
-    #[error("the mail server has not taken a letter to {to}: {reason}; it is tried again")]
-    NotNow {
-        /// Who was to get it.
-        to: Email,
-        /// In the server's words, or the network's.
-        reason: String,
-    },
+    /// The server could not be reached, wants to be asked again, or does not let síndico in.
+    #[error("the mail server has not taken the letter: {0}")]
+    NotNow(String),
     /// It will not go, however often it is tried.
-    #[error("the mail server refuses a letter to {to}: {reason}")]
-    Refused {
-        /// Who was to get it.
-        to: Email,
-        /// In the server's words.
-        reason: String,
-    },
+    #[error("the mail server refuses the letter: {0}")]
+    Refused(String),
+    /// There is no letter in what is to be sent.
+    #[error("the letter cannot be written: {0}")]
+    Unwritable(String),
     /// The folder could not be written to.
-    #[error("a letter to {to} could not be written into the folder {folder}: {reason}")]
+    #[error("the letter could not be written into the folder {folder}: {reason}")]
     Folder {
-        /// Who was to get it.
-        to: Email,
         /// Where it should be.
         folder: String,
         /// In the system's words.
@@ -40,6 +29,6 @@ impl MailError {
     /// Whether trying again may help.
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::NotNow { .. } | Self::Folder { .. })
+        matches!(self, Self::NotNow(_) | Self::Folder { .. })
     }
 }

@@ -7,13 +7,23 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use tokio::fs::{DirBuilder, OpenOptions};
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 use url::{Host, Url};
 use uuid::Uuid;
 
+use crate::letter::without;
 use crate::{Letter, MailError};
 
-/// How long a mail server may take for an answer. RFC 5321 would give it minutes; a letter that is tried again loses nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long reaching a mail server may take.
+const REACHED: Duration = Duration::from_secs(30);
+
+/// How long all that is said about one letter may take: a server that looks for spam before it answers takes minutes.
+const SAID: Duration = Duration::from_mins(5);
+
+/// What servers answer to whoever they do not let in (RFC 4954, section 6): that is about the settings, and may be mended.
+const NOT_LET_IN: [u16; 4] = [530, 534, 535, 538];
 
 /// A password that is not shown.
 #[derive(Clone)]
@@ -79,35 +89,34 @@ impl Mailer {
     /// Sends a letter. When this returns, a server has taken it, or it is a whole file.
     pub async fn send(&self, letter: &Letter<'_>) -> Result<(), MailError> {
         let message = letter.message(&self.from)?;
-        let to = letter.to.clone();
         match &self.way {
-            Way::Folder(folder) => write(folder, letter.id, &message).await.map_err(|error| MailError::Folder {
-                to,
-                folder: folder.display().to_string(),
-                reason: error.to_string(),
-            }),
-            Way::Smtp(server) => match server.send(message).await {
-                Ok(_) => Ok(()),
-                Err(error) if error.is_permanent() => Err(MailError::Refused { to, reason: told(&error) }),
-                Err(error) => Err(MailError::NotNow { to, reason: told(&error) }),
-            },
+            Way::Folder(folder) => write(folder, letter.id, &message)
+                .await
+                .map_err(|error| MailError::Folder { folder: folder.display().to_string(), reason: error.to_string() }),
+            Way::Smtp(server) => {
+                let sent = timeout(SAID, server.send(message)).await;
+                let Ok(sent) = sent else { return Err(MailError::NotNow(format!("it has not answered in {SAID:?}"))) };
+                let Err(error) = sent else { return Ok(()) };
+                let reason = without(&told(&error), letter.to);
+                let let_in = error.status().is_none_or(|code| !NOT_LET_IN.contains(&u16::from(code)));
+                Err(if error.is_permanent() && let_in { MailError::Refused(reason) } else { MailError::NotNow(reason) })
+            }
         }
     }
 }
 
-/// Nobody who looks into the folder sees half a letter.
+/// Nobody who looks into the folder sees half a letter, and nobody else looks into it: who has a letter can do what is asked in it.
 async fn write(folder: &Path, id: Uuid, message: &Message) -> std::io::Result<()> {
-    tokio::fs::create_dir_all(folder).await?;
-    let begun = folder.join(format!(".{id}.{}", Uuid::new_v4().simple()));
-    let written = async {
-        tokio::fs::write(&begun, message.formatted()).await?;
-        tokio::fs::rename(&begun, folder.join(format!("{id}.eml"))).await
-    };
-    let written = written.await;
-    if written.is_err() {
-        let _nothing_to_remove = tokio::fs::remove_file(&begun).await;
+    if !folder.exists() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
     }
-    written
+    // Whoever dies here leaves one that the next try replaces.
+    let begun = folder.join(format!(".{id}"));
+    let _none_was_left = tokio::fs::remove_file(&begun).await;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&begun).await?;
+    file.write_all(&message.formatted()).await?;
+    file.sync_all().await?;
+    tokio::fs::rename(&begun, folder.join(format!("{id}.eml"))).await
 }
 
 /// With its cause, which says what really happened.
@@ -138,7 +147,8 @@ fn server(url: &str, password: Option<&Password>) -> Result<AsyncSmtpTransport<T
     // Of a scheme that browsers do not know, an address is a name like any other.
     let here = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+        // The library that speaks SMTP would look it up as a name.
+        Some(Host::Ipv6(_)) => return Err(bad("give the host by its name, not by its IPv6 address")),
         Some(Host::Domain(name)) if !name.is_empty() => {
             name == "localhost" || name.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
         }
@@ -159,7 +169,7 @@ fn server(url: &str, password: Option<&Password>) -> Result<AsyncSmtpTransport<T
         }
     }
     let built = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str()).map_err(|error| bad(&told(&error)))?;
-    Ok(built.timeout(Some(PATIENCE)).build())
+    Ok(built.timeout(Some(REACHED)).build())
 }
 
 #[cfg(test)]

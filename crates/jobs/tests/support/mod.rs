@@ -4,6 +4,7 @@ mod database;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jobs::{Act, Claim, Fault, Jobs, NewOperation, Procedure, Step, Work};
 use serde_json::{Value, json};
@@ -127,6 +128,11 @@ pub(crate) fn steps(world: &World, fate: &Fate) -> Vec<Box<dyn Step>> {
 
 pub(crate) fn reversible(world: &World, fate: impl Fn(&str) -> Result<(), Fault> + Send + Sync + 'static) -> Procedure {
     Procedure::reversible(steps(world, &(Arc::new(fate) as Fate)))
+}
+
+/// The same that is put off while what keeps it may pass, for an hour after it was recorded.
+pub(crate) fn patient(world: &World, fate: impl Fn(&str) -> Result<(), Fault> + Send + Sync + 'static) -> Procedure {
+    Procedure::patient(steps(world, &(Arc::new(fate) as Fate)), Duration::from_hours(1))
 }
 
 pub(crate) fn unstoppable(

@@ -102,8 +102,9 @@ impl Lifecycle {
         };
         let shape = self.catalog.shape(app, placement.cluster, to, ShapeKind::Own).await?;
         let options = MigrateOptions::default();
-        let reached =
-            unit::advance(&session, &course, &options, &entry, shape.as_ref()).await.map_err(Stop::into_error)?;
+        let reached = unit::advance((&session, None), &course, &options, &entry, shape.as_ref())
+            .await
+            .map_err(Stop::into_error)?;
         if reached.is_at(to) {
             return Ok(());
         }

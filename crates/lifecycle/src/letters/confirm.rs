@@ -23,6 +23,8 @@ impl Lifecycle {
         let key = self.catalog.master().confirmation_key();
         match key.check(&given, &member.email, OffsetDateTime::now_utc()) {
             Proof::Good => {}
+            // Who comes back later has done what was asked.
+            Proof::Expired if member.confirmed_at.is_some() => {}
             Proof::Expired => return Err(LifecycleError::ConfirmationExpired),
             Proof::False => return Err(LifecycleError::BadConfirmation),
         }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use jobs::{Act, Procedure, Step, Work};
+use jobs::{Act, Fault, Procedure, Step, Work};
 use mail::Letter;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use tokio::time::sleep;
 use tracing::info;
+use uuid::Uuid;
 
 use super::Order;
 use super::words::Asking;
@@ -26,7 +28,21 @@ pub(crate) fn confirmation(desk: &Lifecycle) -> Procedure {
     Procedure::patient(vec![Box::new(Send(desk.clone()))], LONGEST)
 }
 
+/// After these it is written down again that a letter has gone, if that could not be.
+const RECORDED: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(5)];
+
 struct Send(Lifecycle);
+
+impl Lifecycle {
+    async fn record_sent(&self, work: &Work, member: Uuid) -> Result<Value, Fault> {
+        let mut tx = work.begin().await?;
+        self.catalog.set_asked(&mut tx, member).await.map_err(LifecycleError::from)?;
+        let output = json!({"sent": true});
+        work.conclude(&mut tx, Some(&output)).await?;
+        tx.commit().await?;
+        Ok(output)
+    }
+}
 
 impl Step for Send {
     fn name(&self) -> &'static str {
@@ -54,11 +70,15 @@ impl Step for Send {
             let letter =
                 Letter { id: work.operation(), to: &member.email, name: &member.name, subject: &subject, text: &text };
             letters.mailer.send(&letter).await.map_err(LifecycleError::from)?;
-            let mut tx = work.begin().await?;
-            desk.catalog.set_asked(&mut tx, member.id).await.map_err(LifecycleError::from)?;
-            let output = json!({"sent": true});
-            work.conclude(&mut tx, Some(&output)).await?;
-            tx.commit().await?;
+            let mut pauses = RECORDED.iter();
+            let output = loop {
+                match (desk.record_sent(work, member.id).await, pauses.next()) {
+                    (Ok(output), _) => break output,
+                    // The step done again would send it again.
+                    (Err(Fault::Passing(_)), Some(pause)) => sleep(*pause).await,
+                    (Err(fault), _) => return Err(fault),
+                }
+            };
             info!(tenant = %member.tenant, slug = %member.slug, member = %member.id, "member asked to confirm the address");
             Ok(output)
         })

@@ -104,7 +104,7 @@ impl<'a> Fan<'a> {
                     queue: Arc::clone(&queue),
                     count: Arc::clone(&self.count),
                     may_fail: self.may_fail,
-                    session: None,
+                    sessions: None,
                     through: Vec::new(),
                 };
                 workers.spawn(worker.work());
@@ -124,8 +124,8 @@ struct Worker {
     queue: Arc<Mutex<VecDeque<Entry>>>,
     count: Arc<Count>,
     may_fail: usize,
-    /// In the database that tenants with schemas have in common.
-    session: Option<Session>,
+    /// In the database that tenants with schemas have in common: one that migrates, and one that sees what was there before.
+    sessions: Option<(Session, Session)>,
     /// Those that are through and have not been told of.
     through: Vec<(TenantId, Option<String>)>,
 }
@@ -171,7 +171,7 @@ impl Worker {
                 // Unless it is being removed, that is told.
                 Ok(Reached::Gone) => return Err(LifecycleError::Step("its tables are not there".to_owned()).into()),
                 Err(Stop::Lost(error)) => {
-                    self.session = None;
+                    self.sessions = None;
                     let Some(pause) = pauses.next() else { return Err(Stop::Lost(error)) };
                     sleep(*pause).await;
                 }
@@ -182,16 +182,18 @@ impl Worker {
 
     async fn attempt(&mut self, entry: &Entry) -> Result<Reached, Stop> {
         let placement = &entry.placement;
+        let shape = Arc::clone(&self.shape);
+        let expected = shape.as_ref().as_ref();
         if placement.isolation != Isolation::Schema {
             let session = self.open(entry).await?;
-            return advance(&session, &self.course, &self.options, entry, self.shape.as_ref().as_ref()).await;
+            return advance((&session, None), &self.course, &self.options, entry, expected).await;
         }
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => self.open(entry).await?,
+        let (session, witness) = match self.sessions.take() {
+            Some(sessions) => sessions,
+            None => tokio::try_join!(self.open(entry), self.open(entry))?,
         };
-        let reached = advance(&session, &self.course, &self.options, entry, self.shape.as_ref().as_ref()).await;
-        self.session = Some(session);
+        let reached = advance((&session, Some(&witness)), &self.course, &self.options, entry, expected).await;
+        self.sessions = Some((session, witness));
         reached
     }
 

@@ -10,9 +10,8 @@ use crate::{Lifecycle, LifecycleError, stamp};
 
 /// All that is stamped in a database.
 const STAMPS: &str = "
-    SELECT n.nspname::text, substring(d.description FROM '^sindico version ([0-9]{1,9})$')::int4
-    FROM pg_description d JOIN pg_namespace n ON n.oid = d.objoid
-    WHERE d.classoid = 'pg_namespace'::regclass AND d.description ~ '^sindico version [0-9]{1,9}$'";
+    SELECT n.nspname::text, d.description FROM pg_description d JOIN pg_namespace n ON n.oid = d.objoid
+    WHERE d.classoid = 'pg_namespace'::regclass";
 
 impl Lifecycle {
     /// Reads the tables of whoever is behind, unless nobody is. So nothing that tenants have is taken for something that can still be
@@ -59,6 +58,10 @@ impl Lifecycle {
     async fn stamps(&self, app: &AppName, cluster: Uuid) -> Result<HashMap<String, i32>, LifecycleError> {
         let session = self.admin(cluster, Some(&app.names().database)).await?;
         let rows = session.query(STAMPS, &[]).await.map_err(|error| session.fault(&error))?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let stamped = rows.iter().filter_map(|row| match stamp::answer(Some(row.get(1))) {
+            stamp::Stamp::Version(version) => Some((row.get(0), version)),
+            stamp::Stamp::None | stamp::Stamp::Gone => None,
+        });
+        Ok(stamped.collect())
     }
 }

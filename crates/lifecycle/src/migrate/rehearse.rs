@@ -1,8 +1,11 @@
 //! Trying a release where nobody is: on tables of the version that tenants have now, and on new ones. Both have to look the same.
 
+use std::sync::Arc;
+
 use catalog::{Cluster, Entry, Shape, ShapeKind, Standing};
 use domain::{Isolation, Placement, Slug, Status, TenantId};
 use tenantize::Plan;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::shared::Commons;
@@ -30,6 +33,15 @@ struct Actor {
     placement: Placement,
 }
 
+/// What is tried: a release on tables of before.
+#[derive(Clone, Copy)]
+struct Trial<'a> {
+    course: &'a Course,
+    cluster: &'a Cluster,
+    standing: Standing,
+    before: &'a Plan,
+}
+
 /// What tables look like that have a release.
 pub(super) struct Looks {
     own: Shape,
@@ -46,38 +58,68 @@ impl Lifecycle {
         standing: Standing,
     ) -> Result<Looks, LifecycleError> {
         let server = self.admin(cluster.id, None).await?;
-        let looks = if cluster.dedicated {
-            Looks { own: self.raise_shape(course, cluster, &server).await?, shared: None }
-        } else {
-            let stage = self.enter(course, cluster, &server, &course.plan).await?;
-            let fresh = async {
-                self.perform(&stage, &course.plan).await?;
-                let shared = Some(shape::of_schema(&stage.session, "public").await?);
-                Ok(Looks { own: stage.own_shape().await?, shared })
-            };
-            let fresh = fresh.await;
-            self.leave_stage(stage, fresh).await?
-        };
-        if standing.version >= course.version() {
-            return Ok(looks);
-        }
         let before = self.before(course, standing).await?;
-        if let Some(shared) = &looks.shared {
-            let mut stage = self.enter(course, cluster, &server, &before).await?;
-            let migrated = async {
-                self.perform(&stage, &before).await?;
-                stage.migrate(standing.version, &looks.own).await.map_err(Stop::into_error)?;
-                let shape = shape::of_schema(&stage.session, "public").await?;
-                // New tenants come to stand beside those that have been migrated.
-                stage.recast();
-                self.perform(&stage, &course.plan).await.map_err(LifecycleError::unseeded)?;
-                Ok(shape)
-            };
-            let migrated = migrated.await;
-            differ(shared, &self.leave_stage(stage, migrated).await?, " where tenants share them")?;
+        let behind = standing.version < course.version();
+        if cluster.dedicated {
+            let own = self.raise_shape(course, cluster, &server).await?;
+            if behind {
+                let trial = Trial { course, cluster, standing, before: &before };
+                self.rehearse_database(trial, &server, async { Some(own.clone()) }).await?;
+            }
+            return Ok(Looks { own, shared: None });
         }
-        self.rehearse_database(course, cluster, &server, standing, &before, &looks.own).await?;
-        Ok(looks)
+        let (tell, told) = oneshot::channel();
+        let stages = async {
+            let looks = self.rehearse_fresh(course, cluster, &server).await?;
+            // Whoever has nothing to compare with does not listen.
+            let _nobody = tell.send(looks.own.clone());
+            if behind {
+                self.rehearse_stage(Trial { course, cluster, standing, before: &before }, &server, &looks).await?;
+            }
+            Ok(looks)
+        };
+        let database = async {
+            let trial = Trial { course, cluster, standing, before: &before };
+            if behind { self.rehearse_database(trial, &server, async { told.await.ok() }).await } else { Ok(()) }
+        };
+        let (looks, tried) = tokio::join!(stages, database);
+        let looks: Result<Looks, LifecycleError> = looks;
+        tried.and(looks)
+    }
+
+    /// What tables look like that are new.
+    async fn rehearse_fresh(
+        &self,
+        course: &Course,
+        cluster: &Cluster,
+        server: &Session,
+    ) -> Result<Looks, LifecycleError> {
+        let stage = self.enter(course, cluster, server, &course.plan).await?;
+        let fresh = async {
+            self.perform(&stage, &course.plan).await?;
+            let shared = Some(shape::of_schema(&stage.session, "public").await?);
+            Ok(Looks { own: stage.own_shape().await?, shared })
+        };
+        let fresh = fresh.await;
+        self.leave_stage(stage, fresh).await
+    }
+
+    /// Tables of before come to look like new ones, where tenants share them and where one has a schema.
+    async fn rehearse_stage(&self, trial: Trial<'_>, server: &Session, looks: &Looks) -> Result<(), LifecycleError> {
+        let Trial { course, cluster, standing, before } = trial;
+        let Some(shared) = &looks.shared else { return Ok(()) };
+        let mut stage = self.enter(course, cluster, server, before).await?;
+        let migrated = async {
+            self.perform(&stage, before).await?;
+            stage.migrate(standing.version, &looks.own).await.map_err(Stop::into_error)?;
+            let shape = shape::of_schema(&stage.session, "public").await?;
+            // New tenants come to stand beside those that have been migrated.
+            stage.recast();
+            self.perform(&stage, &course.plan).await.map_err(LifecycleError::unseeded)?;
+            Ok(shape)
+        };
+        let migrated = migrated.await;
+        differ(shared, &self.leave_stage(stage, migrated).await?, " where tenants share them")
     }
 
     /// Records what tables on a cluster look like that have the release.
@@ -90,14 +132,12 @@ impl Lifecycle {
     }
 
     /// What tenants of a cluster have been made from, with the first rows of then; without any where those tables never were new.
-    async fn before(&self, course: &Course, standing: Standing) -> Result<Plan, LifecycleError> {
-        let mut files = course.files_of(standing.version);
+    async fn before(&self, course: &Course, standing: Standing) -> Result<Arc<Plan>, LifecycleError> {
         let release = self.catalog.release_on(&course.app, standing.cluster).await?;
         if release.version == standing.version {
-            let seeds = self.catalog.release_files(&course.app, release.release).await?;
-            files.extend(seeds.into_iter().filter(|file| file.path.starts_with("seed/")));
+            return self.plan_of(&course.app, release.release).await;
         }
-        plan_files(&files)
+        Ok(Arc::new(plan_files(&course.files_of(standing.version))?))
     }
 
     /// What a tenant's own tables look like when they are new.
@@ -112,13 +152,11 @@ impl Lifecycle {
     /// A tenant with a database of its own, which has what is global, too.
     async fn rehearse_database(
         &self,
-        course: &Course,
-        cluster: &Cluster,
+        trial: Trial<'_>,
         server: &Session,
-        standing: Standing,
-        before: &Plan,
-        own: &Shape,
+        own: impl Future<Output = Option<Shape>>,
     ) -> Result<(), LifecycleError> {
+        let Trial { course, cluster, standing, before } = trial;
         let session = self.raise_database(&course.app, cluster, server, Kind::Template, before).await?;
         let database = Kind::Template.building(&course.app.names());
         let tenant = TenantId::from_uuid(Uuid::now_v7());
@@ -132,9 +170,15 @@ impl Lifecycle {
             self.create_roles(by, &course.app, &actor.placement).await?;
             let options = MigrateOptions::default();
             let entry = actor.entry(standing.version)?;
-            unit::advance(&session, course, &options, &entry, Some(own)).await.map_err(Stop::into_error)
+            // Without, it is known already that the release is no good.
+            if let Some(own) = own.await {
+                unit::advance((&session, None), course, &options, &entry, Some(&own))
+                    .await
+                    .map_err(Stop::into_error)?;
+            }
+            Ok(())
         };
-        let tried = tried.await.map(drop);
+        let tried = tried.await;
         session.close().await;
         // With the roles goes the database.
         let cleared = self.erase(tenant, &actor.placement).await;
@@ -212,7 +256,7 @@ impl Stage<'_> {
         super::steps::add_extensions(session, course, self.cluster).await?;
         commons.advance_global().await?;
         for entry in &others {
-            unit::advance(session, course, &options, entry, Some(own)).await?;
+            unit::advance((session, None), course, &options, entry, Some(own)).await?;
         }
         commons.advance(None).await
     }

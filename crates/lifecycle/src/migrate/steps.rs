@@ -42,10 +42,8 @@ impl Lifecycle {
         let order: Order = work.input()?;
         let unreadable = |_| Fault::Lasting(Box::new(JobsError::Unreadable("operation's input")));
         let app: AppName = order.app.parse().map_err(unreadable)?;
-        let files = self.catalog.release_files(&app, order.release).await.map_err(LifecycleError::from)?;
-        let plan = self.plan_of(&app, order.release).await?;
+        let course = self.course_of(&app, order.release).await?;
         let stands = self.stands(&app).await?;
-        let course = Arc::new(Course::new(app, order.release, files, plan));
         Ok(Journey { order, course, stands })
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct Script {
     lines: Vec<Line>,
     /// The function's name, which no other transaction has.
     act: String,
+    /// Whether it defines tables and nothing else.
+    only_defines: bool,
 }
 
 #[derive(Debug)]
@@ -77,6 +79,10 @@ enum Line {
     Ours(String),
     Apps(Statement),
 }
+
+/// What statements begin with that define something, and those that are about rows.
+const DEFINE: [&str; 6] = ["CREATE", "ALTER", "DROP", "COMMENT", "GRANT", "REVOKE"];
+const WRITE: [&str; 6] = ["INSERT", "UPDATE", "DELETE", "SELECT", "WITH", "CALL"];
 
 /// Puts constraints off again that are so from the beginning, after all of them have been checked.
 const PUT_OFF: &str = "DO $do$ DECLARE it record; BEGIN
@@ -89,7 +95,7 @@ impl Script {
     /// Begins after whatever the transaction has begun with.
     pub(crate) fn new() -> Self {
         let act = format!("sindico.{}", quote_ident(&format!("act_{}", Uuid::new_v4().simple())));
-        let mut script = Self { lines: Vec::new(), act };
+        let mut script = Self { lines: Vec::new(), act, only_defines: true };
         let Self { act, .. } = &script;
         let make = format!(
             "CREATE FUNCTION {act}(statement pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql SECURITY DEFINER
@@ -160,14 +166,19 @@ impl Script {
     fn apps(&mut self, statements: impl IntoIterator<Item = Statement>) -> bool {
         let mut wrote = false;
         for statement in statements {
-            let word: String = statement.sql.trim_start().chars().take(6).collect::<String>().to_ascii_uppercase();
-            wrote |= ["INSERT", "UPDATE", "DELETE", "SELECT"].contains(&word.as_str())
-                || word.starts_with("WITH")
-                || word.starts_with("CALL");
+            let text = statement.sql.trim_start();
+            let word = text.split(|it: char| !it.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
+            self.only_defines &= DEFINE.contains(&word.as_str());
+            wrote |= WRITE.contains(&word.as_str());
             let sql = self.call(&statement.sql);
             self.lines.push(Line::Apps(Statement { sql, ..statement }));
         }
         wrote
+    }
+
+    /// Whether what it leaves of tables depends on nothing but how they were: not on rows, nor on what the app's functions do with them.
+    pub(crate) fn only_defines(&self) -> bool {
+        self.only_defines
     }
 
     fn settle(&mut self, wrote: bool) {

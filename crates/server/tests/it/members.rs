@@ -11,7 +11,8 @@ use time::OffsetDateTime;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
-use crate::bed::{Bed, Letters, Options};
+use crate::bed::{Bed, Letters, Options, TOKEN};
+use crate::halt::Halt;
 
 const EVERY: [&str; 4] = ["shared", "schema", "database", "cluster"];
 
@@ -140,9 +141,12 @@ async fn whoever_becomes_a_spare_gets_a_letter_too() {
     bed.tenant("first", "shared").await;
     let ready = "SELECT count(*) FROM sindico.tenants WHERE status = 'spare'";
     let control = bed.control().await;
-    while crate::bed::one(&control, ready).await != "1" {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let filled = async {
+        while crate::bed::one(&control, ready).await != "1" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), filled).await.expect("a spare is made");
     let (_, made) = bed.call(Method::POST, "/tenants", Some(wanted("warm", "shared"))).await;
     let (_, operation) =
         bed.call(Method::GET, &format!("/operations/{}", made["operation"].as_str().expect("an id")), None).await;
@@ -181,6 +185,9 @@ async fn a_letter_that_is_refused_is_named() {
     let failed = letter_operation(&bed, has_ended).await;
     assert_eq!(failed["state"], "failed", "{failed:#}");
     assert!(failed["error"].as_str().expect("a reason").contains("nobody of that name"), "{failed:#}");
+    let kept = "SELECT count(*) FROM sindico.operations o JOIN sindico.operation_steps s ON s.operation = o.id
+                WHERE concat(o, s) ~* 'souza'";
+    assert_eq!(crate::bed::one(&bed.control().await, kept).await, "0", "the address is in the member's record alone");
     assert!(member(&bed, "refused").await["asked_at"].is_null());
     bed.restart(Options::default()).await;
     let id = member(&bed, "refused").await["id"].as_str().expect("an id").to_owned();
@@ -267,11 +274,58 @@ async fn a_link_that_is_not_good_confirms_nothing() {
         }
     }
     assert!(member(&bed, "paws").await["confirmed_at"].is_null());
+    // Who comes back when it has expired has done what was asked.
+    bed.call(Method::POST, "/confirmations", Some(json!({"token": good}))).await;
+    let (status, again) =
+        bed.call(Method::POST, "/confirmations", Some(json!({"token": key.issue(id, &email, old)}))).await;
+    assert_eq!((status, &again["member"]["id"]), (StatusCode::OK, &json!(id)), "{again:#}");
     let (status, shown) = page(&bed, Method::GET, "%22%3E%3Cscript%3E").await;
     assert!(status == StatusCode::NOT_FOUND && !shown.contains("<script"), "{shown}");
     bed.call(Method::DELETE, "/tenants/paws", None).await;
     let (status, _) = bed.call(Method::POST, "/confirmations", Some(json!({"token": good}))).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "who is gone confirms nothing");
+    bed.close().await;
+}
+
+/// Nobody is asked about a tenant that is not there yet, and nobody undoes one by asking.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_is_asked_before_the_tenant_is_there() {
+    let (halt, probe) = Halt::at("open");
+    let mut bed = Bed::make().await;
+    bed.restart(Options { probe, ..Options::default() }).await;
+    let body = wanted("early", "schema");
+    let request =
+        bed.raw(Method::POST, "/api/v1/tenants").bearer_auth(TOKEN).header("prefer", "respond-async").json(&body);
+    assert_eq!(request.send().await.expect("answered").status(), StatusCode::ACCEPTED);
+    halt.reached().await;
+    let id = member(&bed, "early").await["id"].as_str().expect("an id").to_owned();
+    let ask = format!("/tenants/early/members/{id}/confirmation");
+    let (status, refused) = bed.call(Method::POST, &ask, None).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::CONFLICT, &json!("WRONG_STATUS")), "{refused:#}");
+    halt.wake();
+    letter_operation(&bed, has_ended).await;
+    assert_eq!(letters(&bed).len(), 1);
+    bed.close().await;
+}
+
+/// A process that knows no way for letters leaves them to one that does.
+#[tokio::test]
+async fn a_letter_waits_for_whoever_can_send_it() {
+    let port = TcpListener::bind("127.0.0.1:0").await.expect("bound").local_addr().expect("an address").port();
+    let mut bed = Bed::with(Options { letters: Letters::Server(port), ..Options::default() }).await;
+    bed.call(Method::POST, "/tenants", Some(wanted("patient", "shared"))).await;
+    letter_operation(&bed, |it| !it["due_at"].is_null()).await;
+    bed.restart(Options { letters: Letters::Nowhere, ..Options::default() }).await;
+    bed.control()
+        .await
+        .batch_execute("UPDATE sindico.operations SET due_at = now() WHERE ended_at IS NULL")
+        .await
+        .expect("due");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    letter_operation(&bed, |it| !has_ended(it)).await;
+    bed.restart(Options::default()).await;
+    assert_eq!(letter_operation(&bed, has_ended).await["state"], "succeeded");
+    assert_eq!(letters(&bed).len(), 1);
     bed.close().await;
 }
 

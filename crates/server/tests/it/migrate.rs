@@ -10,6 +10,7 @@ use crate::bed::{Bed, Options, enter, pet_shop, rows};
 mod boundary;
 mod faults;
 mod growth;
+mod marks;
 mod traffic;
 
 pub(crate) const ALL: [&str; 4] = ["shared", "schema", "database", "cluster"];

@@ -82,6 +82,7 @@ fn killed_at_any_step_of_upkeep() {
 }
 
 fn each(kinds: &[&str], plays: &[&dyn Play]) {
+    assert_eq!(kinds.len(), plays.len(), "none is left out");
     let home = Home::new();
     let first = home.up(&WORDS);
     let shop = home.shop();

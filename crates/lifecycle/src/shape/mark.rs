@@ -1,0 +1,30 @@
+//! Whether anything has changed tables' catalog since somebody looked, told without reading what it means.
+//!
+//! What a migration does to tables that are as they were known to be is what it did in its rehearsal. So their fingerprint need not be
+//! taken again: it is enough that nobody else has changed the catalog, and that there are as many rows of it as in the rehearsal. Each row of
+//! PostgreSQL's catalogs names the transaction that wrote it, and whoever changes it writes it anew.
+
+use crate::server::Session;
+
+const MARK: &str = include_str!("mark.sql");
+
+/// What there is of a schema in the catalog, as a transaction sees it. Two that are alike are of the same rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark(String);
+
+impl Mark {
+    /// How it is written down.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// How many rows there are.
+    pub(crate) fn rows(&self) -> Option<i64> {
+        self.0.split(':').next().and_then(|rows| rows.parse().ok())
+    }
+}
+
+/// Takes one.
+pub(crate) async fn take(session: &Session, schema: &str) -> Result<Mark, tokio_postgres::Error> {
+    Ok(Mark(session.ask_again(MARK, schema).await?))
+}
