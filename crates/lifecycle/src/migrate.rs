@@ -25,7 +25,8 @@ use serde::{Deserialize, Serialize};
 use tenantize::{Plan, Upgrade};
 use uuid::Uuid;
 
-use crate::add_app::sources;
+use crate::add_app::{plan_files, sources};
+use crate::shape::mark;
 use crate::{Lifecycle, LifecycleError};
 
 pub use options::MigrateOptions;
@@ -80,11 +81,13 @@ pub(crate) struct Course {
     pub(crate) plan: Arc<Plan>,
     /// By the version that each begins with.
     upgrades: Mutex<HashMap<i32, Arc<Upgrade>>>,
+    /// What tables of a version are built from.
+    built_from: Mutex<HashMap<i32, Arc<str>>>,
 }
 
 impl Course {
     pub(crate) fn new(app: AppName, release: i32, files: Vec<AppFile>, plan: Arc<Plan>) -> Self {
-        Self { app, release, files, plan, upgrades: Mutex::default() }
+        Self { app, release, files, plan, upgrades: Mutex::default(), built_from: Mutex::default() }
     }
 
     /// The version that it leads to.
@@ -100,6 +103,21 @@ impl Course {
     /// What the first migrations alone make.
     pub(crate) fn files_of(&self, version: i32) -> Vec<AppFile> {
         self.migrations().take(usize::try_from(version).unwrap_or(0)).cloned().collect()
+    }
+
+    /// What tables in a schema are built from that have a version.
+    pub(crate) fn built_from(&self, version: i32) -> Result<Arc<str>, LifecycleError> {
+        let known = || self.built_from.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known().get(&version) {
+            return Ok(Arc::clone(known));
+        }
+        let built: Arc<str> = if version == self.version() {
+            mark::built_from(&self.plan).into()
+        } else {
+            mark::built_from(&plan_files(&self.files_of(version))?).into()
+        };
+        known().insert(version, Arc::clone(&built));
+        Ok(built)
     }
 
     /// The one migration that follows on a version. It is read without those after it, so that it is the same whenever it runs.

@@ -22,8 +22,8 @@ use crate::{Lifecycle, LifecycleError};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An administrative statement that waits for a tenant's lock must not wait for ever. It may work for long: a large tenant
 /// takes its time to be removed. Strings are read as the grammar that cut statements apart has read them. No function of an app's has the name of
-/// one that is meant, and nothing that a session has made for itself comes before what PostgreSQL has. What is prepared is asked again.
-const LIMITS: &str = "-c lock_timeout=30s -c client_min_messages=warning -c standard_conforming_strings=on -c search_path=pg_catalog,pg_temp -c plan_cache_mode=force_generic_plan";
+/// one that is meant, and nothing that a session has made for itself comes before what PostgreSQL has.
+const LIMITS: &str = "-c lock_timeout=30s -c client_min_messages=warning -c standard_conforming_strings=on -c search_path=pg_catalog,pg_temp";
 /// So many of an app's statements are sent at a time.
 const AHEAD: usize = 32;
 
@@ -118,6 +118,7 @@ impl Session {
         let statement = if let Some(statement) = known {
             statement
         } else {
+            self.client.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
             let statement = self.client.prepare(sql).await?;
             prepared.push((sql, statement.clone()));
             statement

@@ -6,7 +6,6 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::LifecycleError;
 use crate::server::Session;
-use crate::shape::mark::Mark;
 
 /// The schema whose comment is about a whole database: the tables that tenants share, or those of the one tenant that it belongs to.
 pub(crate) const WHOLE: &str = "sindico";
@@ -28,9 +27,9 @@ pub(crate) fn write(schema: &str, version: i32) -> String {
     write_marked(schema, version, None)
 }
 
-/// The same with a mark: as long as the tables have it, they are as they have to be.
-pub(crate) fn write_marked(schema: &str, version: i32, mark: Option<&Mark>) -> String {
-    let mark = mark.map(|mark| format!(" {}", mark.as_str())).unwrap_or_default();
+/// The same with a written [`crate::shape::mark::Mark`]: as long as the tables have it, they are as they have to be.
+pub(crate) fn write_marked(schema: &str, version: i32, mark: Option<&str>) -> String {
+    let mark = mark.map(|mark| format!(" {mark}")).unwrap_or_default();
     let comment = quote_literal(&format!("{PREFIX}{version}{mark}"));
     format!("COMMENT ON SCHEMA {} IS {comment}", quote_ident(schema))
 }

@@ -39,6 +39,7 @@ impl Lifecycle {
         inside.run_app(&plan.own_schema_ddl(tenant)).await?;
         inside.run("RESET ROLE; SET LOCAL search_path = pg_catalog, pg_temp").await?;
         let mark = mark::take(inside, &placement.schema).await.map_err(|error| inside.fault(&error))?;
+        let mark = mark.written(&mark::built_from(plan));
         inside.run(&format!("{}; COMMIT", stamp::write_marked(&placement.schema, plan.version(), Some(&mark)))).await
     }
 

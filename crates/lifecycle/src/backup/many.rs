@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use catalog::{BackupFilter, BackupState, Tenant, TenantFilter, TenantRef};
 use domain::{AppName, Status, TenantId};
@@ -9,6 +10,7 @@ use futures_util::future::join_all;
 use jobs::{Act, Fault, NewOperation, Procedure, Step, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use tracing::warn;
 use uuid::Uuid;
 
@@ -23,6 +25,9 @@ pub(crate) const BACKUPS: &str = "backups";
 const PARALLEL: usize = 2;
 
 const PAGE: i64 = 1000;
+
+/// After these a tenant is tried again whose session was ended.
+const AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(2)];
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
@@ -85,13 +90,24 @@ impl Lifecycle {
         loop {
             let next = count.left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(tenant) = next else { return Ok(()) };
-            match self.copy_one(&tenant, work).await {
+            match self.copy_patiently(&tenant, work).await {
                 Ok(()) => {}
                 Err(Fault::Lost) => return Err(Fault::Lost),
                 Err(fault) => self.note_failure(&tenant, &fault, count).await?,
             }
             let total = u64::try_from(count.total).unwrap_or(u64::MAX);
             work.progress(total.saturating_sub(left(&count.left)), total).await?;
+        }
+    }
+
+    /// Whose session was ended may just have been taken back to a backup.
+    async fn copy_patiently(&self, tenant: &Tenant, work: &Work) -> Result<(), Fault> {
+        let mut pauses = AGAIN.iter();
+        loop {
+            let Err(fault) = self.copy_one(tenant, work).await else { return Ok(()) };
+            let Some(pause) = pauses.next().filter(|_| was_cut_off(&fault)) else { return Err(fault) };
+            warn!(tenant = %tenant.id, slug = %tenant.slug, error = %fault, "tenant not backed up yet; it is tried again");
+            sleep(*pause).await;
         }
     }
 
@@ -143,6 +159,12 @@ impl Lifecycle {
         }
         Ok(done)
     }
+}
+
+/// Not if the store does not answer: that is so for all tenants.
+fn was_cut_off(fault: &Fault) -> bool {
+    let Fault::Passing(cause) = fault else { return false };
+    cause.downcast_ref::<LifecycleError>().is_some_and(|error| matches!(error, LifecycleError::Server { .. }))
 }
 
 /// Nothing of the app itself is changed, so it can be migrated meanwhile.

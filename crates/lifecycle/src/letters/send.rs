@@ -71,12 +71,17 @@ impl Step for Send {
                 Letter { id: work.operation(), to: &member.email, name: &member.name, subject: &subject, text: &text };
             letters.mailer.send(&letter).await.map_err(LifecycleError::from)?;
             let mut pauses = RECORDED.iter();
+            let mut first = None;
             let output = loop {
                 match (desk.record_sent(work, member.id).await, pauses.next()) {
                     (Ok(output), _) => break output,
                     // The step done again would send it again.
-                    (Err(Fault::Passing(_)), Some(pause)) => sleep(*pause).await,
-                    (Err(fault), _) => return Err(fault),
+                    (Err(fault @ Fault::Passing(_)), Some(pause)) => {
+                        first.get_or_insert(fault);
+                        sleep(*pause).await;
+                    }
+                    // It may be that it was written down, and only the answer lost.
+                    (Err(fault), _) => return Err(first.unwrap_or(fault)),
                 }
             };
             info!(tenant = %member.tenant, slug = %member.slug, member = %member.id, "member asked to confirm the address");

@@ -76,15 +76,16 @@ impl Lifecycle {
             if behind {
                 self.rehearse_stage(Trial { course, cluster, standing, before: &before }, &server, &looks).await?;
             }
-            Ok(looks)
+            Ok::<Looks, LifecycleError>(looks)
         };
         let database = async {
             let trial = Trial { course, cluster, standing, before: &before };
             if behind { self.rehearse_database(trial, &server, async { told.await.ok() }).await } else { Ok(()) }
         };
         let (looks, tried) = tokio::join!(stages, database);
-        let looks: Result<Looks, LifecycleError> = looks;
-        tried.and(looks)
+        // If both have failed, it is the stages that tell what is wrong with the release.
+        let looks = looks?;
+        tried.map(|()| looks)
     }
 
     /// What tables look like that are new.

@@ -3,11 +3,12 @@
 use catalog::{Entry, Shape, ShapeKind};
 use domain::{Isolation, TenantId, quote_literal};
 use tenantize::Upgrade;
+use tokio_postgres::error::SqlState;
 
 use super::transact::{Patience, Script, Stop, last_value};
 use super::{Course, MigrateOptions};
 use crate::server::Session;
-use crate::shape::mark::{self, Mark};
+use crate::shape::mark;
 use crate::{LifecycleError, shape, stamp};
 
 /// How a tenant stands after it was looked at.
@@ -114,8 +115,8 @@ impl Unit<'_> {
         }
         let known = stamp::mark(stamp.as_deref()).filter(|_| script.only_defines());
         let expected = self.expected.filter(|_| last);
-        let (found, mark) = self.look(known, expected, last).await?;
-        let end = format!("{}; COMMIT", stamp::write_marked(&stamped, at + 1, mark.as_ref()));
+        let (found, mark) = self.look(known, expected, at).await?;
+        let end = format!("{}; COMMIT", stamp::write_marked(&stamped, at + 1, mark.as_deref()));
         session.batch_execute(&end).await.map_err(|error| Stop::of(session, &error, None))?;
         if last { Ok(Went::There(at + 1, found)) } else { Ok(Went::On) }
     }
@@ -130,24 +131,29 @@ impl Unit<'_> {
         &self,
         known: Option<&str>,
         expected: Option<&Shape>,
-        last: bool,
-    ) -> Result<(Option<String>, Option<Mark>), Stop> {
-        let Self { session, entry, witness, .. } = *self;
+        at: i32,
+    ) -> Result<(Option<String>, Option<String>), Stop> {
+        let Self { session, entry, course, .. } = *self;
+        let Some(witness) = self.witness else { return Ok((self.compare(expected).await?, None)) };
         let schema = &entry.placement.schema;
-        let fault = |error| Stop::of(session, &error, None);
-        let after = mark::take(session, schema).await.map_err(fault)?;
-        if let (Some(witness), Some(known)) = (witness, known)
-            && mark::take(witness, schema).await.map_err(fault)?.as_str() == known
-        {
-            if !last {
-                return Ok((None, Some(after)));
+        let after = mark::take(session, schema).await.map_err(|error| Stop::of(session, &error, None))?;
+        let written = after.written(&course.built_from(at + 1)?);
+        let before = match mark::take(witness, schema).await {
+            Ok(before) => Some(before.written(&course.built_from(at)?)),
+            // Somebody is at the catalog itself, and may be waiting for this migration.
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => None,
+            Err(error) => return Err(Stop::of(witness, &error, None)),
+        };
+        if known.is_some() && before.as_deref() == known {
+            if at + 1 < course.version() {
+                return Ok((None, Some(written)));
             }
             if let Some(expected) = expected.filter(|it| it.catalog_rows.is_some() && it.catalog_rows == after.rows()) {
-                return Ok((Some(expected.fingerprint.clone()), Some(after)));
+                return Ok((Some(expected.fingerprint.clone()), Some(written)));
             }
         }
         let found = self.compare(expected).await?;
-        let mark = found.is_some().then_some(after);
+        let mark = found.is_some().then_some(written);
         Ok((found, mark))
     }
 

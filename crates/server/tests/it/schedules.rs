@@ -94,7 +94,7 @@ async fn a_running_process_begins_what_was_missed_once_and_skips_what_is_under_w
 
     // As if somebody else were at it still.
     let under_way =
-        "UPDATE sindico.operations SET ended_at = NULL, state = 'running', leased_until = now() + interval '1 hour'
+        "UPDATE sindico.operations SET ended_at = NULL, state = 'running', leased_until = now() + interval '15 seconds'
                      WHERE kind = 'verify'";
     run(&control, under_way).await;
     let at = after_next(&first);

@@ -25,6 +25,7 @@ async fn a_creation_answers_with_everything_that_its_client_needs() {
         "pool": {"mode": null, "pooling": null, "max_server_connections": null, "max_clients": null},
         "created_at": made.body["created_at"], "updated_at": made.body["updated_at"],
         "key": made.body["key"], "dsn": made.body["dsn"], "operation": made.body["operation"],
+        "dashboard_url": "https://happy-paws.example.com/",
     });
     assert_eq!(made.body, expected);
     let key = made.body["key"].as_str().expect("a key");
@@ -39,6 +40,7 @@ async fn a_creation_answers_with_everything_that_its_client_needs() {
     fields.remove("key");
     fields.remove("dsn");
     fields.remove("operation");
+    fields.remove("dashboard_url");
     assert_eq!(shown.body, without_secrets, "the same tenant, and no secret is shown twice");
     bed.close().await;
 }

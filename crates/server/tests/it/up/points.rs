@@ -115,10 +115,10 @@ fn killed_at_each_step(scene: &Scene, kind: &str, play: &dyn Play) {
     let last = *steps.last().expect("a step");
     let forward = steps.iter().map(|step| (*step, "begun")).chain([(last, "done")]);
     let backward = steps.iter().rev().filter(|_| play.gives_up()).map(|step| (*step, "undone"));
-    let points: Vec<_> = forward
-        .chain(backward)
-        .flat_map(|point| [Writing::Kept, Writing::Lost].map(|writing| (point, writing)))
-        .collect();
+    let both = [Writing::Kept, Writing::Lost];
+    let forward = forward.flat_map(|point| both.map(|writing| (point, writing)));
+    // On its way back one and the other by turns.
+    let points = forward.chain(backward.zip(both.into_iter().cycle()));
     for (round, ((step, state), writing)) in (1..).zip(points) {
         let about = format!("{kind} at {step} {state}, {writing:?}");
         let control = |sql: &str| home.superuser("main", CONTROL, sql);
