@@ -2,8 +2,8 @@
 
 use domain::{DisplayName, Email};
 use lettre::Address;
-use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, Message};
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox, Message};
 use uuid::Uuid;
 
 use crate::MailError;
@@ -35,10 +35,25 @@ impl Letter<'_> {
             .subject(self.subject)
             .message_id(Some(id))
             .header(ContentType::TEXT_PLAIN)
-            .body(self.text.to_owned())
+            .body(self.body())
             .map_err(|error| unwritable(error.to_string()))
     }
 }
+
+impl Letter<'_> {
+    /// Whoever looks at the file of a letter in plain ASCII can follow its link: nothing of it is escaped or broken into lines.
+    fn body(&self) -> Body {
+        let plain = self.text.is_ascii() && self.text.lines().all(|line| line.len() <= LONGEST_LINE);
+        if !plain {
+            return Body::new(self.text.to_owned());
+        }
+        let lines: String = self.text.lines().flat_map(|line| [line, "\r\n"]).collect();
+        Body::dangerous_pre_encoded(lines.into_bytes(), ContentTransferEncoding::SevenBit)
+    }
+}
+
+/// Bytes in the longest line that a mail server has to take (RFC 5321, 4.5.3.1.6), without its end.
+const LONGEST_LINE: usize = 998;
 
 /// Somebody else's words, without the address that they are about.
 pub(crate) fn without(words: &str, address: &Email) -> String {

@@ -71,6 +71,11 @@ async fn a_letter_is_a_file_however_often_it_is_sent() {
     let text = std::fs::read_to_string(place.join(format!("{id}.eml"))).expect("a letter");
     assert!(text.contains(&format!("Message-ID: <{id}@example.com>")), "{text}");
     assert!(text.contains("<ana@example.org>") && text.is_ascii(), "{text}");
+    let link = format!("http://127.0.0.1/confirm?token={}", "x".repeat(120));
+    let plain = Letter { text: &format!("Hello Ana,\n\n{link}\n"), ..letter(&who, id) };
+    mailer.send(&plain).await.expect("sent");
+    let text = std::fs::read_to_string(place.join(format!("{id}.eml"))).expect("a letter");
+    assert!(text.ends_with(&format!("\r\n\r\nHello Ana,\r\n\r\n{link}\r\n")), "the link is whole: {text}");
     std::fs::remove_dir_all(&place).expect("removed");
     std::fs::write(&place, "no folder").expect("written");
     let failed = mailer.send(&letter(&who, id)).await.expect_err("there is a file in the way");
