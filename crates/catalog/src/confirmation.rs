@@ -65,7 +65,7 @@ impl ConfirmationKey {
     /// Whether a token is about this address, now.
     #[must_use]
     pub fn check(&self, given: &Confirmation, email: &Email, now: OffsetDateTime) -> Proof {
-        let code: Vec<u8> = self.code(given.member, given.until, email).collect();
+        let code = self.code(given.member, given.until, email);
         if constant_time::verify_slices_are_equal(&code, &given.code).is_err() {
             return Proof::False;
         }
@@ -73,11 +73,10 @@ impl ConfirmationKey {
         if over { Proof::Expired } else { Proof::Good }
     }
 
-    fn code(&self, member: Uuid, until: u64, email: &Email) -> impl Iterator<Item = u8> {
+    fn code(&self, member: Uuid, until: u64, email: &Email) -> Vec<u8> {
         let text = format!("{member}:{until}:{}", email.folded());
         let whole = hmac::sign(&self.0, text.as_bytes());
-        let code: Vec<u8> = whole.as_ref().iter().copied().take(CODE).collect();
-        code.into_iter()
+        whole.as_ref().iter().copied().take(CODE).collect()
     }
 }
 

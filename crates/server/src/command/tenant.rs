@@ -51,12 +51,11 @@ pub(crate) async fn run(command: TenantCommand, client: &Client, console: Consol
                     format!("Try it: psql \"{}\"", word("dsn"))
                 };
                 let letter = if body["admin"].is_null() {
-                    ""
+                    String::new()
                 } else {
-                    "\nWhoever looks after it gets a letter: sindico tenant member list "
+                    format!("\nWhoever looks after it gets a letter: sindico tenant member list {slug}")
                 };
-                let slug = if letter.is_empty() { "" } else { slug.as_str() };
-                format!("{shown}\n\nThe key is shown only now. {next}{letter}{slug}")
+                format!("{shown}\n\nThe key is shown only now. {next}{letter}")
             });
         }
         TenantCommand::List { app, isolation } => {

@@ -1,6 +1,5 @@
 //! Where backups go.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use lifecycle::BackupSettings;
 use objects::{S3Settings, Secret, Store, StorePlace};
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::{ConfigError, secret};
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -78,7 +77,11 @@ impl RawBackups {
             if bucket.is_empty() {
                 return Err(ConfigError("backups.url: it names no bucket; write s3://bucket/prefix".to_owned()));
             }
-            let secret = self.s3_secret_access_key_file.as_ref().map(|file| secret(base, file)).transpose()?;
+            let secret = self
+                .s3_secret_access_key_file
+                .as_ref()
+                .map(|file| secret(base, "backups.s3_secret_access_key_file", file))
+                .transpose()?;
             let settings = S3Settings {
                 endpoint: self.s3_endpoint.clone(),
                 region: self.s3_region.clone(),
@@ -98,12 +101,4 @@ impl RawBackups {
             folder => Ok(Some(StorePlace::Folder(base.join(folder)))),
         }
     }
-}
-
-fn secret(base: &Path, file: &Path) -> Result<String, ConfigError> {
-    let path = base.join(file);
-    let text = fs::read_to_string(&path).map_err(|error| {
-        ConfigError(format!("backups.s3_secret_access_key_file: cannot read {}: {error}", path.display()))
-    })?;
-    Ok(text.trim().to_owned())
 }
