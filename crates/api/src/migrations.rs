@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod get;
 pub(crate) mod plan;
+pub(crate) mod rehearse;
 pub(crate) mod verify;
 
 use axum::http::StatusCode;

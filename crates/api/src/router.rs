@@ -80,6 +80,7 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(apps::list::list, apps::add::add))
         .routes(routes!(migrations::get::get, migrations::apply::apply))
         .routes(routes!(migrations::plan::plan))
+        .routes(routes!(migrations::rehearse::rehearse))
         .routes(routes!(migrations::verify::verify))
         .routes(routes!(clusters::list::list, clusters::add::add))
         .routes(routes!(backups::list::list))

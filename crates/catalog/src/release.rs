@@ -153,24 +153,25 @@ impl Catalog {
         .ok_or_else(|| CatalogError::AppUnknown(app.clone()))
     }
 
-    /// Whether it is known that tables which are migrated to a release look like new ones.
-    pub async fn is_rehearsed(&self, app: &AppName, release: i32) -> Result<bool, CatalogError> {
-        let rehearsed = sqlx::query_scalar!(
-            r#"SELECT rehearsed_at IS NOT NULL AS "rehearsed!" FROM sindico.app_releases WHERE app = $1 AND release = $2"#,
+    /// From where it is known that tables which are migrated to a release look like new ones, as [`Catalog::set_rehearsed`] was told.
+    pub async fn rehearsed_from(&self, app: &AppName, release: i32) -> Result<Vec<String>, CatalogError> {
+        let from = sqlx::query_scalar!(
+            "SELECT rehearsed_from FROM sindico.app_releases WHERE app = $1 AND release = $2",
             app.as_str(),
             release,
         )
-        .fetch_one(&self.db)
+        .fetch_optional(&self.db)
         .await?;
-        Ok(rehearsed)
+        Ok(from.flatten().unwrap_or_default())
     }
 
-    /// Records that it is.
-    pub async fn set_rehearsed(&self, app: &AppName, release: i32) -> Result<(), CatalogError> {
+    /// Records from where it is known.
+    pub async fn set_rehearsed(&self, app: &AppName, release: i32, from: &[String]) -> Result<(), CatalogError> {
         sqlx::query!(
-            "UPDATE sindico.app_releases SET rehearsed_at = now() WHERE app = $1 AND release = $2",
+            "UPDATE sindico.app_releases SET rehearsed_from = $3 WHERE app = $1 AND release = $2",
             app.as_str(),
             release,
+            from,
         )
         .execute(&self.db)
         .await?;

@@ -37,6 +37,9 @@ pub(crate) use verify::{VERIFY, verification};
 /// What the operation is called.
 pub(crate) const MIGRATE: &str = "migrate";
 
+/// What it is called where nothing but its first step is done.
+pub(crate) const REHEARSE: &str = "rehearse";
+
 /// What the operation's journal has of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Order {
@@ -57,6 +60,11 @@ pub(crate) fn migration(desk: &Lifecycle) -> Procedure {
         Box::new(steps::Switch(desk.clone())),
         Box::new(steps::Tenants(desk.clone())),
     ])
+}
+
+/// The first step by itself.
+pub(crate) fn rehearsal(desk: &Lifecycle) -> Procedure {
+    Procedure::reversible(vec![Box::new(steps::Rehearse(desk.clone()))])
 }
 
 /// What stands for an app where operations name what they change.

@@ -18,7 +18,7 @@ use crate::backup::{
     BACKUP, BACKUPS, REPLACE, RESTORE, VERIFY_BACKUP, backup, backups, replacement, restoration, trial,
 };
 use crate::letters::{CONFIRMATION, confirmation};
-use crate::migrate::{MIGRATE, VERIFY, migration, verification};
+use crate::migrate::{MIGRATE, REHEARSE, VERIFY, migration, rehearsal, verification};
 use crate::provision::{PROVISION, provision, provision_spare};
 use crate::removal::{REMOVE, removal};
 use crate::retention::{RETENTION, retaining};
@@ -28,11 +28,12 @@ use crate::warm_pool::SPARE;
 use crate::{Lifecycle, LifecycleError};
 
 /// Every kind of operation that there is.
-pub const OPERATION_KINDS: [&str; 14] = [
+pub const OPERATION_KINDS: [&str; 15] = [
     PROVISION,
     SPARE,
     REMOVE,
     MIGRATE,
+    REHEARSE,
     VERIFY,
     BACKUP,
     BACKUPS,
@@ -68,6 +69,7 @@ impl Lifecycle {
             SPARE => Some(provision_spare(self)),
             REMOVE => Some(removal(self)),
             MIGRATE => Some(migration(self)),
+            REHEARSE => Some(rehearsal(self)),
             VERIFY => Some(verification(self)),
             BACKUP => Some(backup(self)),
             BACKUPS => Some(backups(self)),

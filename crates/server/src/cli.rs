@@ -140,6 +140,11 @@ pub enum MigrateCommand {
         #[arg(long)]
         sql: bool,
     },
+    /// Try the migrations in a folder on tables like those that tenants have. Touches no tenant, and `apply` need not do it again.
+    Rehearse {
+        /// The app's folder.
+        folder: PathBuf,
+    },
     /// Bring an app and all of its tenants to the migrations in a folder, or go on with that.
     Apply(ApplyArgs),
     /// Show which versions tenants have, and who is behind, has failed or differs.

@@ -14,6 +14,7 @@ use super::restore::load_into;
 use crate::add_app::plan_files;
 use crate::erase::Remains;
 use crate::migrate::transact::Stop;
+use crate::migrate::unit::Seat;
 use crate::migrate::{Course, MigrateOptions, unit};
 use crate::server::Builder;
 use crate::site::Site;
@@ -102,7 +103,7 @@ impl Lifecycle {
         };
         let shape = self.catalog.shape(app, placement.cluster, to, ShapeKind::Own).await?;
         let options = MigrateOptions::default();
-        let reached = unit::advance((&session, None), &course, &options, &entry, shape.as_ref())
+        let reached = unit::advance(Seat::at(&session), &course, &options, &entry, shape.as_ref())
             .await
             .map_err(Stop::into_error)?;
         if reached.is_at(to) {

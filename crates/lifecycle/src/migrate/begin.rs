@@ -7,7 +7,7 @@ use domain::{AppName, Isolation};
 use jobs::NewOperation;
 use uuid::Uuid;
 
-use super::{Course, MIGRATE, MigrateOptions, Order, migration, subject};
+use super::{Course, MIGRATE, MigrateOptions, Order, REHEARSE, migration, rehearsal, subject};
 use crate::add_app::{AddApp, fingerprint, plan_files};
 use crate::retention::check_rules;
 use crate::{Lifecycle, LifecycleError};
@@ -54,6 +54,42 @@ impl Lifecycle {
         self.put_rules(&new.manifest).await?;
         let id = claim.operation();
         self.leave(claim, migration(self));
+        Ok(Some(id))
+    }
+
+    /// Tries the files given as [`Lifecycle::begin_migration`] would before anything else, and changes nothing: applied later, from where
+    /// tables are now, they need not be tried again. `None` if they have been, or if there is nothing to do; otherwise the operation.
+    pub async fn begin_rehearsal(&self, new: AddApp) -> Result<Option<Uuid>, LifecycleError> {
+        let (app, course) = self.course_to(&new).await?;
+        let fingerprint = fingerprint(&new.files);
+        let described = new.described(&fingerprint);
+        let mut tx = self.catalog.begin().await?;
+        let release = self.catalog.put_release(&mut tx, &described).await?.release;
+        let order = Order {
+            app: app.to_string(),
+            release,
+            title: described.title.to_owned(),
+            description: described.description.to_owned(),
+            fingerprint: fingerprint.clone(),
+            options: MigrateOptions::default(),
+        };
+        let operation = NewOperation {
+            kind: REHEARSE,
+            subject: subject(&app),
+            title: app.as_str(),
+            input: serde_json::json!(order),
+            priority: 0,
+        };
+        let claim = self.jobs.enqueue(&mut tx, operation).await?;
+        self.check_unchanged(&app, &course.files).await?;
+        let stands = self.stands(&app).await?;
+        let current = stands.iter().all(|(_, standing)| standing.version == course.version());
+        if current || self.is_rehearsed(&course, release, &stands).await? {
+            return Ok(None);
+        }
+        tx.commit().await.map_err(CatalogError::from)?;
+        let id = claim.operation();
+        self.leave(claim, rehearsal(self));
         Ok(Some(id))
     }
 

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use super::transact::Stop;
-use super::unit::{Reached, advance};
+use super::transact::{Stop, stands};
+use super::unit::{Reached, Seat, advance};
 use super::{Course, MigrateOptions};
 use crate::operations::joined;
 use crate::server::Session;
@@ -128,10 +128,18 @@ struct Worker {
     queue: Arc<Mutex<VecDeque<Entry>>>,
     count: Arc<Count>,
     may_fail: usize,
-    /// In the database that tenants with schemas have in common: one that migrates, and one that sees what was there before.
-    sessions: Option<(Session, Option<Session>)>,
+    /// Those that the last tenant with a schema was migrated from, if there was one.
+    sessions: Option<Sessions>,
     /// Those that are through and have not been told of.
     through: Vec<(TenantId, Option<String>)>,
+}
+
+/// In the database that tenants with schemas have in common: one that migrates, and one that sees what was there before.
+struct Sessions {
+    session: Session,
+    witness: Option<Session>,
+    /// Whether [`stands`].
+    standing: bool,
 }
 
 impl Worker {
@@ -190,15 +198,23 @@ impl Worker {
         let expected = shape.as_ref().as_ref();
         if placement.isolation != Isolation::Schema {
             let session = self.open(entry).await?;
-            return advance((&session, None), &self.course, &self.options, entry, expected).await;
+            return advance(Seat::at(&session), &self.course, &self.options, entry, expected).await;
         }
-        let (session, witness) = match self.sessions.take() {
+        let sessions = match self.sessions.take() {
             Some(sessions) => sessions,
-            None => (self.open(entry).await?, self.open_witness(entry).await),
+            None => self.sit_down(entry).await?,
         };
-        let reached = advance((&session, witness.as_ref()), &self.course, &self.options, entry, expected).await;
-        self.sessions = Some((session, witness));
+        let Sessions { session, witness, standing } = &sessions;
+        let seat = Seat { session, witness: witness.as_ref(), standing: *standing };
+        let reached = advance(seat, &self.course, &self.options, entry, expected).await;
+        self.sessions = Some(sessions);
         reached
+    }
+
+    async fn sit_down(&self, entry: &Entry) -> Result<Sessions, Stop> {
+        let session = self.open(entry).await?;
+        let standing = stands(&session, &self.course.app.names().owner).await.map_err(Stop::Lost)?;
+        Ok(Sessions { witness: self.open_witness(entry).await, session, standing })
     }
 
     /// Without it, tables are compared. It waits for no lock any longer than those that have one wait for it.

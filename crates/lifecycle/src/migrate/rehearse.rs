@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::shared::Commons;
 use super::transact::Stop;
+use super::unit::Seat;
 use super::{Course, MigrateOptions, unit};
 use crate::add_app::plan_files;
 use crate::prepare::Kind;
@@ -173,7 +174,7 @@ impl Lifecycle {
             let entry = actor.entry(standing.version)?;
             // Without, it is known already that the release is no good.
             if let Some(own) = own.await {
-                unit::advance((&session, None), course, &options, &entry, Some(&own))
+                unit::advance(Seat::at(&session), course, &options, &entry, Some(&own))
                     .await
                     .map_err(Stop::into_error)?;
             }
@@ -257,7 +258,7 @@ impl Stage<'_> {
         super::steps::add_extensions(session, course, self.cluster).await?;
         commons.advance_global().await?;
         for entry in &others {
-            unit::advance((session, None), course, &options, entry, Some(own)).await?;
+            unit::advance(Seat::at(session), course, &options, entry, Some(own)).await?;
         }
         commons.advance(None).await
     }

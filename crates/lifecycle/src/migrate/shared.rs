@@ -6,7 +6,7 @@ use catalog::{Entry, Shape};
 use domain::{Isolation, Placement, TenantId, quote_ident};
 use tenantize::{Run, Runner, Upgrade, grants_on_sequences};
 
-use super::transact::{Patience, Script, Stop};
+use super::transact::{Patience, Script, Stop, stands};
 use super::unit::turn_of;
 use super::{Course, MigrateOptions};
 use crate::prepare::secrets;
@@ -46,7 +46,7 @@ impl Commons<'_> {
         for at in self.stamped(stamp::GLOBAL, self.known_global).await?..course.version() {
             let upgrade = course.upgrade(at)?;
             let Some(file) = upgrade.files().first().filter(|file| upgrade.is_global(file)) else { continue };
-            let mut script = Script::new();
+            let mut script = Script::standing(self.stands().await?);
             script.owner(&course.app, SEARCH_PATH, upgrade.global(file, &course.app.names()));
             script.end();
             script.ours(stamp::write(stamp::GLOBAL, at + 1));
@@ -92,9 +92,10 @@ impl Commons<'_> {
 
     /// A migration that changes tables. A tenant may be removed while it waits for locks; then it is written anew for the others.
     async fn tables(&self, upgrade: &Upgrade, file: &str, at: i32, expected: Option<&Shape>) -> Result<(), Stop> {
+        let standing = self.stands().await?;
         loop {
             let there = self.there().await?;
-            let script = self.script(upgrade, file, at, &there);
+            let script = self.script(Script::standing(standing), upgrade, file, at, &there);
             match self.commit(&script, SHARED_TURN, stamp::WHOLE, at, expected).await {
                 Err(Stop::Failed(error)) if self.there().await? == there => return Err(Stop::Failed(error)),
                 Err(Stop::Failed(_)) => {}
@@ -110,10 +111,13 @@ impl Commons<'_> {
         Ok(recorded.map_err(LifecycleError::from)?)
     }
 
-    fn script(&self, upgrade: &Upgrade, file: &str, at: i32, there: &[TenantId]) -> Script {
+    async fn stands(&self) -> Result<bool, Stop> {
+        stands(self.session, &self.course.app.names().owner).await.map_err(Stop::Lost)
+    }
+
+    fn script(&self, mut script: Script, upgrade: &Upgrade, file: &str, at: i32, there: &[TenantId]) -> Script {
         let Self { course, .. } = *self;
         let names = course.app.names();
-        let mut script = Script::new();
         for Run { by, statements } in upgrade.shared(file, &names) {
             match by {
                 Runner::Owner => script.owner(&course.app, SEARCH_PATH, statements),

@@ -47,6 +47,23 @@ impl Lifecycle {
         Ok(Journey { order, course, stands })
     }
 
+    /// Whether a release has been tried, wherever it is yet to come to. What was tried from an older version has come by the one that is
+    /// there now.
+    pub(super) async fn is_rehearsed(
+        &self,
+        course: &Course,
+        release: i32,
+        stands: &[(Cluster, Standing)],
+    ) -> Result<bool, LifecycleError> {
+        let known = self.catalog.rehearsed_from(&course.app, release).await?;
+        let tried = |(cluster, standing): &(Cluster, Standing)| {
+            let mut versions =
+                known.iter().filter_map(|it| it.rsplit_once('/')).filter(|(at, _)| *at == place(cluster));
+            versions.any(|(_, version)| version.parse::<i32>().is_ok_and(|version| version <= standing.version))
+        };
+        Ok(stands.iter().filter(|(_, standing)| standing.version < course.version()).all(tried) && !known.is_empty())
+    }
+
     /// Where an app stands.
     pub(super) async fn stands(&self, app: &AppName) -> Result<Vec<(Cluster, Standing)>, LifecycleError> {
         let clusters = self.catalog.clusters().await?;
@@ -68,7 +85,7 @@ impl Step for Rehearse {
     fn act<'a>(&'a self, work: &'a Work) -> Act<'a, Value> {
         Box::pin(async move {
             let Journey { course, mut stands, .. } = self.0.journey(work).await?;
-            if self.0.catalog.is_rehearsed(&course.app, course.release).await.map_err(LifecycleError::from)? {
+            if self.0.is_rehearsed(&course, course.release, &stands).await? {
                 return Ok(json!({"clusters": []}));
             }
             // Where tables are shared, more can be tried.
@@ -85,7 +102,9 @@ impl Step for Rehearse {
                     self.0.put_looks(&course, cluster.id, looks).await?;
                 }
             }
-            self.0.catalog.set_rehearsed(&course.app, course.release).await.map_err(LifecycleError::from)?;
+            let from: Vec<String> = stands.iter().map(from).collect();
+            let told = self.0.catalog.set_rehearsed(&course.app, course.release, &from).await;
+            told.map_err(LifecycleError::from)?;
             let names: Vec<String> = stands.iter().map(|(cluster, _)| cluster.name.to_string()).collect();
             Ok(json!({"clusters": names}))
         })
@@ -346,6 +365,15 @@ impl Step for Tenants {
 
 fn nothing<'a>() -> Act<'a, ()> {
     Box::pin(async { Ok(()) })
+}
+
+/// Where an app stands, as it is written down when a release has been rehearsed there: the cluster, its major version and the app's.
+fn from((cluster, standing): &(Cluster, Standing)) -> String {
+    format!("{}/{}", place(cluster), standing.version)
+}
+
+fn place(cluster: &Cluster) -> String {
+    format!("{}/{}", cluster.id, cluster.server_version / 10_000)
 }
 
 fn has_own(entry: &catalog::Entry) -> bool {

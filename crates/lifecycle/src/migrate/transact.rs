@@ -64,12 +64,19 @@ impl Stop {
 ///
 /// The session is a superuser's, and the app's statements call functions of the app, which may run whatever is in a row. So each runs
 /// inside a function of síndico's that is `SECURITY DEFINER` and belongs to the role that it runs as: PostgreSQL lets nobody leave such a
-/// role from within (`GUC_NOT_WHILE_SEC_REST`; "cannot set parameter within security-definer function").
+/// role from within (`GUC_NOT_WHILE_SEC_REST`; "cannot set parameter within security-definer function"). The owner of the app's tables, who might
+/// alter its own, has one in a schema that it may not enter; tenants are kept from all DDL (`guard_ddl.sql`).
 #[derive(Debug)]
 pub(crate) struct Script {
     lines: Vec<Line>,
-    /// The function's name, which no other transaction has.
+    /// What statements run in from here on.
     act: String,
+    /// A function for roles that have none; its name is no other transaction's.
+    own: String,
+    /// Whether it is there.
+    made: bool,
+    /// Whether the owner of the app's tables has one that stays.
+    standing: bool,
     /// Whether it defines tables and nothing else.
     only_defines: bool,
 }
@@ -84,6 +91,34 @@ enum Line {
 const DEFINE: [&str; 6] = ["CREATE", "ALTER", "DROP", "COMMENT", "GRANT", "REVOKE"];
 const WRITE: [&str; 6] = ["INSERT", "UPDATE", "DELETE", "SELECT", "WITH", "CALL"];
 
+/// Runs a text as the owner of an app's tables.
+const AS_OWNER: &str = "sindico_act.as_owner";
+
+fn make_act(name: &str, role: &str) -> String {
+    format!(
+        "CREATE FUNCTION {name}(statement pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql SECURITY DEFINER
+             AS 'BEGIN EXECUTE statement; END';
+         REVOKE ALL ON FUNCTION {name}(pg_catalog.text) FROM PUBLIC; ALTER FUNCTION {name}(pg_catalog.text) OWNER TO {}",
+        quote_ident(role)
+    )
+}
+
+/// What a new database gets, so that a migration need not make it for each of thousands of tenants.
+pub(crate) fn act_as_owner(owner: &str) -> String {
+    format!("CREATE SCHEMA sindico_act; {};", make_act(AS_OWNER, owner))
+}
+
+/// Whether a database has it, and it is as it was made.
+pub(crate) async fn stands(session: &Session, owner: &str) -> Result<bool, LifecycleError> {
+    session
+        .ask(
+            "SELECT EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('sindico_act.as_owner(text)') AND prosecdef
+                 AND pg_get_userbyid(proowner) = $1 AND prosrc = 'BEGIN EXECUTE statement; END')",
+            &[&owner],
+        )
+        .await
+}
+
 /// Puts constraints off again that are so from the beginning, after all of them have been checked.
 const PUT_OFF: &str = "DO $do$ DECLARE it record; BEGIN
     FOR it IN SELECT DISTINCT n.nspname, c.conname FROM pg_catalog.pg_constraint c
@@ -94,15 +129,13 @@ END $do$";
 impl Script {
     /// Begins after whatever the transaction has begun with.
     pub(crate) fn new() -> Self {
-        let act = format!("sindico.{}", quote_ident(&format!("act_{}", Uuid::new_v4().simple())));
-        let mut script = Self { lines: Vec::new(), act, only_defines: true };
-        let Self { act, .. } = &script;
-        let make = format!(
-            "CREATE FUNCTION {act}(statement pg_catalog.text) RETURNS pg_catalog.void LANGUAGE plpgsql SECURITY DEFINER
-                 AS 'BEGIN EXECUTE statement; END'; REVOKE ALL ON FUNCTION {act}(pg_catalog.text) FROM PUBLIC"
-        );
-        script.ours(make);
-        script
+        let own = format!("sindico.{}", quote_ident(&format!("act_{}", Uuid::new_v4().simple())));
+        Self { lines: Vec::new(), act: own.clone(), own, made: false, standing: false, only_defines: true }
+    }
+
+    /// The same in a database where [`stands`].
+    pub(crate) fn standing(standing: bool) -> Self {
+        Self { standing, ..Self::new() }
     }
 
     pub(crate) fn ours(&mut self, sql: impl Into<String>) {
@@ -111,13 +144,22 @@ impl Script {
 
     /// Nothing is left of what it needed.
     pub(crate) fn end(&mut self) {
-        let drop = format!("DROP FUNCTION {}(pg_catalog.text)", self.act);
-        self.ours(drop);
+        if self.made {
+            let drop = format!("DROP FUNCTION {}(pg_catalog.text)", self.own);
+            self.ours(drop);
+        }
     }
 
     /// What the owner of the app's tables runs.
     pub(crate) fn owner(&mut self, app: &AppName, search_path: &str, statements: impl IntoIterator<Item = Statement>) {
-        self.as_role(&app.names().owner, search_path, statements);
+        if self.standing {
+            AS_OWNER.clone_into(&mut self.act);
+            self.ours(format!("SET LOCAL search_path = {search_path}, pg_temp"));
+        } else {
+            self.become_role(&app.names().owner, search_path);
+        }
+        let wrote = self.apps(statements);
+        self.settle(wrote);
     }
 
     /// What a role runs that nobody logs in as.
@@ -158,8 +200,14 @@ impl Script {
     }
 
     fn become_role(&mut self, role: &str, search_path: &str) {
-        let own = format!("ALTER FUNCTION {}(pg_catalog.text) OWNER TO {}", self.act, quote_ident(role));
-        self.ours(format!("{own}; SET LOCAL search_path = {search_path}, pg_temp"));
+        self.own.clone_into(&mut self.act);
+        if self.made {
+            self.ours(format!("ALTER FUNCTION {}(pg_catalog.text) OWNER TO {}", self.own, quote_ident(role)));
+        } else {
+            self.made = true;
+            self.ours(make_act(&self.own, role));
+        }
+        self.ours(format!("SET LOCAL search_path = {search_path}, pg_temp"));
     }
 
     /// Whether any of them is about rows.

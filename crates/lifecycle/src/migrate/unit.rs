@@ -34,16 +34,17 @@ enum Went {
     Gone,
 }
 
-/// Takes one tenant's own tables from whatever version they have to the course's, a transaction for each migration. With another session in
-/// the same database, tables that nobody has changed need not be looked at closely.
+/// Takes one tenant's own tables from whatever version they have to the course's, a transaction for each migration. With a
+/// witness, tables that nobody has changed need not be looked at closely.
 pub(crate) async fn advance(
-    (session, witness): (&Session, Option<&Session>),
+    seat: Seat<'_>,
     course: &Course,
     options: &MigrateOptions,
     entry: &Entry,
     expected: Option<&Shape>,
 ) -> Result<Reached, Stop> {
-    let unit = Unit { session, witness, course, options, entry, expected };
+    let Seat { session, witness, standing } = seat;
+    let unit = Unit { session, witness, standing, course, options, entry, expected };
     let mut patience = Patience::new(options);
     loop {
         let went = match unit.step(false).await {
@@ -61,9 +62,28 @@ pub(crate) async fn advance(
     }
 }
 
+/// Where a tenant is migrated from.
+#[derive(Clone, Copy)]
+pub(crate) struct Seat<'a> {
+    /// In the database that has its tables.
+    pub(crate) session: &'a Session,
+    /// Another one there.
+    pub(crate) witness: Option<&'a Session>,
+    /// Whether [`super::transact::stands`] there.
+    pub(crate) standing: bool,
+}
+
+impl<'a> Seat<'a> {
+    /// Where nothing is known but the session.
+    pub(crate) fn at(session: &'a Session) -> Self {
+        Self { session, witness: None, standing: false }
+    }
+}
+
 struct Unit<'a> {
     session: &'a Session,
     witness: Option<&'a Session>,
+    standing: bool,
     course: &'a Course,
     options: &'a MigrateOptions,
     entry: &'a Entry,
@@ -175,7 +195,7 @@ impl Unit<'_> {
     fn script(&self, upgrade: &Upgrade) -> Script {
         let Self { course, entry, .. } = self;
         let app = &course.app;
-        let mut script = Script::new();
+        let mut script = Script::standing(self.standing);
         let Some(file) = upgrade.files().first() else { return script };
         let runs = if entry.placement.isolation == Isolation::Schema {
             upgrade.own_schema(file, entry.tenant)

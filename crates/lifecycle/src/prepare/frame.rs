@@ -3,6 +3,7 @@
 use domain::{SharedNames, quote_ident};
 
 use super::{Kind, functions};
+use crate::migrate::transact;
 
 /// Everything around the app's own statements, up to the moment when its owner takes over; the transaction stays open.
 pub(super) fn open(database: &str, names: &SharedNames, kind: Kind) -> String {
@@ -13,6 +14,7 @@ pub(super) fn open(database: &str, names: &SharedNames, kind: Kind) -> String {
         Kind::Template => vec![&names.own_rw, &names.own_ro],
     };
     let groups = groups.iter().map(|group| quote_ident(group)).collect::<Vec<_>>().join(", ");
+    let act = transact::act_as_owner(&names.owner);
     let mut sql = format!(
         "BEGIN;
          REVOKE ALL ON DATABASE {database} FROM PUBLIC;
@@ -20,6 +22,7 @@ pub(super) fn open(database: &str, names: &SharedNames, kind: Kind) -> String {
          CREATE SCHEMA global;
          CREATE SCHEMA extensions;
          CREATE SCHEMA sindico;
+         {act}
          GRANT USAGE, CREATE ON SCHEMA public, global TO {owner};
          GRANT USAGE ON SCHEMA extensions, sindico TO {owner};
          GRANT USAGE ON SCHEMA global, extensions, sindico TO {groups};"

@@ -28,6 +28,7 @@ pub(crate) async fn run(command: MigrateCommand, client: &Client, console: Conso
             let plan = client.post(&format!("{}/plan", path(&name_of(&app)?)), &body).await?;
             console.result(&plan, |plan| plan_prose(plan, sql));
         }
+        MigrateCommand::Rehearse { folder } => rehearse(&AppDir::read(&folder)?, client, console).await?,
         MigrateCommand::Apply(args) => apply(args, client, console).await?,
         MigrateCommand::Status { app, all } => {
             let app = which(app, client).await?;
@@ -49,6 +50,22 @@ pub(crate) async fn run(command: MigrateCommand, client: &Client, console: Conso
                 bail!("{drifted} tenants have tables that are not those of their version");
             }
         }
+    }
+    Ok(())
+}
+
+async fn rehearse(app: &AppDir, client: &Client, console: Console) -> anyhow::Result<()> {
+    let name = name_of(app)?;
+    let body = json!({"manifest": app.manifest, "files": app.files});
+    let begun = client.begin(Method::POST, &format!("{}/rehearse", path(&name)), Some(&body)).await?;
+    if begun["rehearsed"] == true {
+        console.result(&begun, |_| format!("these migrations of {name} have been rehearsed, or applied"));
+        return Ok(());
+    }
+    let ended = watch(begun["id"].as_str().unwrap_or_default(), client, console).await?;
+    console.result(&ended, prose);
+    if ended["state"] != "succeeded" {
+        bail!("the rehearsal has {}; no tenant was touched", ended["state"].as_str().unwrap_or("ended"));
     }
     Ok(())
 }

@@ -315,6 +315,9 @@ fn migrations(home: &Home) {
     home.json(&["tenant", "create", "mig-one", "--isolation", "schema"]);
     let plan = home.sindico(&["migrate", "plan", shop_path, "--sql"]).ok();
     assert!(plan.contains("to version 5 (0005_cards)") && plan.contains("CREATE TABLE cards"), "{plan}");
+    assert_eq!(line(&home.sindico(&["migrate", "rehearse", shop_path]).ok(), "state"), "succeeded");
+    assert!(home.sindico(&["migrate", "rehearse", shop_path]).ok().contains("have been rehearsed, or applied"));
+    assert!(home.sindico(&["migrate", "status"]).ok().contains("version 4"));
     let done = home.sindico(&["migrate", "apply", shop_path, "--canary", "mig-one"]).ok();
     assert_eq!(line(&done, "state"), "succeeded");
     let status = home.sindico(&["migrate", "status", "--all"]).ok();

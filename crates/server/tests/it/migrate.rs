@@ -83,6 +83,71 @@ pub(crate) async fn status(bed: &Bed) -> Value {
     status
 }
 
+/// Which clusters a rehearsal was made on.
+fn tried(operation: &Value) -> &Value {
+    &operation["steps"][0]["output"]["clusters"]
+}
+
+#[tokio::test]
+async fn what_was_rehearsed_is_not_tried_again() {
+    let bed = Bed::make().await;
+    bed.tenant("a", "shared").await;
+    bed.tenant("b", "schema").await;
+    let path = format!("/apps/{}/migrations/rehearse", bed.app);
+    let rehearse = async |app: &AddApp| {
+        let mut body = body(app, &json!({}));
+        body.as_object_mut().expect("an object").remove("options");
+        bed.call(Method::POST, &path, Some(body)).await
+    };
+    let one = with(&bed, &[("0005_loyalty", LOYALTY)]);
+    let (code, begun) = rehearse(&one).await;
+    assert_eq!(code, StatusCode::ACCEPTED, "{begun:#}");
+    let rehearsed = ended(&bed, &begun).await;
+    assert_eq!((&rehearsed["state"], &rehearsed["kind"]), (&json!("succeeded"), &json!("rehearse")));
+    assert_ne!(tried(&rehearsed), &json!([]));
+    let versions = |status: &Value| -> Vec<Value> {
+        status["items"].as_array().expect("tenants").iter().map(|it| it["version"].clone()).collect()
+    };
+    assert_eq!(versions(&status(&bed).await), [4, 4], "nobody has been touched");
+    assert_eq!(rehearse(&one).await, (StatusCode::OK, json!({"rehearsed": true})));
+    let done = apply(&bed, &one, json!({})).await;
+    assert_eq!((&done["state"], tried(&done)), (&json!("succeeded"), &json!([])));
+    assert_eq!(versions(&status(&bed).await), [5, 5]);
+    assert_eq!(rehearse(&one).await, (StatusCode::OK, json!({"rehearsed": true})), "there is nothing to try");
+
+    // Other files have come between: these are a release of their own.
+    let two = with(&bed, &[("0005_loyalty", LOYALTY), ("0006_points", POINTS)]);
+    let three = with(&bed, &[("0005_loyalty", LOYALTY), ("0006_points", POINTS), ("0007_tidy", TIDY)]);
+    let (_, begun) = rehearse(&three).await;
+    assert_eq!(ended(&bed, &begun).await["state"], "succeeded");
+    assert_eq!(apply(&bed, &two, json!({})).await["state"], "succeeded");
+    let (_, begun) = rehearse(&three).await;
+    assert_eq!(tried(&ended(&bed, &begun).await).as_array().map(Vec::len), Some(2), "it stands on two clusters");
+    // Good on the clusters where it was tried, and on no other.
+    let forget =
+        "UPDATE sindico.app_releases SET rehearsed_from = rehearsed_from[1:1] WHERE rehearsed_from IS NOT NULL";
+    bed.control().await.batch_execute(forget).await.expect("forgotten");
+    let done = apply(&bed, &three, json!({})).await;
+    assert_eq!((&done["state"], tried(&done).as_array().map(Vec::len)), (&json!("succeeded"), Some(2)));
+    bed.close().await;
+}
+
+#[tokio::test]
+async fn what_a_rehearsal_refuses_touches_nobody() {
+    let bed = Bed::make().await;
+    bed.tenant("a", "schema").await;
+    let bad = with(&bed, &[("0005_bad", "ALTER TABLE clients ADD COLUMN n int CHECK (n > 0) DEFAULT 0")]);
+    let mut body = body(&bad, &json!({}));
+    body.as_object_mut().expect("an object").remove("options");
+    let (code, begun) = bed.call(Method::POST, &format!("/apps/{}/migrations/rehearse", bed.app), Some(body)).await;
+    assert_eq!(code, StatusCode::ACCEPTED, "{begun:#}");
+    let refused = ended(&bed, &begun).await;
+    assert_eq!(refused["state"], "failed", "{refused:#}");
+    assert!(refused["error"].to_string().contains("violates check constraint"), "{refused:#}");
+    assert_eq!(status(&bed).await["items"][0]["version"], 4);
+    bed.close().await;
+}
+
 #[tokio::test]
 async fn every_isolation_comes_to_the_same_tables_and_rows() {
     let bed = Bed::make().await;

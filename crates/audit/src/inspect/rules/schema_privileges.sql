@@ -7,7 +7,7 @@ FROM pg_namespace n
 CROSS JOIN LATERAL aclexplode(n.nspacl) a
 LEFT JOIN pg_roles g ON g.oid = a.grantee
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND a.grantee <> n.nspowner
-  AND coalesce(g.rolname, 'PUBLIC') NOT IN (:owner, :definer)
+  AND (coalesce(g.rolname, 'PUBLIC') NOT IN (:owner, :definer) OR n.nspname = 'sindico_act')
   AND NOT (a.privilege_type = 'USAGE' AND CASE
       WHEN n.nspname IN ('global', 'extensions', 'sindico') THEN g.rolname = ANY (:groups) OR g.rolname = :dense
           OR (n.nspname <> 'sindico' AND g.rolname IN (:views, :reports))

@@ -90,6 +90,7 @@ const CHANGES: &[(&str, At, &str)] = &[
     ),
     ("schema_privileges", At::Shared, "GRANT CREATE ON SCHEMA public TO PUBLIC"),
     ("schema_privileges", At::Shared, "GRANT USAGE ON SCHEMA sindico_secret TO app_{app}_shared_rw"),
+    ("schema_privileges", At::Shared, "GRANT USAGE ON SCHEMA sindico_act TO app_{app}_owner"),
     ("hardening", At::Shared, "GRANT EXECUTE ON FUNCTION pg_stat_get_activity(integer) TO PUBLIC"),
     ("hardening", At::Shared, "GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO app_{app}_shared_rw"),
     ("hardening", At::Shared, "GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC"),
@@ -105,6 +106,7 @@ const CHANGES: &[(&str, At, &str)] = &[
     ),
     ("function_privileges", At::Shared, "GRANT EXECUTE ON FUNCTION sindico.next_value(text) TO PUBLIC"),
     ("function_privileges", At::Shared, "GRANT EXECUTE ON FUNCTION sindico.enter(text, boolean) TO t_{one}"),
+    ("function_privileges", At::Shared, "GRANT EXECUTE ON FUNCTION sindico_act.as_owner(text) TO app_{app}_shared_rw"),
     (
         "languages",
         At::Shared,

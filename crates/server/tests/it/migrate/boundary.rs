@@ -21,6 +21,26 @@ const LEAVE: &str = "
     CREATE TRIGGER leave BEFORE UPDATE ON clients FOR EACH ROW EXECUTE FUNCTION leave();";
 
 #[tokio::test]
+async fn owners_cannot_reach_what_keeps_them_in_their_role() {
+    let bed = Bed::make().await;
+    bed.tenant("paws", "schema").await;
+    let own = bed.tenant("own", "database").await;
+    let own = format!("app_{}_{}", bed.app, own["id"].as_str().expect("an id").replace('-', ""));
+    for database in [format!("app_{}", bed.app), own] {
+        let inside = bed.superuser(0, &database).await;
+        let act = "sindico_act.as_owner(text)";
+        inside.batch_execute(&format!("SELECT {}", act.replace("text", "'SELECT 1'"))).await.expect("there is one");
+        inside.batch_execute(&format!("SET ROLE app_{}_owner", bed.app)).await.expect("a role");
+        for loosened in ["SECURITY INVOKER", "OWNER TO sindico", "RENAME TO other"] {
+            let error = inside.batch_execute(&format!("ALTER FUNCTION {act} {loosened}")).await.expect_err("refused");
+            let said = error.as_db_error().expect("PostgreSQL says so").message().to_owned();
+            assert_eq!(said, "permission denied for schema sindico_act", "{loosened}");
+        }
+    }
+    bed.close().await;
+}
+
+#[tokio::test]
 async fn what_is_put_off_to_the_end_is_done_by_the_tenant_that_caused_it() {
     let bed = Bed::make().await;
     let mut clients = Vec::new();

@@ -15,7 +15,7 @@ use crate::instance::{ANY_PORTS, Home, psql, text};
 
 /// Kinds that `steps` is about.
 const ELSEWHERE: [&str; 3] = ["provision", "remove", "spare"];
-const MIGRATIONS: [&str; 2] = ["migrate", "verify"];
+const MIGRATIONS: [&str; 3] = ["migrate", "rehearse", "verify"];
 const BACKUPS: [&str; 3] = ["backup", "backups", "verify_backup"];
 const RESTORES: [&str; 2] = ["restore", "restore_in_place"];
 const UPKEEP: [&str; 4] = ["usage", "sweep", "retention", "confirmation"];
@@ -60,7 +60,7 @@ trait Play: Sync {
 
 #[test]
 fn killed_at_any_step_of_migrations() {
-    each(&MIGRATIONS, &[&Migrate, &Command(&["migrate", "verify"])]);
+    each(&MIGRATIONS, &[&Migrate, &Rehearse, &Command(&["migrate", "verify"])]);
 }
 
 #[test]
@@ -248,6 +248,34 @@ impl Play for Migrate {
             assert_eq!(psql(&moved(&tenant.dsn, port), &counted).ok(), "1|1\n", "{about}");
             assert_eq!(psql(&moved(&tenant.dsn, port), COUNTED).ok(), WHOLE, "{about}");
         }
+    }
+}
+
+/// Tries one more migration, which nobody gets.
+struct Rehearse;
+
+impl Rehearse {
+    fn rehearse(scene: &Scene) -> crate::instance::Said {
+        scene.home.sindico(&["migrate", "rehearse", scene.shop.to_str().expect("UTF-8")])
+    }
+}
+
+impl Play for Rehearse {
+    fn begin(&self, scene: &Scene, round: usize) {
+        let path = scene.shop.join(format!("migrations/2{round:03}_n.sql"));
+        fs::write(path, format!("CREATE TABLE n{round} (id bigserial PRIMARY KEY)")).expect("written");
+        Self::rehearse(scene);
+    }
+
+    fn holds(&self, scene: &Scene, port: u64, round: usize, _: bool, about: &str) {
+        let said = Self::rehearse(scene).ok();
+        assert!(said.contains("have been rehearsed") || said.contains("succeeded"), "{about}: {said}");
+        assert!(Self::rehearse(scene).ok().contains("have been rehearsed"), "{about}");
+        for tenant in &scene.tenants {
+            let there = format!("SELECT to_regclass('n{round}') IS NULL");
+            assert_eq!(psql(&moved(&tenant.dsn, port), &there).ok(), "t\n", "{about}");
+        }
+        Command(&[]).holds(scene, port, 0, true, about);
     }
 }
 
