@@ -12,12 +12,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 HERE = Path(__file__).resolve().parent
 NAME = "suites"
+OTHER = "suites-other"
 TOKEN = "t" * 32
 CONTROL = "suites_control"
 START_SECONDS = 30
@@ -25,6 +26,7 @@ START_SECONDS = 30
 # Schemas that suites expect, and what several of them take for granted.
 FURNITURE = """
     CREATE EXTENSION IF NOT EXISTS hstore SCHEMA {schema}; CREATE EXTENSION IF NOT EXISTS citext SCHEMA {schema};
+    CREATE EXTENSION IF NOT EXISTS bloom SCHEMA {schema};
     GRANT SET ON PARAMETER lc_messages TO "{role}";
     CREATE SCHEMA IF NOT EXISTS test_schema AUTHORIZATION "{role}";
     CREATE SCHEMA IF NOT EXISTS test_schema_2 AUTHORIZATION "{role}";"""
@@ -39,6 +41,8 @@ class Door:
     user: str
     password: str
     database: str
+    # A second database for suites that want two: another tenant of the same app.
+    other: "Door | None" = None
 
     def environment(self):
         """That of libpq, which most drivers read."""
@@ -146,15 +150,21 @@ class House:
         self.remove_traces()
         self.command("cluster", "add", "main", self.server)
         self.command("app", "add", str(HERE / "app"))
-        made = json.loads(self.command("tenant", "create", NAME, "--isolation", way.isolation, "--json"))
+        doors = self.doors(way, NAME)
+        others = self.doors(way, OTHER)
+        return tuple(replace(door, other=other) for door, other in zip(doors, others))
+
+    def doors(self, way, name):
+        """A login with its database and a tenant, both called by this name."""
+        made = json.loads(self.command("tenant", "create", name, "--isolation", way.isolation, "--json"))
         parts = urlsplit(made["dsn"])
         user, password, database = unquote(parts.username), unquote(parts.password), parts.path.lstrip("/")
         self.let_have_ddl(way, "t_" + made["id"].replace("-", ""))
-        self.psql("postgres", f"CREATE ROLE {NAME} LOGIN PASSWORD '{password}'")
-        self.psql("postgres", f"CREATE DATABASE {NAME} OWNER {NAME} TEMPLATE template0 ENCODING 'UTF8'")
-        self.psql(NAME, FURNITURE.format(role=NAME, schema="public"))
+        self.psql("postgres", f"""CREATE ROLE "{name}" LOGIN PASSWORD '{password}'""")
+        self.psql("postgres", f"""CREATE DATABASE "{name}" OWNER "{name}" TEMPLATE template0 ENCODING 'UTF8'""")
+        self.psql(name, FURNITURE.format(role=name, schema="public"))
         port = urlsplit(self.server).port
-        return Door("plain", port, user, password, database), Door(str(way), self.gateway, user, password, database)
+        return Door("plain", port, user, password, name), Door(str(way), self.gateway, user, password, database)
 
     def let_have_ddl(self, way, role):
         """What owners of databases may do, for the tenant's role."""
@@ -181,10 +191,10 @@ class House:
     def remove_traces(self):
         """Of the way that was open before."""
         for database in self.psql("postgres", f"""
-                SELECT datname FROM pg_database WHERE datname ~ '^(app_{NAME}|tpl_{NAME}|{NAME}$)' OR datname = '{NAME}'"""):
+                SELECT datname FROM pg_database WHERE datname ~ '^(app_{NAME}|tpl_{NAME}|{NAME}$|{OTHER}$)'"""):
             self.psql("postgres", f'ALTER DATABASE "{database}" IS_TEMPLATE false; DROP DATABASE "{database}" WITH (FORCE)')
         for role in self.psql("postgres", f"""
-                SELECT rolname FROM pg_roles WHERE rolname ~ '^(app_{NAME}|[tr]_[0-9a-f]{{32}}$)' OR rolname = '{NAME}'"""):
+                SELECT rolname FROM pg_roles WHERE rolname ~ '^(app_{NAME}|[tr]_[0-9a-f]{{32}}$|{NAME}$|{OTHER}$)'"""):
             # Rights on what belongs to no database, such as parameters.
             self.psql("postgres", f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')
 

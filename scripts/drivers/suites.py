@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import doors
 import fetch
@@ -15,6 +15,25 @@ PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 # A suite that takes longer waits for something that does not come.
 PATIENCE = 1800
 TEST_SECONDS = 60
+
+# Of Django's applications for tests, those that are about models, statements, transactions and tables. Those about pages and forms
+# ask databases for nothing else.
+DJANGO = """
+    aggregation aggregation_regress annotations async backends basic bulk_create cache.tests.DBCacheTests composite_pk constraints
+    contenttypes_tests custom_columns custom_lookups custom_managers custom_methods custom_migration_operations custom_pk datatypes
+    dates datetimes db_functions db_typecasts db_utils dbshell defer defer_regress delete delete_regress distinct_on_fields empty
+    empty_models expressions expressions_case expressions_window extra_regress field_defaults field_subclassing filtered_relation
+    fixtures fixtures_regress force_insert_update foreign_object from_db_value generic_relations generic_relations_regress
+    get_earliest_or_latest get_object_or_404 get_or_create indexes inspectdb introspection known_related_objects lookup m2m_and_m2o
+    m2m_intermediary m2m_multiple m2m_recursive m2m_regress m2m_signals m2m_through m2m_through_regress m2o_recursive
+    managers_regress many_to_many many_to_one many_to_one_null max_lengths migrate_signals migration_test_data_persistence
+    migrations migrations2 model_fields model_indexes model_inheritance model_inheritance_regress model_options model_regress
+    multiple_database mutually_referential nested_foreign_keys null_fk null_fk_ordering null_queries one_to_one or_lookups
+    order_with_respect_to ordering pagination postgres_tests prefetch_related properties proxy_model_inheritance proxy_models
+    queries queryset_pickle raw_query reserved_names reverse_lookup save_delete_hooks schema select_for_update select_related
+    select_related_onetoone select_related_regress serializers sessions_tests signals sites_framework string_lookup
+    swappable_models timezones transaction_hooks transactions unmanaged_models update update_only_fields xor_lookups
+""".split()
 
 
 @dataclass(frozen=True)
@@ -41,22 +60,10 @@ class Pytest:
         return door.environment()
 
     def run(self, door, only=None):
-        outcomes = self.store.folder / f"{self.name}.outcomes"
-        outcomes.unlink(missing_ok=True)
-        env = self.environment(door) | {
-            "SUITE_OUTCOMES": str(outcomes),
-            "PYTHONPATH": str(fetch.HERE),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        env = self.environment(door) | {"PYTHONPATH": str(fetch.HERE)}
         words = ["-q", "-p", "record", "-p", "no:cacheprovider", "--timeout", str(TEST_SECONDS), "--tb", "native"]
         command = [self.python, "-m", "pytest", *words, *self.words_for(door), *(only or self.tests)]
-        with (self.store.folder / f"{self.name}-{door.name}.log").open("w") as log:
-            ended = subprocess.run(command, cwd=self.home, env=env, stdout=log, stderr=log, timeout=PATIENCE)
-        # 0 and 1: all passed, some failed. Otherwise it has not run them all.
-        if ended.returncode not in (0, 1) or not outcomes.exists():
-            raise RuntimeError(f"{self.name} did not run to its end ({ended.returncode}); see {log.name}")
-        lines = (json.loads(line) for line in outcomes.read_text().splitlines())
-        return {line["test"]: Outcome(line["outcome"], line["why"]) for line in lines}
+        return written_down(self, door, command, env)
 
     def words_for(self, _door):
         return self.words
@@ -117,6 +124,29 @@ class SqlAlchemy(Pytest):
 
     def words_for(self, door):
         return (*self.words, "--dburi", door.url(f"postgresql+{self.driver}"))
+
+
+class Django:
+    """Django's own, of which those that talk to a database. What it calls `other` is a second tenant: tests that want two databases
+    have other rows in each."""
+
+    tests = DJANGO
+
+    def __init__(self, store, name, options):
+        self.store, self.name, self.options = store, name, options
+        self.python = store.python()
+        self.home = store.pypi("Django", "5.2.19") / "tests"
+
+    def run(self, door, only=None):
+        doors_of = {"default": asdict(door), "other": asdict(door.other)}
+        env = door.environment() | {
+            "SUITE_DOORS": json.dumps({"doors": doors_of, "options": self.options}),
+            "SUITE_TEST_SECONDS": str(TEST_SECONDS),
+            "PYTHONPATH": str(fetch.HERE / "for_django"),
+        }
+        # What fails before the tests of a class have begun is called `setUpClass (class)`.
+        labels = sorted({re.sub(r"^\w+ \((.*)\)$", r"\1", test) for test in only or self.tests})
+        return written_down(self, door, [self.python, "runtests.py", "--settings", "suite_settings", *labels], env)
 
 
 class LibpqPipeline:
@@ -187,6 +217,20 @@ class TokioPostgres:
         return {test: Outcome(kinds[word], why.get(test, "")) for test, word in found}
 
 
+def written_down(suite, door, command, env):
+    """Runs a suite that writes a line of JSON for each test into the file that SUITE_OUTCOMES names, and gives what it says."""
+    outcomes = suite.store.folder / f"{suite.name}.outcomes"
+    outcomes.unlink(missing_ok=True)
+    env = env | {"SUITE_OUTCOMES": str(outcomes), "PYTHONDONTWRITEBYTECODE": "1"}
+    with (suite.store.folder / f"{suite.name}-{door.name}.log").open("w") as log:
+        ended = subprocess.run(command, cwd=suite.home, env=env, stdout=log, stderr=log, timeout=PATIENCE)
+    # 0 and 1: all passed, some failed. Otherwise it has not run them all.
+    if ended.returncode not in (0, 1) or not outcomes.exists():
+        raise RuntimeError(f"{suite.name} did not run to its end ({ended.returncode}); see {log.name}")
+    lines = (json.loads(line) for line in outcomes.read_text().splitlines())
+    return {line["test"]: Outcome(line["outcome"], line["why"]) for line in lines}
+
+
 def change(home, files, words, once=False):
     """Replaces words in files of a copy, which may have been changed before."""
     for file in home.glob(files):
@@ -226,4 +270,8 @@ ALL = {
     "sqlalchemy-psycopg": lambda store: SqlAlchemy(store, "psycopg"),
     "sqlalchemy-psycopg2": lambda store: SqlAlchemy(store, "psycopg2"),
     "sqlalchemy-asyncpg": lambda store: SqlAlchemy(store, "asyncpg"),
+    "django": lambda store: Django(store, "django", {}),
+    # Unless told otherwise Django has the driver put values into the text, and prepares nothing. Several statements in one text,
+    # which some tests of migrations send, cannot be prepared: those fail at both doors.
+    "django-prepared": lambda store: Django(store, "django-prepared", {"server_side_binding": True, "prepare_threshold": 0}),
 }
