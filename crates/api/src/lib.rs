@@ -4,6 +4,7 @@
 
 mod admin;
 mod apps;
+mod archives;
 mod audits;
 mod backups;
 mod body;

@@ -106,6 +106,8 @@ impl From<LifecycleError> for Problem {
             | LifecycleError::UnknownBackup(_)
             | LifecycleError::UnknownTable { .. }
             | LifecycleError::BadBackup { .. }
+            | LifecycleError::UnknownArchive(_)
+            | LifecycleError::BadArchive { .. }
             | LifecycleError::NotBackedUp { .. }
             | LifecycleError::Objects(_)) => of_backups(&failure, detail),
             failure @ (LifecycleError::NoMail
@@ -177,6 +179,8 @@ fn of_backups(failure: &LifecycleError, detail: String) -> Problem {
     let (status, code, title) = match failure {
         LifecycleError::NoStore => (StatusCode::CONFLICT, "NO_BACKUP_STORE", "No store for backups is configured"),
         LifecycleError::UnknownBackup(_) => return crate::backups::unknown(detail),
+        LifecycleError::UnknownArchive(_) => return crate::archives::unknown(detail),
+        LifecycleError::BadArchive { .. } => (StatusCode::CONFLICT, "ARCHIVE_UNUSABLE", "The archive cannot be used"),
         LifecycleError::UnknownTable { .. } => (StatusCode::NOT_FOUND, "TABLE_NOT_FOUND", "Table not found"),
         LifecycleError::NotBackedUp { .. } => {
             (StatusCode::CONFLICT, "BACKUPS_INCOMPLETE", "Not every tenant was backed up")

@@ -23,8 +23,8 @@ use utoipa_axum::routes;
 use crate::body::MAX_BODY;
 use crate::problem::Problem;
 use crate::{
-    Door, admin, apps, audits, backups, clusters, health, keys, members, metrics, migrations, operations, orphans,
-    retention, schedules, schema, tenant, tenants, usage, views,
+    Door, admin, apps, archives, audits, backups, clusters, health, keys, members, metrics, migrations, operations,
+    orphans, retention, schedules, schema, tenant, tenants, usage, views,
 };
 
 /// The longest change is registering an app with many tables on many clusters.
@@ -45,6 +45,7 @@ const MAX_TIME: Duration = Duration::from_mins(5);
         (name = "migrations", description = "Which migrations an app's tenants have, and giving them more"),
         (name = "clusters", description = "PostgreSQL servers that tenants are placed on"),
         (name = "backups", description = "Copies of tenants in an object store"),
+        (name = "archives", description = "Rows that retention has taken out of tenants' tables"),
         (name = "operations", description = "Durable work, and how far it is"),
         (name = "schedules", description = "What begins by itself, and when"),
         (name = "usage", description = "What tenants use, and have used"),
@@ -90,6 +91,9 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(backups::rows::rows))
         .routes(routes!(backups::create::create))
         .routes(routes!(backups::replace::replace))
+        .routes(routes!(archives::list::list))
+        .routes(routes!(archives::delete::delete))
+        .routes(routes!(archives::rows::rows))
         .routes(routes!(backups::coverage::coverage, backups::create_all::create_all))
         .routes(routes!(retention::get::get))
         .routes(routes!(retention::run::run))

@@ -29,6 +29,9 @@ pub(crate) enum OperationStateWord {}
 /// Whether a backup can be used.
 pub(crate) enum BackupStateWord {}
 
+/// Whether an archive has rows that are nowhere else.
+pub(crate) enum ArchiveStateWord {}
+
 /// How rows are written.
 pub(crate) enum RowFormatWord {}
 /// What a schedule begins.
@@ -53,6 +56,7 @@ described!(PoolModeWord, PoolMode::ALL.map(PoolMode::as_str));
 described!(PoolingWord, Pooling::ALL.map(Pooling::as_str));
 described!(OperationStateWord, lifecycle::State::ALL.map(lifecycle::State::as_str));
 described!(BackupStateWord, catalog::BackupState::ALL.map(catalog::BackupState::as_str));
+described!(ArchiveStateWord, catalog::ArchiveState::ALL.map(catalog::ArchiveState::as_str));
 described!(RowFormatWord, lifecycle::RowFormat::ALL.map(|(_, name)| name));
 described!(ScheduleKindWord, lifecycle::ScheduleKind::ALL.map(lifecycle::ScheduleKind::as_str));
 described!(AccessWord, [Access::ReadWrite, Access::ReadOnly].map(Access::as_str));

@@ -4,6 +4,7 @@
 //! Queries are checked against the schema at compile time (`make prepare` renews the offline data).
 
 mod app;
+mod archive;
 mod backup;
 mod cluster;
 mod confirmation;
@@ -27,6 +28,7 @@ mod version;
 mod watch;
 
 pub use app::{App, AppFile, NewApp};
+pub use archive::{Archive, ArchiveFilter, ArchiveState, Archived, NewArchive};
 pub use backup::{Backup, BackupFilter, BackupState, Contents, Coverage};
 pub use cluster::{Cluster, NewCluster};
 pub use confirmation::{Confirmation, ConfirmationKey, Proof};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{AppName, Keep, Slug, TenantId};
+use domain::{AppName, ArchiveFor, Keep, Slug, TenantId};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ pub struct RetentionRule {
     pub column: String,
     /// For how long it is kept, unless a tenant has another time.
     pub keep: Keep,
+    /// For how long it is archived then; not at all without it.
+    pub archive: Option<ArchiveFor>,
 }
 
 /// For how long one tenant's rows of a table are kept.
@@ -52,6 +54,10 @@ pub struct RetentionRun {
     pub ran_at: OffsetDateTime,
 }
 
+fn read_archive(text: Option<&str>) -> Result<Option<ArchiveFor>, CatalogError> {
+    text.map(|text| read("time to keep an archive", text)).transpose()
+}
+
 impl Catalog {
     /// Records an app's rules in the place of those that it had.
     pub async fn put_retention(&self, app: &AppName, rules: &[RetentionRule]) -> Result<(), CatalogError> {
@@ -59,11 +65,12 @@ impl Catalog {
         sqlx::query!("DELETE FROM sindico.retention_rules WHERE app = $1", app.as_str()).execute(&mut *tx).await?;
         for rule in rules {
             sqlx::query!(
-                "INSERT INTO sindico.retention_rules (app, table_name, column_name, keep) VALUES ($1, $2, $3, $4)",
+                "INSERT INTO sindico.retention_rules (app, table_name, column_name, keep, archive) VALUES ($1, $2, $3, $4, $5)",
                 app.as_str(),
                 rule.table,
                 rule.column,
                 rule.keep.as_str(),
+                rule.archive.as_ref().map(ArchiveFor::as_str),
             )
             .execute(&mut *tx)
             .await?;
@@ -74,7 +81,7 @@ impl Catalog {
     /// An app's rules, by table.
     pub async fn retention_rules(&self, app: &AppName) -> Result<Vec<RetentionRule>, CatalogError> {
         let rows = sqlx::query!(
-            "SELECT table_name, column_name, keep FROM sindico.retention_rules WHERE app = $1 ORDER BY table_name",
+            "SELECT table_name, column_name, keep, archive FROM sindico.retention_rules WHERE app = $1 ORDER BY table_name",
             app.as_str(),
         )
         .fetch_all(&self.db)
@@ -82,7 +89,8 @@ impl Catalog {
         rows.into_iter()
             .map(|row| {
                 let keep = read("time to keep", &row.keep)?;
-                Ok(RetentionRule { table: row.table_name, column: row.column_name, keep })
+                let archive = read_archive(row.archive.as_deref())?;
+                Ok(RetentionRule { table: row.table_name, column: row.column_name, keep, archive })
             })
             .collect()
     }
@@ -90,7 +98,7 @@ impl Catalog {
     /// What holds for one tenant: the one place where that is decided.
     pub async fn retention_limits(&self, tenant: TenantId) -> Result<Vec<RetentionLimit>, CatalogError> {
         let rows = sqlx::query!(
-            r#"SELECT r.table_name, r.column_name, coalesce(o.keep, r.keep) AS "keep!", o.keep IS NOT NULL AS "own!"
+            r#"SELECT r.table_name, r.column_name, coalesce(o.keep, r.keep) AS "keep!", r.archive, o.keep IS NOT NULL AS "own!"
                FROM sindico.tenants t JOIN sindico.retention_rules r ON r.app = t.app
                LEFT JOIN sindico.tenant_retention o ON o.tenant = t.id AND o.table_name = r.table_name
                WHERE t.id = $1 ORDER BY r.table_name"#,
@@ -101,7 +109,8 @@ impl Catalog {
         rows.into_iter()
             .map(|row| {
                 let keep = read("time to keep", &row.keep)?;
-                let rule = RetentionRule { table: row.table_name, column: row.column_name, keep };
+                let archive = read_archive(row.archive.as_deref())?;
+                let rule = RetentionRule { table: row.table_name, column: row.column_name, keep, archive };
                 Ok(RetentionLimit { rule, own: row.own })
             })
             .collect()

@@ -30,6 +30,23 @@ impl Keep {
 
 validated_text!(Keep);
 
+/// For how long rows are archived: a [`Keep`], or `forever`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ArchiveFor(String);
+
+impl ArchiveFor {
+    const FOREVER: &str = "forever";
+
+    fn check(text: &str) -> Result<(), Invalid> {
+        if text == Self::FOREVER {
+            return Ok(());
+        }
+        Keep::check(text).map_err(|Invalid(reason)| Invalid::new(format!("{reason}, or \"forever\"")))
+    }
+}
+
+validated_text!(ArchiveFor);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +71,9 @@ mod tests {
             "1 day'",
         ] {
             assert!(bad.parse::<Keep>().is_err(), "{bad}");
+            assert!(bad.parse::<ArchiveFor>().is_err(), "{bad}");
         }
+        assert!("forever".parse::<Keep>().is_err());
+        assert!("forever".parse::<ArchiveFor>().is_ok() && "5 years".parse::<ArchiveFor>().is_ok());
     }
 }

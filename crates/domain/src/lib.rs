@@ -23,7 +23,7 @@ pub use app::{AppName, SharedNames};
 pub use cluster::ClusterName;
 pub use email::Email;
 pub use isolation::Isolation;
-pub use keep::Keep;
+pub use keep::{ArchiveFor, Keep};
 pub use key::{Access, KeyId};
 pub use placement::Placement;
 pub use pooling::{PoolMode, PoolOverrides, Pooling};

@@ -26,11 +26,14 @@ use uuid::Uuid;
 
 pub use coverage::BackupCoverage;
 pub(crate) use create::{BACKUP, backup};
+pub(crate) use dump::tables_of;
+pub(crate) use export::RowsOf;
 pub use export::{RowFormat, RowReader};
 pub use manifest::{ColumnEntry, Manifest, SequenceEntry, TableEntry};
 pub(crate) use many::{BACKUPS, backups, subject_of};
 pub(crate) use replace::{REPLACE, replacement};
 pub(crate) use restore::{RESTORE, restoration};
+pub(crate) use rows::Tally;
 pub(crate) use verify::{VERIFY_BACKUP, trial};
 
 use crate::{Lifecycle, LifecycleError};

@@ -289,6 +289,17 @@ pub enum LifecycleError {
         /// Why not.
         why: String,
     },
+    /// There is no such archive.
+    #[error("archive {0} not found; `sindico archive list` shows those that there are")]
+    UnknownArchive(Uuid),
+    /// It cannot be used.
+    #[error("archive {archive} cannot be used: {why}")]
+    BadArchive {
+        /// Which archive.
+        archive: Uuid,
+        /// Why not.
+        why: String,
+    },
     /// Some tenants have no new backup.
     #[error("{failed} of {total} tenants could not be backed up, the first because: {first}; the others have been")]
     NotBackedUp {

@@ -6,6 +6,7 @@
 
 mod add_app;
 mod add_cluster;
+mod archive;
 mod backup;
 mod desk;
 mod drop_database;

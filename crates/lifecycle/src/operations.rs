@@ -195,6 +195,12 @@ impl Lifecycle {
         if let Err(error) = self.expire_backups().await {
             warn!(%error, "old backups could not be looked for");
         }
+        if let Err(error) = self.settle_ended_archives().await {
+            warn!(%error, "archives that were cut off could not be looked for");
+        }
+        if let Err(error) = self.expire_archives().await {
+            warn!(%error, "old archives could not be looked for");
+        }
     }
 
     async fn take_due(&self) -> Result<(), LifecycleError> {

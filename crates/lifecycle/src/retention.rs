@@ -127,6 +127,7 @@ impl Lifecycle {
                 table: table.clone(),
                 column: rule.column.clone(),
                 keep: rule.keep.clone(),
+                archive: rule.archive.clone(),
             })
             .collect();
         self.catalog.put_retention(&manifest.name, &rules).await?;

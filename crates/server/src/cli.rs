@@ -1,11 +1,13 @@
 //! The words of the command line.
 
+mod archive;
 mod backup;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub(crate) use self::archive::{ArchiveCommand, WhichArchives};
 pub(crate) use self::backup::{BackupCommand, ExportArgs, RestoreArgs};
 use clap::{Args, Parser, Subcommand};
 use domain::{AppName, ClusterName, DisplayName, Email, Isolation, PoolMode, Pooling, ScheduleName, Slug};
@@ -52,6 +54,9 @@ pub enum Command {
     /// Copies of tenants, and tenants from copies.
     #[command(subcommand)]
     Backup(BackupCommand),
+    /// Rows that retention has taken out of tenants' tables.
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     /// Durable work: tenants being made and removed, migrations.
     #[command(subcommand)]
     Operation(OperationCommand),

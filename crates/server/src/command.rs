@@ -1,6 +1,7 @@
 //! The commands. Those that talk to a running síndico use nothing but its control API.
 
 mod app;
+mod archive;
 mod audit;
 mod backup;
 mod cluster;
@@ -33,6 +34,7 @@ pub async fn run(cli: Cli, console: &Console) -> anyhow::Result<()> {
         Command::Serve { config } => serve::serve(&config).await,
         Command::App(command) => app::run(command, dir, console).await,
         Command::Audit { tenant } => audit::run(tenant, &Client::find(dir)?, console).await,
+        Command::Archive(command) => archive::run(command, &Client::find(dir)?, console).await,
         Command::Backup(command) => backup::run(command, &Client::find(dir)?, console).await,
         Command::Cluster(command) => cluster::run(command, &Client::find(dir)?, console).await,
         Command::Migrate(command) => migrate::run(command, &Client::find(dir)?, console).await,

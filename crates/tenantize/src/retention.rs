@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::Keep;
+use domain::{ArchiveFor, Keep};
 use serde::{Deserialize, Serialize};
 
 use crate::{Plan, Scope, Table};
@@ -15,6 +15,9 @@ pub struct Retention {
     pub column: String,
     /// For how long it is kept, unless a tenant has another time.
     pub keep: Keep,
+    /// For how long rows are archived when they are removed; not at all without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveFor>,
 }
 
 /// A rule that does not fit the app's tables.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
-use lifecycle::RowFormat;
+use lifecycle::{RowFormat, RowReader};
 use serde::Deserialize;
 use tracing::warn;
 use utoipa::IntoParams;
@@ -40,20 +40,31 @@ pub(crate) async fn rows(
     Path((word, table)): Path<(String, String)>,
     Query(query): Query<RowsQuery>,
 ) -> Result<Response, Problem> {
-    let word = (word, query.format.as_deref().unwrap_or("csv"));
-    let format = RowFormat::ALL.into_iter().find(|(_, name)| *name == word.1).map(|(format, _)| format);
-    let format = format.ok_or_else(|| {
-        let known = RowFormat::ALL.map(|(_, name)| name).join(", ");
-        Problem::field("format", format!("there is no format {:?}; give one of {known}", word.1))
-    })?;
-    let (entry, reader) = door.lifecycle.backup_rows(named(&word.0)?, &table, format).await?;
+    let format = query.read()?;
+    let (entry, reader) = door.lifecycle.backup_rows(named(&word)?, &table, format).await?;
+    Ok(streamed(reader, format, entry.rows))
+}
+
+impl RowsQuery {
+    pub(crate) fn read(&self) -> Result<RowFormat, Problem> {
+        let word = self.format.as_deref().unwrap_or("csv");
+        let format = RowFormat::ALL.into_iter().find(|(_, name)| *name == word).map(|(format, _)| format);
+        format.ok_or_else(|| {
+            let known = RowFormat::ALL.map(|(_, name)| name).join(", ");
+            Problem::field("format", format!("there is no format {word:?}; give one of {known}"))
+        })
+    }
+}
+
+/// Rows on their way, and how many there are.
+pub(crate) fn streamed(reader: RowReader, format: RowFormat, count: u64) -> Response {
     let pieces = unfold(Some(reader), |reader| async {
         let mut reader = reader?;
         match reader.next().await {
             Ok(Some(piece)) => Some((Ok(piece), Some(reader))),
             Ok(None) => None,
             Err(error) => {
-                warn!(%error, "rows of a backup could not be read to their end");
+                warn!(%error, "rows could not be read to their end");
                 Some((Err(error), None))
             }
         }
@@ -66,6 +77,6 @@ pub(crate) async fn rows(
     let mut response = Body::from_stream(pieces).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(HeaderName::from_static("x-row-count"), HeaderValue::from(entry.rows));
-    Ok(response)
+    response.headers_mut().insert(HeaderName::from_static("x-row-count"), HeaderValue::from(count));
+    response
 }

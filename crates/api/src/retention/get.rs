@@ -31,6 +31,9 @@ pub(crate) struct RuleView {
     /// For how long it is kept, unless a tenant has another time.
     #[schema(value_type = String, example = "30 days")]
     keep: domain::Keep,
+    /// For how long it is archived then, or `forever`; null if it is not.
+    #[schema(value_type = Option<String>, example = "5 years")]
+    archive: Option<domain::ArchiveFor>,
 }
 
 /// What has come of one tenant's table.
@@ -77,7 +80,9 @@ pub(crate) async fn get(State(door): State<Door>, Path(word): Path<String>) -> R
         ran_at: it.ran_at,
     });
     Ok(Json(RetentionView {
-        rules: rules.map(|it| RuleView { table: it.table, column: it.column, keep: it.keep }).collect(),
+        rules: rules
+            .map(|it| RuleView { table: it.table, column: it.column, keep: it.keep, archive: it.archive })
+            .collect(),
         runs: runs.collect(),
     }))
 }

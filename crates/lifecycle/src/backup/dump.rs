@@ -34,9 +34,9 @@ const ATTEMPTS: usize = 5;
 
 /// A table with its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
-    pub(super) name: String,
-    pub(super) columns: Vec<ColumnEntry>,
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) columns: Vec<ColumnEntry>,
 }
 
 impl Source {
@@ -195,7 +195,7 @@ pub(super) fn place(placement: &Placement, table: &str) -> String {
 }
 
 /// The tables of a tenant, or those that it shares.
-pub(super) async fn tables_of(session: &Session, placement: &Placement) -> Result<Vec<Source>, LifecycleError> {
+pub(crate) async fn tables_of(session: &Session, placement: &Placement) -> Result<Vec<Source>, LifecycleError> {
     let shared = placement.isolation == Isolation::Shared;
     let fault = |error| session.fault(&error);
     let rows = session.query(COLUMNS, &[&quote_ident(&placement.schema), &shared]).await.map_err(fault)?;

@@ -29,9 +29,16 @@ impl RowFormat {
 pub struct RowReader {
     reader: ObjectReader,
     writer: Writer,
-    backup: Uuid,
-    table: String,
+    of: RowsOf,
     started: bool,
+}
+
+/// What they are the rows of.
+pub(crate) enum RowsOf {
+    /// A table in a backup.
+    Table(Uuid, String),
+    /// An archive.
+    Archive(Uuid),
 }
 
 impl Lifecycle {
@@ -51,12 +58,17 @@ impl Lifecycle {
         let entry = backup.manifest.tables.iter().find(|entry| entry.name == table).cloned();
         let entry = entry.ok_or_else(|| LifecycleError::UnknownTable { backup: id, table: table.to_owned() })?;
         let reader = backup.rows(&entry).await?;
-        let writer = Writer { format, columns: entry.columns.clone(), begun: Vec::new() };
-        Ok((entry, RowReader { reader, writer, backup: id, table: table.to_owned(), started: false }))
+        let reader = RowReader::new(reader, format, entry.columns.clone(), RowsOf::Table(id, table.to_owned()));
+        Ok((entry, reader))
     }
 }
 
 impl RowReader {
+    /// Reads rows of COPY with these columns.
+    pub(crate) fn new(reader: ObjectReader, format: RowFormat, columns: Vec<ColumnEntry>, of: RowsOf) -> Self {
+        Self { reader, writer: Writer { format, columns, begun: Vec::new() }, of, started: false }
+    }
+
     /// The next bytes.
     pub async fn next(&mut self) -> Result<Option<Bytes>, LifecycleError> {
         let mut out = Vec::new();
@@ -75,7 +87,12 @@ impl RowReader {
     }
 
     fn bad(&self, why: &str) -> LifecycleError {
-        LifecycleError::BadBackup { backup: self.backup, why: format!("table {}: {why}", self.table) }
+        match &self.of {
+            RowsOf::Table(backup, table) => {
+                LifecycleError::BadBackup { backup: *backup, why: format!("table {table}: {why}") }
+            }
+            RowsOf::Archive(archive) => LifecycleError::BadArchive { archive: *archive, why: why.to_owned() },
+        }
     }
 }
 

@@ -8,16 +8,16 @@ use memchr::{memchr, memchr_iter};
 
 /// Counts rows and adds up their digests, in whichever order they come and however they are cut into pieces.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
+pub(crate) struct Tally {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
     sum: [u64; 4],
     /// The beginning of a row that goes on in the next piece.
     begun: BytesMut,
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, piece: &[u8]) {
+    pub(crate) fn add(&mut self, piece: &[u8]) {
         self.bytes += u64::try_from(piece.len()).unwrap_or(0);
         let mut rest = piece;
         while let Some(end) = memchr(b'\n', rest) {

@@ -3,19 +3,22 @@
 use std::time::Duration;
 
 use catalog::{Entry, RetentionRule};
-use domain::{quote_ident, quote_literal};
+use domain::{AppName, quote_ident, quote_literal};
 use jobs::Work;
 use tokio::time::sleep;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
 
+use crate::archive::{Archiving, Chosen, Refused};
+use crate::backup::{ColumnEntry, tables_of};
 use crate::error::postgres_text;
 use crate::migrate::last_value;
 use crate::server::Session;
 use crate::{Lifecycle, LifecycleError};
 
-/// Rows in a transaction.
+/// Rows in a transaction, and in one that archives them, which is an object.
 const BATCH: usize = 1000;
+const ARCHIVE_BATCH: usize = 10_000;
 
 /// More rows than this that cannot be removed are not looked for one by one.
 const MOST_HELD: i64 = 10_000;
@@ -23,17 +26,21 @@ const MOST_HELD: i64 = 10_000;
 /// Pauses before rows are tried again that somebody has locked.
 const AGAIN: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
-/// What of a session the tenant, or a trigger of the app's, may have set otherwise. Times without a zone are taken for UTC.
+/// What of a session the tenant, or a trigger of the app's, may have set otherwise. Times without a zone are taken for UTC, and archived
+/// values are written as in a backup.
 const BEGIN: &str = "
     BEGIN READ WRITE; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s';
     SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
-    SET LOCAL IntervalStyle = 'postgres'; SET LOCAL row_security = on; SET LOCAL extra_float_digits = 1";
+    SET LOCAL IntervalStyle = 'postgres'; SET LOCAL row_security = on; SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = hex;
+    SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = content; SET LOCAL client_encoding = 'UTF8'";
 
 /// What has come of a table.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     /// Removed, or counted.
     pub(super) rows: i64,
+    /// Whether those are in archives now, or would be.
+    pub(super) archived: bool,
     /// That could not be removed.
     pub(super) held: i64,
     /// Why not, or why the table was left out.
@@ -45,6 +52,7 @@ pub(super) struct Expiry<'a> {
     pub(super) work: &'a Work,
     pub(super) session: &'a Session,
     pub(super) entry: &'a Entry,
+    pub(super) app: &'a AppName,
     pub(super) rule: &'a RetentionRule,
 }
 
@@ -56,6 +64,8 @@ struct Old {
     kind: String,
     /// The first moment that is not old.
     limit: String,
+    /// Those that rows are archived with, if they are.
+    columns: Vec<ColumnEntry>,
 }
 
 /// Where a row is, and from when.
@@ -76,13 +86,16 @@ enum Stop {
 impl Expiry<'_> {
     pub(super) async fn count(&self) -> Result<Outcome, LifecycleError> {
         match self.look().await? {
-            Ok(old) => Ok(Outcome { rows: self.how_many(&old).await?, ..Outcome::default() }),
+            Ok(old) => {
+                let archived = self.rule.archive.is_some();
+                Ok(Outcome { rows: self.how_many(&old).await?, archived, ..Outcome::default() })
+            }
             Err(why) => Ok(Outcome { note: Some(why), ..Outcome::default() }),
         }
     }
 
     pub(super) async fn remove(&self) -> Result<Outcome, LifecycleError> {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { archived: self.rule.archive.is_some(), ..Outcome::default() };
         match self.look().await? {
             Ok(old) => self.remove_old(&old, &mut outcome).await?,
             Err(why) => outcome.note = Some(why),
@@ -93,7 +106,10 @@ impl Expiry<'_> {
 
     /// What is old now, or why there is no such thing.
     async fn look(&self) -> Result<Result<Old, String>, LifecycleError> {
-        let RetentionRule { table, column, keep } = self.rule;
+        let RetentionRule { table, column, keep, archive } = self.rule;
+        if archive.is_some() && self.desk.backups.store.is_none() {
+            return Ok(Err(format!("rows of {table} are to be archived: {}", LifecycleError::NoStore)));
+        }
         let quoted = format!("{}.{}", quote_ident(&self.entry.placement.schema), quote_ident(table));
         let sql = format!(
             "SELECT atttypid::regtype::text FROM pg_attribute
@@ -113,7 +129,14 @@ impl Expiry<'_> {
         let said =
             self.ask(&format!("SELECT ({now} - interval {})::{kind}::text", quote_literal(keep.as_str()))).await?;
         let limit = last_value(&said).ok_or_else(|| LifecycleError::Unverified("the server's time".to_owned()))?;
-        Ok(Ok(Old { table: quoted, column: quote_ident(column), kind, limit }))
+        let columns = if self.rule.archive.is_some() { self.archived_columns().await? } else { Vec::new() };
+        Ok(Ok(Old { table: quoted, column: quote_ident(column), kind, limit, columns }))
+    }
+
+    async fn archived_columns(&self) -> Result<Vec<ColumnEntry>, LifecycleError> {
+        let tables = tables_of(self.session, &self.entry.placement).await?;
+        let table = tables.into_iter().find(|table| table.name == self.rule.table);
+        Ok(table.map(|table| table.columns).unwrap_or_default())
     }
 
     async fn how_many(&self, old: &Old) -> Result<i64, LifecycleError> {
@@ -145,6 +168,7 @@ impl Expiry<'_> {
     /// The rows that come next. Without the `t` they would be in the order of the texts, which have the columns' names.
     async fn page(&self, old: &Old, after: Option<&Row>) -> Result<Vec<Row>, LifecycleError> {
         let Old { table, column, kind, .. } = old;
+        let batch = if self.rule.archive.is_some() { ARCHIVE_BATCH } else { BATCH };
         let beyond = after.map_or_else(String::new, |Row { table, place, at }| {
             format!(
                 "AND ({column}, tableoid, ctid) > ({}::{kind}, {}::oid, {}::tid)",
@@ -156,7 +180,7 @@ impl Expiry<'_> {
         let said = self
             .ask(&format!(
                 "SELECT tableoid::text, ctid::text, {column}::text FROM {table} AS t WHERE {} {beyond}
-                 ORDER BY t.{column}, t.tableoid, t.ctid LIMIT {BATCH}",
+                 ORDER BY t.{column}, t.tableoid, t.ctid LIMIT {batch}",
                 old.condition()
             ))
             .await?;
@@ -200,23 +224,14 @@ impl Expiry<'_> {
     /// Where a table is divided, a row in the same place of another part may go too: it is as old.
     async fn delete(&self, old: &Old, rows: &[Row]) -> Result<i64, Stop> {
         let places: Vec<String> = rows.iter().map(|row| format!("\"{}\"", row.place)).collect();
-        let sql = format!(
-            "WITH gone AS (DELETE FROM {} WHERE ctid = ANY ('{{{}}}'::tid[]) AND {} RETURNING 1) SELECT count(*) FROM gone",
-            old.table,
-            places.join(","),
-            old.condition()
-        );
+        let (table, places, condition) = (&old.table, places.join(","), old.condition());
+        let sql = format!("DELETE FROM {table} WHERE ctid = ANY ('{{{places}}}'::tid[]) AND {condition}");
         let mut pauses = AGAIN.iter();
         loop {
-            // The end by itself: if this is cancelled meanwhile, the server takes it back.
-            let removed = async {
-                let said = self.session.simple_query(&format!("{BEGIN}; {sql}")).await?;
-                self.session.batch_execute("COMMIT").await?;
-                Ok(last_value(&said).and_then(|count| count.parse().ok()).unwrap_or_default())
-            };
-            let error: tokio_postgres::Error = match removed.await {
+            let error = match self.attempt(old, &sql, rows).await {
                 Ok(removed) => return Ok(removed),
-                Err(error) => error,
+                Err(Refused::Failed(error)) => return Err(Stop::Lost(error)),
+                Err(Refused::Server(error)) => error,
             };
             let Some(said) = error.as_db_error().filter(|_| !self.session.is_closed()) else {
                 return Err(Stop::Lost(self.session.fault(&error)));
@@ -230,6 +245,19 @@ impl Expiry<'_> {
                 _ => return Err(Stop::Held(why(said, &error))),
             }
         }
+    }
+
+    async fn attempt(&self, old: &Old, delete: &str, rows: &[Row]) -> Result<i64, Refused> {
+        let Self { desk, work, session, entry, app, rule } = *self;
+        let (Some(keep), Some(first), Some(last)) = (&rule.archive, rows.first(), rows.last()) else {
+            let sql = format!("{BEGIN}; WITH gone AS ({delete} RETURNING 1) SELECT count(*) FROM gone");
+            // The end by itself: if this is cancelled meanwhile, the server takes it back.
+            let said = session.simple_query(&sql).await?;
+            session.batch_execute("COMMIT").await?;
+            return Ok(last_value(&said).and_then(|count| count.parse().ok()).unwrap_or_default());
+        };
+        let archiving = Archiving { desk, work, session, entry, app, table: &rule.table, keep, columns: &old.columns };
+        archiving.take(BEGIN, &Chosen { delete, oldest: &first.at, newest: &last.at }).await
     }
 
     /// A transaction that changes nothing.

@@ -52,15 +52,15 @@ impl Lifecycle {
         for (done, entry) in (0_u64..).zip(&entries) {
             work.holds().await?;
             work.progress(done, total).await?;
-            match self.retain_tenant(work, entry, order.dry).await {
+            match self.retain_tenant(work, entry, app, order.dry).await {
                 Ok(outcomes) => {
                     for (table, outcome) in outcomes {
                         rows = rows.saturating_add(outcome.rows);
                         if told.len() < TOLD && (outcome.rows > 0 || outcome.note.is_some()) {
-                            let Outcome { rows, held, note } = outcome;
-                            told.push(
-                                json!({"tenant": entry.slug, "table": table, "rows": rows, "held": held, "note": note}),
-                            );
+                            let Outcome { rows, held, note, archived } = outcome;
+                            told.push(json!({
+                                "tenant": entry.slug, "table": table, "rows": rows, "archived": archived, "held": held, "note": note
+                            }));
                         }
                     }
                 }
@@ -79,16 +79,20 @@ impl Lifecycle {
         &self,
         work: &Work,
         entry: &catalog::Entry,
+        app: &AppName,
         dry: bool,
     ) -> Result<Vec<(String, Outcome)>, LifecycleError> {
         let limits = self.catalog.retention_limits(entry.tenant).await?;
         if limits.is_empty() {
             return Ok(Vec::new());
         }
+        if !dry {
+            self.settle_archives(entry.tenant).await?;
+        }
         let session = self.as_tenant(entry).await?;
         let mut outcomes = Vec::new();
         for limit in limits {
-            let expiry = Expiry { desk: self, work, session: &session, entry, rule: &limit.rule };
+            let expiry = Expiry { desk: self, work, session: &session, entry, app, rule: &limit.rule };
             let outcome = if dry { expiry.count().await? } else { expiry.remove().await? };
             outcomes.push((limit.rule.table, outcome));
         }

@@ -110,7 +110,7 @@ pub struct ExportArgs {
 
 /// Formats of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExportFormat {
+pub enum ExportFormat {
     /// RFC 4180, with a line of names.
     Csv,
     /// An object a line.

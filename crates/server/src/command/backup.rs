@@ -154,20 +154,8 @@ async fn list(
     client: &Client,
     console: Console,
 ) -> anyhow::Result<()> {
-    let mut query = format!("limit={limit}");
-    if let Some(tenant) = tenant {
-        let id = if let Ok(id) = tenant.parse::<uuid::Uuid>() {
-            id.to_string()
-        } else {
-            let found = client.get(&format!("/tenants/{}", segment(&tenant))).await?;
-            found["id"].as_str().unwrap_or_default().to_owned()
-        };
-        query.push_str(&format!("&tenant={id}"));
-    }
-    if let Some(app) = app {
-        query.push_str(&format!("&app={app}"));
-    }
-    let page = client.get(&format!("/backups?{query}")).await?;
+    let which = of_whom(tenant.as_deref(), app.as_ref(), client).await?;
+    let page = client.get(&format!("/backups?limit={limit}{which}")).await?;
     console.result(&page["items"], |all| match rows(all) {
         [] => "no backups; make one with `sindico backup create <slug>`".to_owned(),
         rows => table(rows, &LIST),
@@ -222,7 +210,29 @@ fn made_prose(made: &Value) -> String {
     format!("{}{warning}", card(made, &CARD[..13]))
 }
 
-fn confirm(yes: bool, question: &str, console: Console) -> anyhow::Result<()> {
+/// What a listing's address has for a tenant, by its slug or its id, or for an app.
+pub(super) async fn of_whom(
+    tenant: Option<&str>,
+    app: Option<&domain::AppName>,
+    client: &Client,
+) -> anyhow::Result<String> {
+    let mut query = String::new();
+    if let Some(tenant) = tenant {
+        let id = if let Ok(id) = tenant.parse::<uuid::Uuid>() {
+            id.to_string()
+        } else {
+            let found = client.get(&format!("/tenants/{}", segment(tenant))).await?;
+            found["id"].as_str().unwrap_or_default().to_owned()
+        };
+        query.push_str(&format!("&tenant={id}"));
+    }
+    if let Some(app) = app {
+        query.push_str(&format!("&app={app}"));
+    }
+    Ok(query)
+}
+
+pub(super) fn confirm(yes: bool, question: &str, console: Console) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }

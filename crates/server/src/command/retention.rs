@@ -8,7 +8,8 @@ use crate::cli::{RetentionArgs, RetentionCommand};
 use crate::client::{Client, segment};
 use crate::console::{Console, rows, table};
 
-const RULES: [(&str, &str); 3] = [("table", "/table"), ("column", "/column"), ("kept", "/keep")];
+const RULES: [(&str, &str); 4] =
+    [("table", "/table"), ("column", "/column"), ("kept", "/keep"), ("then archived", "/archive")];
 
 const LIMITS: [(&str, &str); 4] =
     [("table", "/table"), ("column", "/column"), ("kept", "/keep"), ("the tenant's own", "/own")];
@@ -111,6 +112,9 @@ fn outcome(ended: &Value) -> String {
     for it in rows(&output["tables"]) {
         let word = |field: &str| it[field].as_str().unwrap_or_default();
         page.push_str(&format!("\n  {}, {}: {}", word("tenant"), word("table"), number(&it["rows"])));
+        if it["archived"] == true && number(&it["rows"]) > 0 {
+            page.push_str(", archived");
+        }
         if number(&it["held"]) > 0 || !it["note"].is_null() {
             page.push_str(&format!(", {} held: {}", number(&it["held"]), word("note")));
         }
@@ -129,12 +133,14 @@ mod tests {
     #[test]
     fn what_has_come_of_it_is_told_tenant_by_tenant() {
         let ended = json!({"steps": [{"output": {"dry_run": false, "rows": 12, "tenants": 2,
-            "tables": [{"tenant": "acme", "table": "recordings", "rows": 12, "held": 1, "note": "constraint c of clips keeps rows"}],
+            "tables": [{"tenant": "acme", "table": "recordings", "rows": 12, "archived": true, "held": 1, "note": "constraint c of clips keeps rows"}],
             "failed": [{"tenant": "late", "error": "no answer"}]}}]});
         let told = outcome(&ended);
-        for part in
-            ["12 rows of 2 tenants removed", "acme, recordings: 12, 1 held: constraint c", "late failed: no answer"]
-        {
+        for part in [
+            "12 rows of 2 tenants removed",
+            "acme, recordings: 12, archived, 1 held: constraint c",
+            "late failed: no answer",
+        ] {
             assert!(told.contains(part), "{part}: {told}");
         }
     }

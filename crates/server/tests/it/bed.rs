@@ -55,6 +55,7 @@ pub(crate) struct Options {
     pub(crate) gateway: GatewaySettings,
     /// The test's own folder, if not given.
     pub(crate) store: Option<StorePlace>,
+    pub(crate) without_store: bool,
     pub(crate) warm_pool: WarmPool,
     pub(crate) letters: Letters,
 }
@@ -77,6 +78,7 @@ impl Default for Options {
             dedicated_capacity: 100,
             gateway: GatewaySettings::default(),
             store: None,
+            without_store: false,
             warm_pool: WarmPool::NONE,
             letters: Letters::Folder,
         }
@@ -146,9 +148,9 @@ impl Bed {
             pool: options.pool,
             metric_tenants: 2,
             backups: BackupSettings {
-                store: Some(
-                    Store::open(&options.store.clone().unwrap_or_else(|| self.store_place())).expect("a store"),
-                ),
+                store: (!options.without_store).then(|| {
+                    Store::open(&options.store.clone().unwrap_or_else(|| self.store_place())).expect("a store")
+                }),
                 keep_days: Some(30),
                 objective: Duration::from_hours(24),
             },

@@ -1,5 +1,7 @@
 //! Rows that are older than they are to be kept go, and no others, in every isolation.
 
+mod archive;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -27,6 +27,7 @@ impl Operation {
         let path = path.replace("{app}", "nobody").replace("{schedule}", "nothing").replace("{table}", "clients");
         let path = path.replace("{member}", "0192f0c1-2345-7abc-8def-0123456789ab");
         let path = path.replace("{backup}", "0192f0c1-2345-7abc-8def-0123456789ab");
+        let path = path.replace("{archive}", "0192f0c1-2345-7abc-8def-0123456789ab");
         assert!(!path.contains('{'), "a parameter that this test does not know: {path}");
         path
     }

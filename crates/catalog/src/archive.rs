@@ -1,0 +1,313 @@
+//! Archives: rows that retention has taken out of tenants' tables, and what the control database knows of the objects that they are in.
+
+use domain::{AppName, ArchiveFor, Slug, TenantId};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::error::read;
+use crate::{Catalog, CatalogError, ControlTx};
+
+/// Rows of one table, in one object.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    /// UUID version 7.
+    pub id: Uuid,
+    /// Whose rows; the tenant may be gone.
+    pub tenant: TenantId,
+    /// What it was called then.
+    pub slug: Slug,
+    /// Its app.
+    pub app: AppName,
+    /// The table that the rows were in.
+    pub table: String,
+    /// Whether the rows are out of the table.
+    pub state: ArchiveState,
+    /// Which store it is in.
+    pub store: String,
+    /// The operation that has removed the rows.
+    pub operation: Uuid,
+    /// Where the table was.
+    pub cluster: Uuid,
+    /// The transaction there that removes the rows; unknown until the object is whole, like the next six.
+    pub xid: Option<String>,
+    /// Names and types of the columns, as JSON, in the order of the values.
+    pub columns: Option<serde_json::Value>,
+    /// The least value of the rule's column, as PostgreSQL writes it.
+    pub oldest: Option<String>,
+    /// The greatest.
+    pub newest: Option<String>,
+    /// How many rows.
+    pub rows: Option<i64>,
+    /// Bytes of the rows as text.
+    pub bytes: Option<i64>,
+    /// Bytes in the store.
+    pub stored_bytes: Option<i64>,
+    /// For how long it is kept.
+    pub keep: ArchiveFor,
+    /// When the rows were gone from the table.
+    pub archived_at: Option<OffsetDateTime>,
+    /// When it is removed; never without it.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Whether an archive has rows that are nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveState {
+    /// It is not known yet whether the rows are gone from the table.
+    Writing,
+    /// They are.
+    Kept,
+    /// Its object is being removed.
+    Removing,
+}
+
+impl ArchiveState {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Writing, Self::Kept, Self::Removing];
+
+    /// The word of the control database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Writing => "writing",
+            Self::Kept => "kept",
+            Self::Removing => "removing",
+        }
+    }
+}
+
+/// What is known before the first byte is written.
+#[derive(Debug)]
+pub struct NewArchive<'a> {
+    /// UUID version 7.
+    pub id: Uuid,
+    /// Whose rows.
+    pub tenant: TenantId,
+    /// What it is called.
+    pub slug: &'a Slug,
+    /// Its app.
+    pub app: &'a AppName,
+    /// The table that the rows are in.
+    pub table: &'a str,
+    /// Which store it goes to.
+    pub store: &'a str,
+    /// The operation that removes the rows.
+    pub operation: Uuid,
+    /// Where the table is.
+    pub cluster: Uuid,
+    /// For how long it is to be kept.
+    pub keep: &'a ArchiveFor,
+}
+
+/// What is known when its object is whole.
+#[derive(Debug)]
+pub struct Archived {
+    /// The transaction that removes the rows.
+    pub xid: String,
+    /// Names and types of the columns, as JSON.
+    pub columns: serde_json::Value,
+    /// The least value of the rule's column.
+    pub oldest: String,
+    /// The greatest.
+    pub newest: String,
+    /// How many rows.
+    pub rows: i64,
+    /// Bytes of the rows as text.
+    pub bytes: i64,
+    /// Bytes in the store.
+    pub stored_bytes: i64,
+}
+
+/// Which archives a listing shows, newest first.
+#[derive(Debug, Default)]
+pub struct ArchiveFilter {
+    /// Only this one.
+    pub id: Option<Uuid>,
+    /// Only of this tenant.
+    pub tenant: Option<TenantId>,
+    /// Only of this app's tenants.
+    pub app: Option<AppName>,
+    /// Only of tables of this name.
+    pub table: Option<String>,
+    /// Only those begun before this one.
+    pub before: Option<Uuid>,
+    /// The most rows to return.
+    pub limit: i64,
+}
+
+struct Row {
+    id: Uuid,
+    tenant: Uuid,
+    slug: String,
+    app: String,
+    table_name: String,
+    state: String,
+    store: String,
+    operation: Uuid,
+    cluster: Uuid,
+    xid: Option<String>,
+    columns: Option<serde_json::Value>,
+    oldest: Option<String>,
+    newest: Option<String>,
+    rows: Option<i64>,
+    bytes: Option<i64>,
+    stored_bytes: Option<i64>,
+    keep: String,
+    archived_at: Option<OffsetDateTime>,
+    expires_at: Option<OffsetDateTime>,
+}
+
+impl TryFrom<Row> for Archive {
+    type Error = CatalogError;
+
+    fn try_from(row: Row) -> Result<Self, CatalogError> {
+        let state = ArchiveState::ALL.into_iter().find(|state| state.as_str() == row.state);
+        Ok(Self {
+            id: row.id,
+            tenant: TenantId::from_uuid(row.tenant),
+            slug: read("slug", &row.slug)?,
+            app: read("app name", &row.app)?,
+            table: row.table_name,
+            state: state.ok_or(CatalogError::Unreadable { what: "archive's state", value: row.state })?,
+            store: row.store,
+            operation: row.operation,
+            cluster: row.cluster,
+            xid: row.xid,
+            columns: row.columns,
+            oldest: row.oldest,
+            newest: row.newest,
+            rows: row.rows,
+            bytes: row.bytes,
+            stored_bytes: row.stored_bytes,
+            keep: read("time to keep an archive", &row.keep)?,
+            archived_at: row.archived_at,
+            expires_at: row.expires_at,
+        })
+    }
+}
+
+impl Catalog {
+    /// Records an archive before anything of it is written, so that whatever a crash leaves of it is known.
+    pub async fn begin_archive(&self, tx: &mut ControlTx, new: &NewArchive<'_>) -> Result<(), CatalogError> {
+        sqlx::query!(
+            "INSERT INTO sindico.archives (id, tenant, slug, app, table_name, store, operation, cluster, keep)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            new.id,
+            new.tenant.as_uuid(),
+            new.slug.as_str(),
+            new.app.as_str(),
+            new.table,
+            new.store,
+            new.operation,
+            new.cluster,
+            new.keep.as_str(),
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Records what is in its object, before the transaction is committed that removes the rows. `false` if it has been given up.
+    pub async fn describe_archive(&self, tx: &mut ControlTx, id: Uuid, has: &Archived) -> Result<bool, CatalogError> {
+        let done = sqlx::query!(
+            "UPDATE sindico.archives SET xid = $2, columns = $3, oldest = $4, newest = $5, rows = $6, bytes = $7, stored_bytes = $8
+             WHERE id = $1 AND state = 'writing'",
+            id,
+            has.xid,
+            has.columns,
+            has.oldest,
+            has.newest,
+            has.rows,
+            has.bytes,
+            has.stored_bytes,
+        )
+        .execute(&mut **tx)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Records that its rows are gone from the table.
+    pub async fn keep_archive(&self, id: Uuid) -> Result<(), CatalogError> {
+        sqlx::query!(
+            "UPDATE sindico.archives SET state = 'kept', archived_at = clock_timestamp(),
+                 expires_at = CASE WHEN keep <> 'forever' THEN clock_timestamp() + keep::interval END
+             WHERE id = $1 AND state = 'writing'",
+            id,
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+
+    /// A page of archives, newest first.
+    pub async fn archives(&self, filter: &ArchiveFilter) -> Result<Vec<Archive>, CatalogError> {
+        let rows = sqlx::query_as!(
+            Row,
+            "SELECT id, tenant, slug, app, table_name, state, store, operation, cluster, xid, columns, oldest, newest, rows, bytes,
+                    stored_bytes, keep, archived_at, expires_at
+             FROM sindico.archives
+             WHERE ($1::uuid IS NULL OR id = $1) AND ($2::uuid IS NULL OR tenant = $2) AND ($3::text IS NULL OR app = $3)
+               AND ($4::text IS NULL OR table_name = $4) AND ($5::uuid IS NULL OR id < $5)
+             ORDER BY id DESC LIMIT $6",
+            filter.id,
+            filter.tenant.map(TenantId::as_uuid),
+            filter.app.as_ref().map(AppName::as_str),
+            filter.table,
+            filter.before,
+            filter.limit,
+        )
+        .fetch_all(&self.db)
+        .await?;
+        rows.into_iter().map(Archive::try_from).collect()
+    }
+
+    /// Those of which it is not known whether their rows are gone: a tenant's, or all whose operations have ended.
+    pub async fn unsettled_archives(&self, tenant: Option<TenantId>) -> Result<Vec<Archive>, CatalogError> {
+        let rows = sqlx::query_as!(
+            Row,
+            "SELECT id, tenant, slug, app, table_name, state, store, operation, cluster, xid, columns, oldest, newest, rows, bytes,
+                    stored_bytes, keep, archived_at, expires_at
+             FROM sindico.archives a
+             WHERE state = 'writing' AND (tenant = $1 OR $1 IS NULL
+                 AND NOT EXISTS (SELECT FROM sindico.operations p WHERE p.id = a.operation AND p.ended_at IS NULL))
+             ORDER BY id",
+            tenant.map(TenantId::as_uuid),
+        )
+        .fetch_all(&self.db)
+        .await?;
+        rows.into_iter().map(Archive::try_from).collect()
+    }
+
+    /// Marks an archive before its object is removed. `false` if it is one whose rows may still be in the table, or is gone.
+    pub async fn begin_archive_removal(&self, id: Uuid) -> Result<bool, CatalogError> {
+        let marked =
+            sqlx::query!("UPDATE sindico.archives SET state = 'removing' WHERE id = $1 AND state <> 'writing'", id)
+                .execute(&self.db)
+                .await?;
+        Ok(marked.rows_affected() == 1)
+    }
+
+    /// Forgets an archive that has no object any more.
+    pub async fn forget_archive(&self, id: Uuid) -> Result<(), CatalogError> {
+        sqlx::query!("DELETE FROM sindico.archives WHERE id = $1", id).execute(&self.db).await?;
+        Ok(())
+    }
+
+    /// Marks those in a store that have been kept long enough, and gives them with those whose removal was cut off.
+    pub async fn expire_archives(&self, store: &str, most: i64) -> Result<Vec<Archive>, CatalogError> {
+        let rows = sqlx::query_as!(
+            Row,
+            "UPDATE sindico.archives SET state = 'removing' WHERE id IN (
+                 SELECT id FROM sindico.archives
+                 WHERE store = $2 AND (state = 'removing' OR state = 'kept' AND expires_at < clock_timestamp())
+                 ORDER BY state DESC, expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+             RETURNING id, tenant, slug, app, table_name, state, store, operation, cluster, xid, columns, oldest, newest, rows, bytes,
+                 stored_bytes, keep, archived_at, expires_at",
+            most,
+            store,
+        )
+        .fetch_all(&self.db)
+        .await?;
+        rows.into_iter().map(Archive::try_from).collect()
+    }
+}

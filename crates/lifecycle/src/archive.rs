@@ -1,0 +1,44 @@
+//! Archives: old rows that are kept elsewhere when retention removes them.
+//!
+//! A row is in its table or in an archive, and never in neither. The rows stream out of the statement that deletes them into an object;
+//! when that is whole, the control database is told which transaction deletes them; then the transaction is committed. Whatever dies in
+//! between, PostgreSQL knows what came of the transaction, and the object is kept or removed accordingly.
+
+mod read;
+mod remove;
+mod settle;
+mod write;
+
+use domain::{AppName, TenantId};
+use objects::{ObjectKey, Store};
+use uuid::Uuid;
+
+use crate::{Lifecycle, LifecycleError};
+
+pub(crate) use write::{Archiving, Chosen, Refused};
+
+/// What the names of an archive's objects begin with. Backups begin with an app's name and a tenant's id, which this is not.
+fn folder(app: &AppName, tenant: TenantId, id: Uuid) -> String {
+    format!("archives/{app}/{tenant}/{id}")
+}
+
+fn object(folder: &str) -> String {
+    format!("{folder}/rows")
+}
+
+impl Lifecycle {
+    fn archive_key(&self, tenant: TenantId) -> ObjectKey {
+        ObjectKey::new(self.catalog.master().backup_key(tenant))
+    }
+
+    /// The store that an archive is in, if it is the one that is configured.
+    fn store_of_archive(&self, archive: &catalog::Archive) -> Result<&Store, LifecycleError> {
+        let store = self.backups.store.as_ref().ok_or(LifecycleError::NoStore)?;
+        if store.place() == archive.store {
+            return Ok(store);
+        }
+        let why =
+            format!("it is in {}, and this síndico's store is {}; configure that one", archive.store, store.place());
+        Err(LifecycleError::BadArchive { archive: archive.id, why })
+    }
+}

@@ -1,0 +1,79 @@
+//! `sindico archive …`
+
+use anyhow::bail;
+use serde_json::json;
+
+use super::backup::{confirm, of_whom};
+use super::export::Folder;
+use crate::cli::{ArchiveCommand, WhichArchives};
+use crate::client::{Client, segment};
+use crate::console::{Console, rows, table};
+
+const LIST: [(&str, &str); 8] = [
+    ("id", "/id"),
+    ("tenant", "/slug"),
+    ("table", "/table"),
+    ("state", "/state"),
+    ("rows", "/rows"),
+    ("oldest", "/oldest"),
+    ("newest", "/newest"),
+    ("expires", "/expires_at"),
+];
+
+pub(crate) async fn run(command: ArchiveCommand, client: &Client, console: Console) -> anyhow::Result<()> {
+    match command {
+        ArchiveCommand::List { which, limit } => {
+            let page = client.get(&format!("/archives?limit={limit}{}", words(which, client).await?)).await?;
+            console.result(&page["items"], |all| match rows(all) {
+                [] => "no archives; `archive` in a rule of app.toml has rows archived that are removed".to_owned(),
+                rows => table(rows, &LIST),
+            });
+        }
+        ArchiveCommand::Export { which, to, format } => {
+            let (mut found, mut before) = (Vec::new(), String::new());
+            let which = words(which, client).await?;
+            loop {
+                let page = client.get(&format!("/archives?limit=1000{which}{before}")).await?;
+                found.extend(rows(&page["items"]).iter().filter(|it| it["state"] == "kept").cloned());
+                let Some(next) = page["next"].as_str() else { break };
+                before = format!("&before={next}");
+            }
+            if found.is_empty() {
+                bail!("there are no archives of these; `sindico archive list` shows those that there are");
+            }
+            let mut folder = Folder::make(&to)?;
+            for it in &found {
+                let word = |field: &str| segment(it[field].as_str().unwrap_or_default());
+                let file = format!("{}.{}.{}.{}", word("slug"), word("table"), word("id"), format.as_str());
+                let from = format!("/archives/{}/rows?format={}", word("id"), format.as_str());
+                folder.download(&file, &from, client).await?;
+            }
+            folder.write("archives.json", &format!("{:#}\n", json!(found)))?;
+            folder.seal()?;
+            let count: i64 = found.iter().filter_map(|it| it["rows"].as_i64()).sum();
+            let told = json!({"folder": to, "archives": found.len(), "rows": count});
+            console.result(&told, |told| {
+                format!(
+                    "{} rows of {} archives are in {}; check them with `sha256sum --check SHA256SUMS` there",
+                    told["rows"],
+                    told["archives"],
+                    to.display()
+                )
+            });
+        }
+        ArchiveCommand::Delete { archive, yes } => {
+            confirm(yes, &format!("Remove archive {archive}, for good? Its rows are nowhere else."), console)?;
+            client.delete(&format!("/archives/{}", segment(&archive)), None).await?;
+            console.result(&json!({"archive": archive, "removed": true}), |_| format!("archive {archive} is removed"));
+        }
+    }
+    Ok(())
+}
+
+async fn words(which: WhichArchives, client: &Client) -> anyhow::Result<String> {
+    let mut query = of_whom(which.tenant.as_deref(), which.app.as_ref(), client).await?;
+    if let Some(table) = which.table {
+        query.push_str(&format!("&table={}", segment(&table)));
+    }
+    Ok(query)
+}
