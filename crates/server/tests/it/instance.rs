@@ -86,9 +86,14 @@ impl Home {
 
     /// Starts `sindico up` and waits until it is ready.
     pub(crate) fn up(&self, words: &[&str]) -> Up<'_> {
+        self.up_by(sindico(), words)
+    }
+
+    /// The same by whatever starts the binary.
+    pub(crate) fn up_by(&self, starter: Command, words: &[&str]) -> Up<'_> {
         // One that was killed has left its file.
         let earlier = self.endpoints();
-        let mut up = Up { home: self, child: self.spawn(words), endpoints: Value::Null };
+        let mut up = Up { home: self, child: self.spawn_by(starter, words), endpoints: Value::Null };
         let until = Instant::now() + PATIENCE;
         loop {
             match self.endpoints() {
@@ -108,9 +113,12 @@ impl Home {
 
     /// Starts `sindico up` and waits for nothing.
     pub(crate) fn spawn(&self, words: &[&str]) -> Child {
+        self.spawn_by(sindico(), words)
+    }
+
+    fn spawn_by(&self, mut command: Command, words: &[&str]) -> Child {
         let said = File::create(self.desk().join("up.out")).expect("a file");
         let too = said.try_clone().expect("the same file");
-        let mut command = sindico();
         command.arg("up").arg("--dir").arg(&self.dir).args(words);
         command.stdin(Stdio::null()).stdout(said).stderr(too).spawn().expect("the binary starts")
     }
@@ -261,7 +269,27 @@ impl Said {
 
 /// The binary, without what the environment of the test run says to it.
 pub(crate) fn sindico() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sindico"));
+    alone(Command::new(env!("CARGO_BIN_EXE_sindico")))
+}
+
+/// The binary, where a small disk of its own is in the place of a folder. Only it, and what it starts, sees that disk.
+pub(crate) fn sindico_with_disk(folder: &Path, size: &str) -> Command {
+    let mut command = alone(Command::new("unshare"));
+    let mount = format!("mount -t tmpfs -o mode=755,size={size} none \"$0\"");
+    let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
+    if user.is_root() {
+        command.args(["--mount", "sh", "-c", &format!("{mount} && exec \"$@\"")]).arg(folder);
+    } else {
+        // Whoever may mount is root there; síndico is who it is.
+        let back = format!("unshare --user --map-user={user} --map-group={group}");
+        let words = format!("{mount} && exec {back} \"$@\"");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &words]).arg(folder);
+    }
+    command.arg(env!("CARGO_BIN_EXE_sindico"));
+    command
+}
+
+fn alone(mut command: Command) -> Command {
     for name in ["SINDICO_API", "SINDICO_TOKEN", "SINDICO_CLUSTER_DSN", "RUST_LOG"] {
         command.env_remove(name);
     }

@@ -2,6 +2,7 @@
 
 mod copies;
 mod crash;
+mod full_disk;
 mod points;
 mod steps;
 

@@ -181,6 +181,7 @@ impl Scene {
         for _level in ["app", "tenant", "backup"] {
             folders = folders
                 .iter()
+                .filter(|folder| !folder.ends_with("backups/archives"))
                 .flat_map(|folder| fs::read_dir(folder).into_iter().flatten())
                 .map(|entry| entry.expect("an entry").path())
                 .collect();
@@ -367,7 +368,7 @@ impl Play for Retention {
         if round == 0 {
             let folder = home.desk().join("second");
             copy_pet_shop(&folder);
-            let rule = "name = \"second\"\n[retention.clients]\ncolumn = 'created_at'\nkeep = '30 days'\n";
+            let rule = "name = \"second\"\n[retention.clients]\ncolumn = 'created_at'\nkeep = '30 days'\narchive = 'forever'\n";
             fs::write(folder.join("app.toml"), rule).expect("written");
             home.sindico(&["app", "add", folder.to_str().expect("UTF-8")]).ok();
             for isolation in ["shared", "schema", "database"] {
@@ -390,11 +391,17 @@ impl Play for Retention {
         home.sindico(&["retention", "run", "second"]);
     }
 
-    fn holds(&self, scene: &Scene, _: u64, _: usize, done: bool, about: &str) {
+    fn holds(&self, scene: &Scene, _: u64, round: usize, done: bool, about: &str) {
         if !done {
             scene.home.sindico(&["retention", "run", "second"]).ok();
         }
         for isolation in ["shared", "schema", "database"] {
+            let slug = format!("old-{isolation}");
+            let archives = scene.home.json(&["archive", "list", "--tenant", &slug, "--limit", "1000"]);
+            let archives = archives.as_array().expect("archives");
+            assert!(archives.iter().all(|it| text(it, "state") == "kept"), "{about}: {archives:#?}");
+            let rows: i64 = archives.iter().filter_map(|it| it["rows"].as_i64()).sum();
+            assert_eq!(rows, 50 * i64::try_from(round + 1).expect("few"), "{about}: {archives:#?}");
             let counted = "SELECT count(*) FILTER (WHERE name = 'old'), count(*) FROM clients";
             let counted =
                 scene.home.sindico(&["tenant", "psql", &format!("old-{isolation}"), "--", "-XAtc", counted]).ok();
