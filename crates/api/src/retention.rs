@@ -21,6 +21,9 @@ pub(crate) struct LimitView {
     /// For how long it is kept.
     #[schema(value_type = String, example = "30 days")]
     keep: domain::Keep,
+    /// For how long it is archived then, or `forever`; null if it is not.
+    #[schema(value_type = Option<String>, example = "5 years")]
+    archive: Option<domain::ArchiveFor>,
     /// Whether that is the tenant's own time, and not the app's.
     own: bool,
 }
@@ -33,8 +36,13 @@ pub(crate) struct LimitsView {
 
 impl From<Vec<RetentionLimit>> for LimitsView {
     fn from(limits: Vec<RetentionLimit>) -> Self {
-        let view =
-            |RetentionLimit { rule, own }| LimitView { table: rule.table, column: rule.column, keep: rule.keep, own };
+        let view = |RetentionLimit { rule, own }| LimitView {
+            table: rule.table,
+            column: rule.column,
+            keep: rule.keep,
+            archive: rule.archive,
+            own,
+        };
         Self { items: limits.into_iter().map(view).collect() }
     }
 }

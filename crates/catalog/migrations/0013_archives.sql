@@ -13,12 +13,12 @@ CREATE TABLE sindico.archives (
     -- Which store, as people call it.
     store text NOT NULL,
     operation uuid NOT NULL,
-    -- The transaction that removes the rows, and where; written down when the object is whole, before the transaction is committed.
+    -- The transaction that removes the rows, and where.
     cluster uuid NOT NULL,
-    xid text,
-    -- Names and types, in the order of the values.
+    xid text NOT NULL,
+    -- Names and types, in the order of the values; this and what follows is known when the object is whole.
     columns jsonb,
-    -- The values of the rule's column, as PostgreSQL writes them.
+    -- Between which values of the rule's column the rows are, as PostgreSQL writes them.
     oldest text,
     newest text,
     rows bigint,
@@ -30,6 +30,8 @@ CREATE TABLE sindico.archives (
     archived_at timestamptz,
     expires_at timestamptz
 );
-CREATE INDEX archives_tenant_idx ON sindico.archives (tenant, table_name);
-CREATE INDEX archives_expiry_idx ON sindico.archives (expires_at) WHERE state <> 'writing';
+CREATE INDEX archives_tenant_idx ON sindico.archives (tenant, id DESC);
+CREATE INDEX archives_app_idx ON sindico.archives (app, id DESC);
+CREATE INDEX archives_expiry_idx ON sindico.archives (expires_at) WHERE state = 'kept' AND expires_at IS NOT NULL;
+CREATE INDEX archives_removing_idx ON sindico.archives (store) WHERE state = 'removing';
 CREATE INDEX archives_writing_idx ON sindico.archives (operation) WHERE state = 'writing';

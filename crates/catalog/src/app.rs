@@ -86,7 +86,7 @@ impl Catalog {
             }
             return Ok(false);
         }
-        insert_release(&mut tx, new, FIRST).await?;
+        insert_release(&mut tx, new, FIRST, true).await?;
         tx.commit().await?;
         Ok(true)
     }

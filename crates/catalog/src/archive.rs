@@ -28,13 +28,13 @@ pub struct Archive {
     pub operation: Uuid,
     /// Where the table was.
     pub cluster: Uuid,
-    /// The transaction there that removes the rows; unknown until the object is whole, like the next six.
-    pub xid: Option<String>,
-    /// Names and types of the columns, as JSON, in the order of the values.
+    /// The transaction there that removes the rows.
+    pub xid: String,
+    /// Names and types of the columns, as JSON, in the order of the values; unknown until the object is whole, like the next five.
     pub columns: Option<serde_json::Value>,
-    /// The least value of the rule's column, as PostgreSQL writes it.
+    /// No row's value of the rule's column is less, as PostgreSQL writes it.
     pub oldest: Option<String>,
-    /// The greatest.
+    /// Nor greater.
     pub newest: Option<String>,
     /// How many rows.
     pub rows: Option<i64>,
@@ -95,6 +95,8 @@ pub struct NewArchive<'a> {
     pub operation: Uuid,
     /// Where the table is.
     pub cluster: Uuid,
+    /// The transaction that removes the rows.
+    pub xid: &'a str,
     /// For how long it is to be kept.
     pub keep: &'a ArchiveFor,
 }
@@ -102,13 +104,11 @@ pub struct NewArchive<'a> {
 /// What is known when its object is whole.
 #[derive(Debug)]
 pub struct Archived {
-    /// The transaction that removes the rows.
-    pub xid: String,
     /// Names and types of the columns, as JSON.
     pub columns: serde_json::Value,
-    /// The least value of the rule's column.
+    /// No row's value of the rule's column is less.
     pub oldest: String,
-    /// The greatest.
+    /// Nor greater.
     pub newest: String,
     /// How many rows.
     pub rows: i64,
@@ -116,6 +116,17 @@ pub struct Archived {
     pub bytes: i64,
     /// Bytes in the store.
     pub stored_bytes: i64,
+}
+
+/// Whose archives, of those of which it is not known whether their rows are gone.
+#[derive(Debug, Clone, Copy)]
+pub enum Unsettled {
+    /// One tenant's.
+    Tenant(TenantId),
+    /// Those that an operation has begun.
+    Operation(Uuid),
+    /// Those whose operations have ended.
+    Ended,
 }
 
 /// Which archives a listing shows, newest first.
@@ -145,7 +156,7 @@ struct Row {
     store: String,
     operation: Uuid,
     cluster: Uuid,
-    xid: Option<String>,
+    xid: String,
     columns: Option<serde_json::Value>,
     oldest: Option<String>,
     newest: Option<String>,
@@ -190,8 +201,8 @@ impl Catalog {
     /// Records an archive before anything of it is written, so that whatever a crash leaves of it is known.
     pub async fn begin_archive(&self, tx: &mut ControlTx, new: &NewArchive<'_>) -> Result<(), CatalogError> {
         sqlx::query!(
-            "INSERT INTO sindico.archives (id, tenant, slug, app, table_name, store, operation, cluster, keep)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO sindico.archives (id, tenant, slug, app, table_name, store, operation, cluster, xid, keep)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             new.id,
             new.tenant.as_uuid(),
             new.slug.as_str(),
@@ -200,6 +211,7 @@ impl Catalog {
             new.store,
             new.operation,
             new.cluster,
+            new.xid,
             new.keep.as_str(),
         )
         .execute(&mut **tx)
@@ -210,10 +222,9 @@ impl Catalog {
     /// Records what is in its object, before the transaction is committed that removes the rows. `false` if it has been given up.
     pub async fn describe_archive(&self, tx: &mut ControlTx, id: Uuid, has: &Archived) -> Result<bool, CatalogError> {
         let done = sqlx::query!(
-            "UPDATE sindico.archives SET xid = $2, columns = $3, oldest = $4, newest = $5, rows = $6, bytes = $7, stored_bytes = $8
+            "UPDATE sindico.archives SET columns = $2, oldest = $3, newest = $4, rows = $5, bytes = $6, stored_bytes = $7
              WHERE id = $1 AND state = 'writing'",
             id,
-            has.xid,
             has.columns,
             has.oldest,
             has.newest,
@@ -226,16 +237,24 @@ impl Catalog {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Records that its rows are gone from the table.
-    pub async fn keep_archive(&self, id: Uuid) -> Result<(), CatalogError> {
-        sqlx::query!(
-            "UPDATE sindico.archives SET state = 'kept', archived_at = clock_timestamp(),
-                 expires_at = CASE WHEN keep <> 'forever' THEN clock_timestamp() + keep::interval END
-             WHERE id = $1 AND state = 'writing'",
+    /// Records that its rows are gone from the table. `false` if there is no such archive, or it has been given up.
+    pub async fn keep_archive(&self, id: Uuid) -> Result<bool, CatalogError> {
+        let kept = sqlx::query!(
+            "UPDATE sindico.archives SET state = 'kept', archived_at = coalesce(archived_at, clock_timestamp()),
+                 expires_at = CASE WHEN keep <> 'forever' THEN coalesce(archived_at, clock_timestamp()) + keep::interval END
+             WHERE id = $1 AND state IN ('writing', 'kept')",
             id,
         )
         .execute(&self.db)
         .await?;
+        Ok(kept.rows_affected() == 1)
+    }
+
+    /// Marks an archive whose rows are in their table, before its object is removed.
+    pub async fn give_up_archive(&self, id: Uuid) -> Result<(), CatalogError> {
+        sqlx::query!("UPDATE sindico.archives SET state = 'removing' WHERE id = $1 AND state = 'writing'", id)
+            .execute(&self.db)
+            .await?;
         Ok(())
     }
 
@@ -261,46 +280,53 @@ impl Catalog {
         rows.into_iter().map(Archive::try_from).collect()
     }
 
-    /// Those of which it is not known whether their rows are gone: a tenant's, or all whose operations have ended.
-    pub async fn unsettled_archives(&self, tenant: Option<TenantId>) -> Result<Vec<Archive>, CatalogError> {
+    /// Those of which it is not known whether their rows are gone.
+    pub async fn unsettled_archives(&self, which: Unsettled) -> Result<Vec<Archive>, CatalogError> {
+        let (tenant, operation) = match which {
+            Unsettled::Tenant(tenant) => (Some(tenant.as_uuid()), None),
+            Unsettled::Operation(operation) => (None, Some(operation)),
+            Unsettled::Ended => (None, None),
+        };
         let rows = sqlx::query_as!(
             Row,
             "SELECT id, tenant, slug, app, table_name, state, store, operation, cluster, xid, columns, oldest, newest, rows, bytes,
                     stored_bytes, keep, archived_at, expires_at
              FROM sindico.archives a
-             WHERE state = 'writing' AND (tenant = $1 OR $1 IS NULL
-                 AND NOT EXISTS (SELECT FROM sindico.operations p WHERE p.id = a.operation AND p.ended_at IS NULL))
+             WHERE state = 'writing' AND CASE
+                 WHEN $1::uuid IS NOT NULL THEN tenant = $1
+                 WHEN $2::uuid IS NOT NULL THEN operation = $2
+                 ELSE NOT EXISTS (SELECT FROM sindico.operations p WHERE p.id = a.operation AND p.ended_at IS NULL) END
              ORDER BY id",
-            tenant.map(TenantId::as_uuid),
+            tenant,
+            operation,
         )
         .fetch_all(&self.db)
         .await?;
         rows.into_iter().map(Archive::try_from).collect()
     }
 
-    /// Marks an archive before its object is removed. `false` if it is one whose rows may still be in the table, or is gone.
-    pub async fn begin_archive_removal(&self, id: Uuid) -> Result<bool, CatalogError> {
-        let marked =
-            sqlx::query!("UPDATE sindico.archives SET state = 'removing' WHERE id = $1 AND state <> 'writing'", id)
-                .execute(&self.db)
-                .await?;
-        Ok(marked.rows_affected() == 1)
-    }
-
-    /// Forgets an archive that has no object any more.
-    pub async fn forget_archive(&self, id: Uuid) -> Result<(), CatalogError> {
-        sqlx::query!("DELETE FROM sindico.archives WHERE id = $1", id).execute(&self.db).await?;
+    /// Marks an archive before its object is removed, unless its rows may still be in the table.
+    pub async fn begin_archive_removal(&self, id: Uuid) -> Result<(), CatalogError> {
+        sqlx::query!("UPDATE sindico.archives SET state = 'removing' WHERE id = $1 AND state = 'kept'", id)
+            .execute(&self.db)
+            .await?;
         Ok(())
     }
 
-    /// Marks those in a store that have been kept long enough, and gives them with those whose removal was cut off.
+    /// Forgets an archive that was marked and has no object any more.
+    pub async fn forget_archive(&self, id: Uuid) -> Result<(), CatalogError> {
+        sqlx::query!("DELETE FROM sindico.archives WHERE id = $1 AND state = 'removing'", id).execute(&self.db).await?;
+        Ok(())
+    }
+
+    /// Marks those in a store that have been kept long enough, and gives them; after them those whose removal was cut off.
     pub async fn expire_archives(&self, store: &str, most: i64) -> Result<Vec<Archive>, CatalogError> {
         let rows = sqlx::query_as!(
             Row,
             "UPDATE sindico.archives SET state = 'removing' WHERE id IN (
                  SELECT id FROM sindico.archives
                  WHERE store = $2 AND (state = 'removing' OR state = 'kept' AND expires_at < clock_timestamp())
-                 ORDER BY state DESC, expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+                 ORDER BY state, expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
              RETURNING id, tenant, slug, app, table_name, state, store, operation, cluster, xid, columns, oldest, newest, rows, bytes,
                  stored_bytes, keep, archived_at, expires_at",
             most,

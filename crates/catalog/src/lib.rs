@@ -28,7 +28,7 @@ mod version;
 mod watch;
 
 pub use app::{App, AppFile, NewApp};
-pub use archive::{Archive, ArchiveFilter, ArchiveState, Archived, NewArchive};
+pub use archive::{Archive, ArchiveFilter, ArchiveState, Archived, NewArchive, Unsettled};
 pub use backup::{Backup, BackupFilter, BackupState, Contents, Coverage};
 pub use cluster::{Cluster, NewCluster};
 pub use confirmation::{Confirmation, ConfirmationKey, Proof};

@@ -38,15 +38,17 @@ pub(crate) async fn insert_release(
     tx: &mut ControlTx,
     new: &NewApp<'_>,
     release: i32,
+    asked: bool,
 ) -> Result<Release, CatalogError> {
     let migrations = new.files.iter().filter(|file| file.is_migration()).count();
     let version = i32::try_from(migrations).unwrap_or(i32::MAX);
     sqlx::query!(
-        "INSERT INTO sindico.app_releases (app, release, version, fingerprint) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO sindico.app_releases (app, release, version, fingerprint, asked) VALUES ($1, $2, $3, $4, $5)",
         new.name.as_str(),
         release,
         version,
         new.fingerprint,
+        asked,
     )
     .execute(&mut **tx)
     .await?;
@@ -66,8 +68,13 @@ pub(crate) async fn insert_release(
 }
 
 impl Catalog {
-    /// Records an app's files as its newest release, unless they are just that.
-    pub async fn put_release(&self, tx: &mut ControlTx, new: &NewApp<'_>) -> Result<Release, CatalogError> {
+    /// Records an app's files as its newest release, unless they are just that, and whether it is asked for or only tried.
+    pub async fn put_release(
+        &self,
+        tx: &mut ControlTx,
+        new: &NewApp<'_>,
+        asked: bool,
+    ) -> Result<Release, CatalogError> {
         sqlx::query!("SELECT name FROM sindico.apps WHERE name = $1 FOR UPDATE", new.name.as_str())
             .fetch_optional(&mut **tx)
             .await?
@@ -79,16 +86,24 @@ impl Catalog {
         .fetch_one(&mut **tx)
         .await?;
         if newest.fingerprint == new.fingerprint {
+            sqlx::query!(
+                "UPDATE sindico.app_releases SET asked = true WHERE app = $1 AND release = $2 AND $3 AND NOT asked",
+                new.name.as_str(),
+                newest.release,
+                asked,
+            )
+            .execute(&mut **tx)
+            .await?;
             return Ok(Release { release: newest.release, version: newest.version });
         }
-        insert_release(tx, new, newest.release + 1).await
+        insert_release(tx, new, newest.release + 1, asked).await
     }
 
-    /// An app's newest release, in use or not.
+    /// An app's newest release that anybody has asked for, in use or not.
     pub async fn newest_release(&self, app: &AppName) -> Result<Release, CatalogError> {
         sqlx::query_as!(
             Release,
-            "SELECT release, version FROM sindico.app_releases WHERE app = $1 ORDER BY release DESC LIMIT 1",
+            "SELECT release, version FROM sindico.app_releases WHERE app = $1 AND asked ORDER BY release DESC LIMIT 1",
             app.as_str(),
         )
         .fetch_optional(&self.db)

@@ -1,8 +1,8 @@
 //! Archives: old rows that are kept elsewhere when retention removes them.
 //!
-//! A row is in its table or in an archive, and never in neither. The rows stream out of the statement that deletes them into an object;
-//! when that is whole, the control database is told which transaction deletes them; then the transaction is committed. Whatever dies in
-//! between, PostgreSQL knows what came of the transaction, and the object is kept or removed accordingly.
+//! A row is in its table or in an archive, and never in neither. The control database is told which transaction deletes rows; they stream
+//! out of its statement into an object; when that is whole, the transaction is committed. Whatever dies when, PostgreSQL knows what came
+//! of the transaction, and the object is kept or removed accordingly.
 
 mod read;
 mod remove;
@@ -10,7 +10,7 @@ mod settle;
 mod write;
 
 use domain::{AppName, TenantId};
-use objects::{ObjectKey, Store};
+use objects::Store;
 use uuid::Uuid;
 
 use crate::{Lifecycle, LifecycleError};
@@ -27,10 +27,6 @@ fn object(folder: &str) -> String {
 }
 
 impl Lifecycle {
-    fn archive_key(&self, tenant: TenantId) -> ObjectKey {
-        ObjectKey::new(self.catalog.master().backup_key(tenant))
-    }
-
     /// The store that an archive is in, if it is the one that is configured.
     fn store_of_archive(&self, archive: &catalog::Archive) -> Result<&Store, LifecycleError> {
         let store = self.backups.store.as_ref().ok_or(LifecycleError::NoStore)?;

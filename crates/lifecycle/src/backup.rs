@@ -26,7 +26,6 @@ use uuid::Uuid;
 
 pub use coverage::BackupCoverage;
 pub(crate) use create::{BACKUP, backup};
-pub(crate) use dump::tables_of;
 pub(crate) use export::RowsOf;
 pub use export::{RowFormat, RowReader};
 pub use manifest::{ColumnEntry, Manifest, SequenceEntry, TableEntry};
@@ -70,7 +69,7 @@ impl Lifecycle {
         })
     }
 
-    fn backup_key(&self, tenant: domain::TenantId) -> ObjectKey {
+    pub(crate) fn backup_key(&self, tenant: domain::TenantId) -> ObjectKey {
         ObjectKey::new(self.catalog.master().backup_key(tenant))
     }
 

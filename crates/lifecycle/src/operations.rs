@@ -5,7 +5,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use catalog::CatalogError;
+use catalog::{CatalogError, Unsettled};
 use jobs::{Claim, Ended, Fault, NewOperation, Operation, OperationFilter, Procedure, StepRecord, Work};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
@@ -195,7 +195,7 @@ impl Lifecycle {
         if let Err(error) = self.expire_backups().await {
             warn!(%error, "old backups could not be looked for");
         }
-        if let Err(error) = self.settle_ended_archives().await {
+        if let Err(error) = self.try_to_settle_archives(Unsettled::Ended).await {
             warn!(%error, "archives that were cut off could not be looked for");
         }
         if let Err(error) = self.expire_archives().await {

@@ -22,6 +22,13 @@ const TOLD: usize = 20;
 /// Under which names are written the same whatever else a session finds.
 const PATH: &str = "SET search_path = pg_catalog, pg_temp";
 
+/// What tells the ways apart in which tables are looked at.
+pub(crate) fn read_by() -> String {
+    let text = format!("{LINES}{}", mark::MARK);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    data_encoding::HEXLOWER.encode(digest.as_ref().get(..8).unwrap_or_default())
+}
+
 /// The shape of what a schema holds.
 pub(crate) async fn of_schema(session: &Session, schema: &str) -> Result<Shape, LifecycleError> {
     let fault = |error| session.fault(&error);

@@ -1,14 +1,13 @@
 //! Removing archives: at somebody's wish, when they have been kept long enough, and those whose rows never left their table.
 
-use catalog::{Archive, ArchiveFilter};
-use domain::{AppName, TenantId};
+use catalog::{Archive, ArchiveFilter, ArchiveState, Unsettled};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::folder;
 use crate::{Lifecycle, LifecycleError};
 
-/// So many in one turn.
+/// So many at a time.
 const AT_ONCE: i64 = 100;
 
 impl Lifecycle {
@@ -19,35 +18,57 @@ impl Lifecycle {
         found.ok_or(LifecycleError::UnknownArchive(id))
     }
 
+    /// The same, once it is known whether its rows are gone, unless somebody is at it.
+    pub(super) async fn settled_archive(&self, id: Uuid) -> Result<Archive, LifecycleError> {
+        let archive = self.find_archive(id).await?;
+        if archive.state != ArchiveState::Writing {
+            return Ok(archive);
+        }
+        self.try_to_settle_archives(Unsettled::Ended).await?;
+        let archive = self.find_archive(id).await?;
+        if archive.state != ArchiveState::Writing {
+            return Ok(archive);
+        }
+        let why = format!(
+            "it is not known yet whether its rows are gone from their table; `sindico operation show {}` tells how far that is",
+            archive.operation
+        );
+        Err(LifecycleError::BadArchive { archive: id, why })
+    }
+
     /// Removes an archive for good, its object first.
     pub async fn remove_archive(&self, id: Uuid) -> Result<(), LifecycleError> {
-        let archive = self.find_archive(id).await?;
+        let archive = self.settled_archive(id).await?;
         self.store_of_archive(&archive)?;
-        if !self.catalog.begin_archive_removal(id).await? {
-            self.find_archive(id).await?;
-            let why = "it is being written; `sindico operation list` shows how far that is".to_owned();
-            return Err(LifecycleError::BadArchive { archive: id, why });
-        }
-        self.discard(&archive.app, archive.tenant, id).await
+        self.catalog.begin_archive_removal(id).await?;
+        self.discard(&archive).await
     }
 
     /// Removes those that have been kept long enough.
     pub async fn expire_archives(&self) -> Result<(), LifecycleError> {
         let Some(store) = &self.backups.store else { return Ok(()) };
-        for Archive { id, app, tenant, slug, table, .. } in self.catalog.expire_archives(store.place(), AT_ONCE).await?
-        {
-            match self.discard(&app, tenant, id).await {
-                Ok(()) => info!(archive = %id, %tenant, %slug, table, "archive expired"),
-                Err(error) => warn!(archive = %id, %error, "an archive could not be removed; trying again later"),
+        loop {
+            let mut removed = 0;
+            for archive in self.catalog.expire_archives(store.place(), AT_ONCE).await? {
+                let Archive { id, tenant, slug, table, .. } = &archive;
+                match self.discard(&archive).await {
+                    Ok(()) => {
+                        removed += 1;
+                        info!(archive = %id, %tenant, %slug, table, "archive removed");
+                    }
+                    Err(error) => warn!(archive = %id, %error, "an archive could not be removed; trying again later"),
+                }
+            }
+            if removed == 0 {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
-    /// Object and record.
-    pub(super) async fn discard(&self, app: &AppName, tenant: TenantId, id: Uuid) -> Result<(), LifecycleError> {
-        let store = self.backups.store.as_ref().ok_or(LifecycleError::NoStore)?;
-        store.remove_all(&folder(app, tenant, id)).await?;
-        Ok(self.catalog.forget_archive(id).await?)
+    /// The object of an archive that has been marked, and then the record.
+    pub(super) async fn discard(&self, archive: &Archive) -> Result<(), LifecycleError> {
+        let Archive { id, app, tenant, .. } = archive;
+        self.store_of_archive(archive)?.remove_all(&folder(app, *tenant, *id)).await?;
+        Ok(self.catalog.forget_archive(*id).await?)
     }
 }

@@ -1,11 +1,11 @@
-//! What has come of archives that somebody did not live to tell of.
+//! What has come of archives: whether the transactions that remove their rows were committed.
 
 use std::time::Duration;
 
-use catalog::Archive;
-use domain::TenantId;
+use catalog::{Archive, Unsettled};
+use domain::{Access, Role};
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{Lifecycle, LifecycleError};
 
@@ -13,28 +13,28 @@ use crate::{Lifecycle, LifecycleError};
 const ATTEMPTS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What came of a transaction. A server that was taken back to an earlier time does not know it yet, and forgets it after two thousand
-/// million others.
+/// What came of a transaction. A server that was taken back to an earlier time does not know it yet, and one forgets it when all tables
+/// have been frozen since.
 const STATUS: &str = "
-    SELECT CASE WHEN $1::text::xid8 >= pg_snapshot_xmax(pg_current_snapshot()) THEN 'unknown'
+    SELECT CASE WHEN $1::text::xid8 > pg_current_xact_id() THEN 'unknown'
         ELSE coalesce(pg_xact_status($1::text::xid8), 'unknown') END";
 
-/// Whoever has it is somebody who has lost the operation.
+/// Whoever of the tenant's has it is somebody who has lost the operation.
 const END: &str = "
-    SELECT count(pg_terminate_backend(pid))::text FROM pg_stat_activity WHERE backend_xid = $1::text::xid8::xid";
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_xid = $1::text::xid8::xid AND usename = $2";
 
 impl Lifecycle {
-    /// Keeps a tenant's archives whose rows are gone from their tables, and removes those whose rows are still there.
-    pub(crate) async fn settle_archives(&self, tenant: TenantId) -> Result<(), LifecycleError> {
-        for archive in self.catalog.unsettled_archives(Some(tenant)).await? {
+    /// Keeps archives whose rows are gone from their tables, and removes those whose rows are still there.
+    pub async fn settle_archives(&self, which: Unsettled) -> Result<(), LifecycleError> {
+        for archive in self.catalog.unsettled_archives(which).await? {
             self.settle(&archive).await?;
         }
         Ok(())
     }
 
-    /// The same for everybody whose operation has ended.
-    pub async fn settle_ended_archives(&self) -> Result<(), LifecycleError> {
-        for archive in self.catalog.unsettled_archives(None).await? {
+    /// The same, as far as servers answer: what is left is asked for again later.
+    pub async fn try_to_settle_archives(&self, which: Unsettled) -> Result<(), LifecycleError> {
+        for archive in self.catalog.unsettled_archives(which).await? {
             if let Err(error) = self.settle(&archive).await {
                 warn!(archive = %archive.id, %error, "it is not known yet whether archived rows are gone; asking again later");
             }
@@ -42,33 +42,35 @@ impl Lifecycle {
         Ok(())
     }
 
-    async fn settle(&self, archive: &Archive) -> Result<(), LifecycleError> {
-        let kept = match &archive.xid {
-            // Its object was never whole.
-            None => false,
-            // Where nobody knows, rows may be there twice, but they are not lost.
-            Some(xid) => self.came_of(archive, xid).await? != "aborted",
-        };
-        info!(archive = %archive.id, tenant = %archive.tenant, kept, "an archive that was cut off is settled");
-        if kept {
-            return Ok(self.catalog.keep_archive(archive.id).await?);
+    /// Whether its rows are in it, and nowhere else.
+    pub(super) async fn settle(&self, archive: &Archive) -> Result<bool, LifecycleError> {
+        let Archive { id, tenant, .. } = archive;
+        // Where nobody knows, rows may be there twice, but they are not lost.
+        if self.came_of(archive).await? != "aborted" && archive.rows.is_some() {
+            if self.catalog.keep_archive(*id).await? {
+                return Ok(true);
+            }
+            return Err(LifecycleError::Unverified(format!("record of archive {id} of tenant {tenant}")));
         }
-        self.store_of_archive(archive)?;
-        self.discard(&archive.app, archive.tenant, archive.id).await
+        self.catalog.give_up_archive(*id).await?;
+        if let Err(error) = self.discard(archive).await {
+            warn!(archive = %id, %error, "what was written of an archive could not be removed; trying again later");
+        }
+        Ok(false)
     }
 
-    async fn came_of(&self, archive: &Archive, xid: &str) -> Result<String, LifecycleError> {
-        let session = self.admin(archive.cluster, None).await?;
-        let ask = async |sql| {
-            let row = session.query_one(sql, &[&xid]).await.map_err(|error| session.fault(&error))?;
-            row.try_get::<_, String>(0).map_err(|error| session.fault(&error))
-        };
+    async fn came_of(&self, archive: &Archive) -> Result<String, LifecycleError> {
+        let Archive { xid, cluster, tenant, .. } = archive;
+        let session = self.admin(*cluster, None).await?;
+        let fault = |error| session.fault(&error);
         for _ in 0..ATTEMPTS {
-            let status = ask(STATUS).await?;
+            let status: String =
+                session.query_one(STATUS, &[xid]).await.and_then(|row| row.try_get(0)).map_err(fault)?;
             if status != "in progress" {
                 return Ok(status);
             }
-            ask(END).await?;
+            let role = Role::new(*tenant, Access::ReadWrite).to_string();
+            session.query_one(END, &[xid, &role]).await.map_err(fault)?;
             sleep(PAUSE).await;
         }
         Err(LifecycleError::Step(format!("transaction {xid}, which removes rows that are archived, does not end")))

@@ -34,9 +34,9 @@ const ATTEMPTS: usize = 5;
 
 /// A table with its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Source {
-    pub(crate) name: String,
-    pub(crate) columns: Vec<ColumnEntry>,
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) columns: Vec<ColumnEntry>,
 }
 
 impl Source {
@@ -195,7 +195,7 @@ pub(super) fn place(placement: &Placement, table: &str) -> String {
 }
 
 /// The tables of a tenant, or those that it shares.
-pub(crate) async fn tables_of(session: &Session, placement: &Placement) -> Result<Vec<Source>, LifecycleError> {
+pub(super) async fn tables_of(session: &Session, placement: &Placement) -> Result<Vec<Source>, LifecycleError> {
     let shared = placement.isolation == Isolation::Shared;
     let fault = |error| session.fault(&error);
     let rows = session.query(COLUMNS, &[&quote_ident(&placement.schema), &shared]).await.map_err(fault)?;

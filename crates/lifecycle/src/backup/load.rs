@@ -249,7 +249,7 @@ impl TableLoad<'_> {
             self.written.column_list(),
             values.join(", ")
         );
-        let mut script = Script::new();
+        let mut script = Script::new(false);
         let statement = Statement { sql, file: String::new(), line: 0 };
         script.tenant(*tenant, Runner::Filler, &placement.search_path(*tenant), [statement]);
         script.end();

@@ -103,9 +103,8 @@ impl Lifecycle {
         };
         let shape = self.catalog.shape(app, placement.cluster, to, ShapeKind::Own).await?;
         let options = MigrateOptions::default();
-        let reached = unit::advance(Seat::at(&session), &course, &options, &entry, shape.as_ref())
-            .await
-            .map_err(Stop::into_error)?;
+        let seat = Seat::alone(&session, app).await.map_err(Stop::into_error)?;
+        let reached = unit::advance(seat, &course, &options, &entry, shape.as_ref()).await.map_err(Stop::into_error)?;
         if reached.is_at(to) {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use catalog::{AppFile, CatalogError};
+use catalog::{AppFile, CatalogError, NewApp, Standing};
 use domain::{AppName, Isolation};
 use jobs::NewOperation;
 use uuid::Uuid;
@@ -21,7 +21,7 @@ impl Lifecycle {
         let fingerprint = fingerprint(&new.files);
         let described = new.described(&fingerprint);
         let mut tx = self.catalog.begin().await?;
-        let release = self.catalog.put_release(&mut tx, &described).await?.release;
+        let release = self.catalog.put_release(&mut tx, &described, true).await?.release;
         let current = self.catalog.standings(&app).await?.iter().all(|it| it.release == release && !it.switching)
             && self.app(&app).await?.release == release
             && self.behind(&course).await?.is_empty();
@@ -31,22 +31,8 @@ impl Lifecycle {
             self.put_rules(&new.manifest).await?;
             return Ok(None);
         }
-        let order = Order {
-            app: app.to_string(),
-            release,
-            title: described.title.to_owned(),
-            description: described.description.to_owned(),
-            fingerprint: fingerprint.clone(),
-            options,
-        };
-        let operation = NewOperation {
-            kind: MIGRATE,
-            subject: subject(&app),
-            title: app.as_str(),
-            input: serde_json::json!(order),
-            priority: 0,
-        };
-        let claim = self.jobs.enqueue(&mut tx, operation).await?;
+        let order = order(&described, release, options);
+        let claim = self.jobs.enqueue(&mut tx, operation(MIGRATE, &described, &order)).await?;
         // From here on nobody else migrates the app: what was looked at before has been left as it is, or is seen now.
         self.check_unchanged(&app, &course.files).await?;
         tx.commit().await.map_err(CatalogError::from)?;
@@ -57,34 +43,20 @@ impl Lifecycle {
         Ok(Some(id))
     }
 
-    /// Tries the files given as [`Lifecycle::begin_migration`] would before anything else, and changes nothing: applied later, from where
+    /// Tries the files given as [`Lifecycle::begin_migration`] would before anything else, and touches no tenant: applied later, from where
     /// tables are now, they need not be tried again. `None` if they have been, or if there is nothing to do; otherwise the operation.
     pub async fn begin_rehearsal(&self, new: AddApp) -> Result<Option<Uuid>, LifecycleError> {
         let (app, course) = self.course_to(&new).await?;
         let fingerprint = fingerprint(&new.files);
         let described = new.described(&fingerprint);
         let mut tx = self.catalog.begin().await?;
-        let release = self.catalog.put_release(&mut tx, &described).await?.release;
-        let order = Order {
-            app: app.to_string(),
-            release,
-            title: described.title.to_owned(),
-            description: described.description.to_owned(),
-            fingerprint: fingerprint.clone(),
-            options: MigrateOptions::default(),
-        };
-        let operation = NewOperation {
-            kind: REHEARSE,
-            subject: subject(&app),
-            title: app.as_str(),
-            input: serde_json::json!(order),
-            priority: 0,
-        };
-        let claim = self.jobs.enqueue(&mut tx, operation).await?;
+        let release = self.catalog.put_release(&mut tx, &described, false).await?.release;
+        let order = order(&described, release, MigrateOptions::default());
+        let claim = self.jobs.enqueue(&mut tx, operation(REHEARSE, &described, &order)).await?;
         self.check_unchanged(&app, &course.files).await?;
         let stands = self.stands(&app).await?;
-        let current = stands.iter().all(|(_, standing)| standing.version == course.version());
-        if current || self.is_rehearsed(&course, release, &stands).await? {
+        let applied = |it: &Standing| it.release == release && it.version == course.version() && !it.switching;
+        if stands.iter().all(|(_, it)| applied(it)) || self.is_rehearsed(&course, release, &stands).await? {
             return Ok(None);
         }
         tx.commit().await.map_err(CatalogError::from)?;
@@ -147,6 +119,16 @@ impl Lifecycle {
         }
         Ok(())
     }
+}
+
+fn order(new: &NewApp<'_>, release: i32, options: MigrateOptions) -> Order {
+    let [title, description, fingerprint] = [new.title, new.description, new.fingerprint].map(str::to_owned);
+    Order { app: new.name.to_string(), release, title, description, fingerprint, options }
+}
+
+fn operation<'a>(kind: &'a str, new: &NewApp<'a>, order: &Order) -> NewOperation<'a> {
+    let input = serde_json::json!(order);
+    NewOperation { kind, subject: subject(new.name), title: new.name.as_str(), input, priority: 0 }
 }
 
 /// What tables have been built with stays as it was, and comes first.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use super::transact::{Stop, stands};
+use super::transact::{Stop, has_as_owner};
 use super::unit::{Reached, Seat, advance};
 use super::{Course, MigrateOptions};
 use crate::operations::joined;
@@ -138,8 +138,8 @@ struct Worker {
 struct Sessions {
     session: Session,
     witness: Option<Session>,
-    /// Whether [`stands`].
-    standing: bool,
+    /// Whether [`has_as_owner`].
+    as_owner: bool,
 }
 
 impl Worker {
@@ -198,14 +198,21 @@ impl Worker {
         let expected = shape.as_ref().as_ref();
         if placement.isolation != Isolation::Schema {
             let session = self.open(entry).await?;
-            return advance(Seat::at(&session), &self.course, &self.options, entry, expected).await;
+            return advance(
+                Seat::alone(&session, &self.course.app).await?,
+                &self.course,
+                &self.options,
+                entry,
+                expected,
+            )
+            .await;
         }
         let sessions = match self.sessions.take() {
             Some(sessions) => sessions,
             None => self.sit_down(entry).await?,
         };
-        let Sessions { session, witness, standing } = &sessions;
-        let seat = Seat { session, witness: witness.as_ref(), standing: *standing };
+        let Sessions { session, witness, as_owner } = &sessions;
+        let seat = Seat { session, witness: witness.as_ref(), as_owner: *as_owner };
         let reached = advance(seat, &self.course, &self.options, entry, expected).await;
         self.sessions = Some(sessions);
         reached
@@ -213,8 +220,8 @@ impl Worker {
 
     async fn sit_down(&self, entry: &Entry) -> Result<Sessions, Stop> {
         let session = self.open(entry).await?;
-        let standing = stands(&session, &self.course.app.names().owner).await.map_err(Stop::Lost)?;
-        Ok(Sessions { witness: self.open_witness(entry).await, session, standing })
+        let as_owner = has_as_owner(&session, &self.course.app).await?;
+        Ok(Sessions { witness: self.open_witness(entry).await, session, as_owner })
     }
 
     /// Without it, tables are compared. It waits for no lock any longer than those that have one wait for it.

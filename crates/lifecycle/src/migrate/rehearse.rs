@@ -174,9 +174,8 @@ impl Lifecycle {
             let entry = actor.entry(standing.version)?;
             // Without, it is known already that the release is no good.
             if let Some(own) = own.await {
-                unit::advance(Seat::at(&session), course, &options, &entry, Some(&own))
-                    .await
-                    .map_err(Stop::into_error)?;
+                let seat = Seat::alone(&session, &course.app).await.map_err(Stop::into_error)?;
+                unit::advance(seat, course, &options, &entry, Some(&own)).await.map_err(Stop::into_error)?;
             }
             Ok(())
         };
@@ -257,8 +256,9 @@ impl Stage<'_> {
         let commons = Commons { session, course, options: &options, known, known_global: known, tenants, told: None };
         super::steps::add_extensions(session, course, self.cluster).await?;
         commons.advance_global().await?;
+        let seat = Seat::alone(session, &course.app).await?;
         for entry in &others {
-            unit::advance(Seat::at(session), course, &options, entry, Some(own)).await?;
+            unit::advance(seat, course, &options, entry, Some(own)).await?;
         }
         commons.advance(None).await
     }

@@ -6,7 +6,7 @@ use catalog::{Entry, Shape};
 use domain::{Isolation, Placement, TenantId, quote_ident};
 use tenantize::{Run, Runner, Upgrade, grants_on_sequences};
 
-use super::transact::{Patience, Script, Stop, stands};
+use super::transact::{Patience, Script, Stop, has_as_owner};
 use super::unit::turn_of;
 use super::{Course, MigrateOptions};
 use crate::prepare::secrets;
@@ -46,7 +46,7 @@ impl Commons<'_> {
         for at in self.stamped(stamp::GLOBAL, self.known_global).await?..course.version() {
             let upgrade = course.upgrade(at)?;
             let Some(file) = upgrade.files().first().filter(|file| upgrade.is_global(file)) else { continue };
-            let mut script = Script::standing(self.stands().await?);
+            let mut script = Script::new(self.has_as_owner().await?);
             script.owner(&course.app, SEARCH_PATH, upgrade.global(file, &course.app.names()));
             script.end();
             script.ours(stamp::write(stamp::GLOBAL, at + 1));
@@ -92,10 +92,10 @@ impl Commons<'_> {
 
     /// A migration that changes tables. A tenant may be removed while it waits for locks; then it is written anew for the others.
     async fn tables(&self, upgrade: &Upgrade, file: &str, at: i32, expected: Option<&Shape>) -> Result<(), Stop> {
-        let standing = self.stands().await?;
+        let as_owner = self.has_as_owner().await?;
         loop {
             let there = self.there().await?;
-            let script = self.script(Script::standing(standing), upgrade, file, at, &there);
+            let script = self.script(Script::new(as_owner), upgrade, file, at, &there);
             match self.commit(&script, SHARED_TURN, stamp::WHOLE, at, expected).await {
                 Err(Stop::Failed(error)) if self.there().await? == there => return Err(Stop::Failed(error)),
                 Err(Stop::Failed(_)) => {}
@@ -111,8 +111,8 @@ impl Commons<'_> {
         Ok(recorded.map_err(LifecycleError::from)?)
     }
 
-    async fn stands(&self) -> Result<bool, Stop> {
-        stands(self.session, &self.course.app.names().owner).await.map_err(Stop::Lost)
+    async fn has_as_owner(&self) -> Result<bool, Stop> {
+        has_as_owner(self.session, &self.course.app).await
     }
 
     fn script(&self, mut script: Script, upgrade: &Upgrade, file: &str, at: i32, there: &[TenantId]) -> Script {
@@ -155,7 +155,7 @@ impl Commons<'_> {
                 stamp::Stamp::Version(version) if version > at => continue,
                 _ => {}
             }
-            let mut script = Script::new();
+            let mut script = Script::new(false);
             for Run { by, statements } in &runs {
                 script.tenant(tenant, *by, &self.path_of(tenant), statements.iter().cloned());
             }
@@ -167,7 +167,7 @@ impl Commons<'_> {
                 done => done?,
             }
         }
-        let mut script = Script::new();
+        let mut script = Script::new(false);
         script.end();
         script.ours(stamp::write(stamp::WHOLE, at + 1));
         self.commit(&script, SHARED_TURN, stamp::WHOLE, at, None).await

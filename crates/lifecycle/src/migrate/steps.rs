@@ -18,8 +18,9 @@ use super::transact::Stop;
 use super::{Course, Order};
 use crate::prepare::extensions;
 use crate::server::Session;
+use crate::shape::mark;
 use crate::turn::key;
-use crate::{Lifecycle, LifecycleError, stamp};
+use crate::{Lifecycle, LifecycleError, shape, stamp};
 
 /// For how long tenants that are just being made are waited for.
 const PATIENCE: u32 = 60;
@@ -58,7 +59,7 @@ impl Lifecycle {
         let known = self.catalog.rehearsed_from(&course.app, release).await?;
         let tried = |(cluster, standing): &(Cluster, Standing)| {
             let mut versions =
-                known.iter().filter_map(|it| it.rsplit_once('/')).filter(|(at, _)| *at == place(cluster));
+                known.iter().filter_map(|it| it.rsplit_once('/')).filter(|(at, _)| *at == place(course, cluster));
             versions.any(|(_, version)| version.parse::<i32>().is_ok_and(|version| version <= standing.version))
         };
         Ok(stands.iter().filter(|(_, standing)| standing.version < course.version()).all(tried) && !known.is_empty())
@@ -88,24 +89,28 @@ impl Step for Rehearse {
             if self.0.is_rehearsed(&course, course.release, &stands).await? {
                 return Ok(json!({"clusters": []}));
             }
-            // Where tables are shared, more can be tried.
-            stands.sort_by_key(|(cluster, _)| cluster.dedicated);
+            // Where tables are shared, more can be tried, and what is furthest behind comes by all the others.
+            stands.sort_by_key(|(cluster, standing)| (cluster.dedicated, standing.version));
             let mut tried: HashMap<i32, Looks> = HashMap::new();
+            let mut names = Vec::new();
             for (cluster, standing) in &stands {
                 self.0.probe.pass("rehearse")?;
                 work.holds().await?;
                 let major = cluster.server_version / 10_000;
                 if let Entry::Vacant(place) = tried.entry(major) {
                     place.insert(self.0.rehearse_release(&course, cluster, *standing).await?);
+                    names.push(cluster.name.to_string());
                 }
                 if let Some(looks) = tried.get(&major) {
                     self.0.put_looks(&course, cluster.id, looks).await?;
                 }
             }
-            let from: Vec<String> = stands.iter().map(from).collect();
+            let from: Vec<String> = stands
+                .iter()
+                .map(|(cluster, standing)| format!("{}/{}", place(&course, cluster), standing.version))
+                .collect();
             let told = self.0.catalog.set_rehearsed(&course.app, course.release, &from).await;
             told.map_err(LifecycleError::from)?;
-            let names: Vec<String> = stands.iter().map(|(cluster, _)| cluster.name.to_string()).collect();
             Ok(json!({"clusters": names}))
         })
     }
@@ -367,13 +372,16 @@ fn nothing<'a>() -> Act<'a, ()> {
     Box::pin(async { Ok(()) })
 }
 
-/// Where an app stands, as it is written down when a release has been rehearsed there: the cluster, its major version and the app's.
-fn from((cluster, standing): &(Cluster, Standing)) -> String {
-    format!("{}/{}", place(cluster), standing.version)
-}
-
-fn place(cluster: &Cluster) -> String {
-    format!("{}/{}", cluster.id, cluster.server_version / 10_000)
+/// Where a release is tried, as it is written down: the cluster, its major version, and what this síndico makes of the files and sees of
+/// tables.
+fn place(course: &Course, cluster: &Cluster) -> String {
+    format!(
+        "{}/{}/{}/{}",
+        cluster.id,
+        cluster.server_version / 10_000,
+        mark::built_from(&course.plan),
+        shape::read_by()
+    )
 }
 
 fn has_own(entry: &catalog::Entry) -> bool {

@@ -64,21 +64,47 @@ impl Stop {
 ///
 /// The session is a superuser's, and the app's statements call functions of the app, which may run whatever is in a row. So each runs
 /// inside a function of síndico's that is `SECURITY DEFINER` and belongs to the role that it runs as: PostgreSQL lets nobody leave such a
-/// role from within (`GUC_NOT_WHILE_SEC_REST`; "cannot set parameter within security-definer function"). The owner of the app's tables, who might
-/// alter its own, has one in a schema that it may not enter; tenants are kept from all DDL (`guard_ddl.sql`).
+/// role from within (`GUC_NOT_WHILE_SEC_REST`; "cannot set parameter within security-definer function"). Whoever owns one might alter it: so they are in
+/// a schema that nobody may enter, but for those of tenants, who are kept from all DDL (`guard_ddl.sql`).
 #[derive(Debug)]
 pub(crate) struct Script {
     lines: Vec<Line>,
     /// What statements run in from here on.
     act: String,
-    /// A function for roles that have none; its name is no other transaction's.
-    own: String,
-    /// Whether it is there.
-    made: bool,
+    /// For roles that a superuser's session acts as.
+    closed: Passing,
+    /// For tenants, whose session it is when they call it.
+    open: Passing,
     /// Whether the owner of the app's tables has one that stays.
-    standing: bool,
+    as_owner: bool,
+    /// Whether constraints have been checked that are put off from the beginning.
+    checked: bool,
     /// Whether it defines tables and nothing else.
     only_defines: bool,
+}
+
+/// A function of this transaction's; its name is no other's.
+#[derive(Debug)]
+struct Passing {
+    name: String,
+    made: bool,
+}
+
+impl Passing {
+    fn within(schema: &str) -> Self {
+        Self { name: format!("{schema}.{}", quote_ident(&format!("act_{}", Uuid::new_v4().simple()))), made: false }
+    }
+
+    /// From here on it runs its text as a role.
+    fn become_role(&mut self, role: &str, search_path: &str) -> String {
+        let Self { name, made } = self;
+        let run = if std::mem::replace(made, true) {
+            format!("ALTER FUNCTION {name}(pg_catalog.text) OWNER TO {}", quote_ident(role))
+        } else {
+            make_act(name, role)
+        };
+        format!("{run}; SET LOCAL search_path = {search_path}, pg_temp")
+    }
 }
 
 #[derive(Debug)]
@@ -87,9 +113,8 @@ enum Line {
     Apps(Statement),
 }
 
-/// What statements begin with that define something, and those that are about rows.
+/// What statements begin with that define something.
 const DEFINE: [&str; 6] = ["CREATE", "ALTER", "DROP", "COMMENT", "GRANT", "REVOKE"];
-const WRITE: [&str; 6] = ["INSERT", "UPDATE", "DELETE", "SELECT", "WITH", "CALL"];
 
 /// Runs a text as the owner of an app's tables.
 const AS_OWNER: &str = "sindico_act.as_owner";
@@ -108,15 +133,17 @@ pub(crate) fn act_as_owner(owner: &str) -> String {
     format!("CREATE SCHEMA sindico_act; {};", make_act(AS_OWNER, owner))
 }
 
-/// Whether a database has it, and it is as it was made.
-pub(crate) async fn stands(session: &Session, owner: &str) -> Result<bool, LifecycleError> {
-    session
-        .ask(
+/// Whether a database has it, it is as it was made, and its owner cannot reach it.
+pub(crate) async fn has_as_owner(session: &Session, app: &AppName) -> Result<bool, Stop> {
+    let asked = session
+        .query_one(
             "SELECT EXISTS (SELECT FROM pg_proc WHERE oid = to_regprocedure('sindico_act.as_owner(text)') AND prosecdef
-                 AND pg_get_userbyid(proowner) = $1 AND prosrc = 'BEGIN EXECUTE statement; END')",
-            &[&owner],
+                 AND pg_get_userbyid(proowner) = $1 AND prosrc = 'BEGIN EXECUTE statement; END' AND proconfig IS NULL
+                 AND provolatile = 'v' AND NOT proisstrict AND NOT has_schema_privilege(proowner, pronamespace, 'USAGE'))",
+            &[&app.names().owner],
         )
-        .await
+        .await;
+    asked.and_then(|row| row.try_get(0)).map_err(|error| Stop::of(session, &error, None))
 }
 
 /// Puts constraints off again that are so from the beginning, after all of them have been checked.
@@ -127,15 +154,10 @@ const PUT_OFF: &str = "DO $do$ DECLARE it record; BEGIN
 END $do$";
 
 impl Script {
-    /// Begins after whatever the transaction has begun with.
-    pub(crate) fn new() -> Self {
-        let own = format!("sindico.{}", quote_ident(&format!("act_{}", Uuid::new_v4().simple())));
-        Self { lines: Vec::new(), act: own.clone(), own, made: false, standing: false, only_defines: true }
-    }
-
-    /// The same in a database where [`stands`].
-    pub(crate) fn standing(standing: bool) -> Self {
-        Self { standing, ..Self::new() }
+    /// Begins after whatever the transaction has begun with, in a database of which it is known whether [`has_as_owner`].
+    pub(crate) fn new(as_owner: bool) -> Self {
+        let [closed, open] = ["sindico_act", "sindico"].map(Passing::within);
+        Self { lines: Vec::new(), act: String::new(), closed, open, as_owner, checked: false, only_defines: true }
     }
 
     pub(crate) fn ours(&mut self, sql: impl Into<String>) {
@@ -144,29 +166,35 @@ impl Script {
 
     /// Nothing is left of what it needed.
     pub(crate) fn end(&mut self) {
-        if self.made {
-            let drop = format!("DROP FUNCTION {}(pg_catalog.text)", self.own);
+        let made = [&self.closed, &self.open].into_iter().filter(|it| it.made);
+        let drops: Vec<String> = made.map(|it| format!("DROP FUNCTION {}(pg_catalog.text)", it.name)).collect();
+        for drop in drops {
             self.ours(drop);
         }
     }
 
     /// What the owner of the app's tables runs.
     pub(crate) fn owner(&mut self, app: &AppName, search_path: &str, statements: impl IntoIterator<Item = Statement>) {
-        if self.standing {
-            AS_OWNER.clone_into(&mut self.act);
-            self.ours(format!("SET LOCAL search_path = {search_path}, pg_temp"));
-        } else {
-            self.become_role(&app.names().owner, search_path);
+        if !self.as_owner {
+            return self.as_role(&app.names().owner, search_path, statements);
         }
-        let wrote = self.apps(statements);
-        self.settle(wrote);
+        self.put_off();
+        AS_OWNER.clone_into(&mut self.act);
+        self.ours(format!("SET LOCAL search_path = {search_path}, pg_temp"));
+        self.apps(statements);
+        self.check();
     }
 
     /// What a role runs that nobody logs in as.
     pub(crate) fn as_role(&mut self, role: &str, search_path: &str, statements: impl IntoIterator<Item = Statement>) {
-        self.become_role(role, search_path);
-        let wrote = self.apps(statements);
-        self.settle(wrote);
+        self.put_off();
+        // Databases that were made before there was such a schema have none.
+        self.ours("CREATE SCHEMA IF NOT EXISTS sindico_act");
+        let become_role = self.closed.become_role(role, search_path);
+        self.closed.name.clone_into(&mut self.act);
+        self.ours(become_role);
+        self.apps(statements);
+        self.check();
     }
 
     /// What a tenant runs, as if it had logged in: whatever it does, it stays with its rows.
@@ -180,48 +208,31 @@ impl Script {
         let role = Role::new(tenant, domain::Access::ReadWrite).to_string();
         // No trigger has to do with values that a column has from the beginning.
         let quiet = by == Runner::Filler;
+        self.put_off();
         if quiet {
             self.ours("SET LOCAL session_replication_role = replica");
         }
-        self.become_role(&role, search_path);
+        let become_role = self.open.become_role(&role, search_path);
+        self.open.name.clone_into(&mut self.act);
+        self.ours(become_role);
         // Policies ask whose session it is.
         self.ours(format!("SET LOCAL SESSION AUTHORIZATION {}", quote_ident(&role)));
-        let wrote = self.apps(statements);
-        if wrote {
-            self.check();
-        }
+        self.apps(statements);
+        self.check();
         self.ours("SET LOCAL SESSION AUTHORIZATION DEFAULT");
-        if wrote {
-            self.ours(PUT_OFF);
-        }
         if quiet {
             self.ours("SET LOCAL session_replication_role = origin");
         }
     }
 
-    fn become_role(&mut self, role: &str, search_path: &str) {
-        self.own.clone_into(&mut self.act);
-        if self.made {
-            self.ours(format!("ALTER FUNCTION {}(pg_catalog.text) OWNER TO {}", self.own, quote_ident(role)));
-        } else {
-            self.made = true;
-            self.ours(make_act(&self.own, role));
-        }
-        self.ours(format!("SET LOCAL search_path = {search_path}, pg_temp"));
-    }
-
-    /// Whether any of them is about rows.
-    fn apps(&mut self, statements: impl IntoIterator<Item = Statement>) -> bool {
-        let mut wrote = false;
+    fn apps(&mut self, statements: impl IntoIterator<Item = Statement>) {
         for statement in statements {
             let text = statement.sql.trim_start();
             let word = text.split(|it: char| !it.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
             self.only_defines &= DEFINE.contains(&word.as_str());
-            wrote |= WRITE.contains(&word.as_str());
             let sql = self.call(&statement.sql);
             self.lines.push(Line::Apps(Statement { sql, ..statement }));
         }
-        wrote
     }
 
     /// Whether what it leaves of tables depends on nothing but how they were: not on rows, nor on what the app's functions do with them.
@@ -229,17 +240,19 @@ impl Script {
         self.only_defines
     }
 
-    fn settle(&mut self, wrote: bool) {
-        if wrote {
-            self.check();
-            self.ours(PUT_OFF);
-        }
-    }
-
-    /// What has been put off to the end of the transaction is done here, by whoever has caused it.
+    /// What has been put off to the end of the transaction is done here, by whoever has caused it: at the end it would be done by the
+    /// superuser whose session it is. Definitions may cause it, too, by the functions that they call.
     fn check(&mut self) {
         let sql = self.call("SET CONSTRAINTS ALL IMMEDIATE");
         self.ours(sql);
+        self.checked = true;
+    }
+
+    /// Whoever is next finds constraints as they are at the beginning of a transaction.
+    fn put_off(&mut self) {
+        if std::mem::take(&mut self.checked) {
+            self.ours(PUT_OFF);
+        }
     }
 
     fn call(&self, sql: &str) -> String {

@@ -1,11 +1,11 @@
 //! A tenant with tables of its own, taken to a newer version.
 
 use catalog::{Entry, Shape, ShapeKind};
-use domain::{Isolation, TenantId, quote_literal};
+use domain::{AppName, Isolation, TenantId, quote_literal};
 use tenantize::Upgrade;
 use tokio_postgres::error::SqlState;
 
-use super::transact::{Patience, Script, Stop, last_value};
+use super::transact::{Patience, Script, Stop, has_as_owner, last_value};
 use super::{Course, MigrateOptions};
 use crate::server::Session;
 use crate::shape::mark;
@@ -43,8 +43,8 @@ pub(crate) async fn advance(
     entry: &Entry,
     expected: Option<&Shape>,
 ) -> Result<Reached, Stop> {
-    let Seat { session, witness, standing } = seat;
-    let unit = Unit { session, witness, standing, course, options, entry, expected };
+    let Seat { session, witness, as_owner } = seat;
+    let unit = Unit { session, witness, as_owner, course, options, entry, expected };
     let mut patience = Patience::new(options);
     loop {
         let went = match unit.step(false).await {
@@ -69,21 +69,21 @@ pub(crate) struct Seat<'a> {
     pub(crate) session: &'a Session,
     /// Another one there.
     pub(crate) witness: Option<&'a Session>,
-    /// Whether [`super::transact::stands`] there.
-    pub(crate) standing: bool,
+    /// Whether [`has_as_owner`] there.
+    pub(crate) as_owner: bool,
 }
 
 impl<'a> Seat<'a> {
-    /// Where nothing is known but the session.
-    pub(crate) fn at(session: &'a Session) -> Self {
-        Self { session, witness: None, standing: false }
+    /// Without a witness.
+    pub(crate) async fn alone(session: &'a Session, app: &AppName) -> Result<Self, Stop> {
+        Ok(Self { session, witness: None, as_owner: has_as_owner(session, app).await? })
     }
 }
 
 struct Unit<'a> {
     session: &'a Session,
     witness: Option<&'a Session>,
-    standing: bool,
+    as_owner: bool,
     course: &'a Course,
     options: &'a MigrateOptions,
     entry: &'a Entry,
@@ -195,7 +195,7 @@ impl Unit<'_> {
     fn script(&self, upgrade: &Upgrade) -> Script {
         let Self { course, entry, .. } = self;
         let app = &course.app;
-        let mut script = Script::standing(self.standing);
+        let mut script = Script::new(self.as_owner);
         let Some(file) = upgrade.files().first() else { return script };
         let runs = if entry.placement.isolation == Isolation::Schema {
             upgrade.own_schema(file, entry.tenant)

@@ -10,7 +10,6 @@ use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
 
 use crate::archive::{Archiving, Chosen, Refused};
-use crate::backup::{ColumnEntry, tables_of};
 use crate::error::postgres_text;
 use crate::migrate::last_value;
 use crate::server::Session;
@@ -32,7 +31,8 @@ const BEGIN: &str = "
     BEGIN READ WRITE; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s';
     SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
     SET LOCAL IntervalStyle = 'postgres'; SET LOCAL row_security = on; SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = hex;
-    SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = content; SET LOCAL client_encoding = 'UTF8'";
+    SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = content; SET LOCAL client_encoding = 'UTF8';
+    SET LOCAL synchronous_commit = on";
 
 /// What has come of a table.
 #[derive(Debug, Default)]
@@ -54,6 +54,8 @@ pub(super) struct Expiry<'a> {
     pub(super) entry: &'a Entry,
     pub(super) app: &'a AppName,
     pub(super) rule: &'a RetentionRule,
+    /// What the store said to somebody before.
+    pub(super) store_failed: Option<&'a str>,
 }
 
 /// What is old.
@@ -64,8 +66,6 @@ struct Old {
     kind: String,
     /// The first moment that is not old.
     limit: String,
-    /// Those that rows are archived with, if they are.
-    columns: Vec<ColumnEntry>,
 }
 
 /// Where a row is, and from when.
@@ -107,8 +107,9 @@ impl Expiry<'_> {
     /// What is old now, or why there is no such thing.
     async fn look(&self) -> Result<Result<Old, String>, LifecycleError> {
         let RetentionRule { table, column, keep, archive } = self.rule;
-        if archive.is_some() && self.desk.backups.store.is_none() {
-            return Ok(Err(format!("rows of {table} are to be archived: {}", LifecycleError::NoStore)));
+        let no_store = self.desk.backups.store.is_none().then(|| LifecycleError::NoStore.to_string());
+        if let Some(why) = no_store.or_else(|| self.store_failed.map(str::to_owned)).filter(|_| archive.is_some()) {
+            return Ok(Err(format!("rows of {table} are to be archived: {why}")));
         }
         let quoted = format!("{}.{}", quote_ident(&self.entry.placement.schema), quote_ident(table));
         let sql = format!(
@@ -129,14 +130,7 @@ impl Expiry<'_> {
         let said =
             self.ask(&format!("SELECT ({now} - interval {})::{kind}::text", quote_literal(keep.as_str()))).await?;
         let limit = last_value(&said).ok_or_else(|| LifecycleError::Unverified("the server's time".to_owned()))?;
-        let columns = if self.rule.archive.is_some() { self.archived_columns().await? } else { Vec::new() };
-        Ok(Ok(Old { table: quoted, column: quote_ident(column), kind, limit, columns }))
-    }
-
-    async fn archived_columns(&self) -> Result<Vec<ColumnEntry>, LifecycleError> {
-        let tables = tables_of(self.session, &self.entry.placement).await?;
-        let table = tables.into_iter().find(|table| table.name == self.rule.table);
-        Ok(table.map(|table| table.columns).unwrap_or_default())
+        Ok(Ok(Old { table: quoted, column: quote_ident(column), kind, limit }))
     }
 
     async fn how_many(&self, old: &Old) -> Result<i64, LifecycleError> {
@@ -224,13 +218,19 @@ impl Expiry<'_> {
     /// Where a table is divided, a row in the same place of another part may go too: it is as old.
     async fn delete(&self, old: &Old, rows: &[Row]) -> Result<i64, Stop> {
         let places: Vec<String> = rows.iter().map(|row| format!("\"{}\"", row.place)).collect();
-        let (table, places, condition) = (&old.table, places.join(","), old.condition());
-        let sql = format!("DELETE FROM {table} WHERE ctid = ANY ('{{{places}}}'::tid[]) AND {condition}");
+        let Old { table, column, kind, .. } = old;
+        let (places, condition) = (places.join(","), old.condition());
+        let [first, last] = [rows.first(), rows.last()].map(|row| quote_literal(row.map_or("", |row| &row.at)));
+        let sql = format!(
+            "DELETE FROM {table} WHERE ctid = ANY ('{{{places}}}'::tid[]) AND {condition}
+                 AND {column} BETWEEN {first}::{kind} AND {last}::{kind}"
+        );
         let mut pauses = AGAIN.iter();
         loop {
             let error = match self.attempt(old, &sql, rows).await {
                 Ok(removed) => return Ok(removed),
                 Err(Refused::Failed(error)) => return Err(Stop::Lost(error)),
+                Err(Refused::Slow(why)) => return Err(Stop::Held(why)),
                 Err(Refused::Server(error)) => error,
             };
             let Some(said) = error.as_db_error().filter(|_| !self.session.is_closed()) else {
@@ -248,7 +248,7 @@ impl Expiry<'_> {
     }
 
     async fn attempt(&self, old: &Old, delete: &str, rows: &[Row]) -> Result<i64, Refused> {
-        let Self { desk, work, session, entry, app, rule } = *self;
+        let Self { desk, work, session, entry, app, rule, .. } = *self;
         let (Some(keep), Some(first), Some(last)) = (&rule.archive, rows.first(), rows.last()) else {
             let sql = format!("{BEGIN}; WITH gone AS ({delete} RETURNING 1) SELECT count(*) FROM gone");
             // The end by itself: if this is cancelled meanwhile, the server takes it back.
@@ -256,8 +256,8 @@ impl Expiry<'_> {
             session.batch_execute("COMMIT").await?;
             return Ok(last_value(&said).and_then(|count| count.parse().ok()).unwrap_or_default());
         };
-        let archiving = Archiving { desk, work, session, entry, app, table: &rule.table, keep, columns: &old.columns };
-        archiving.take(BEGIN, &Chosen { delete, oldest: &first.at, newest: &last.at }).await
+        let archiving = Archiving { desk, work, session, entry, app, table: &rule.table, keep };
+        archiving.take(BEGIN, &Chosen { table: &old.table, delete, oldest: &first.at, newest: &last.at }).await
     }
 
     /// A transaction that changes nothing.

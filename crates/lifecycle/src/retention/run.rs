@@ -1,5 +1,6 @@
 //! The operation: one tenant after the other, one table after the other.
 
+use catalog::Unsettled;
 use domain::{Access, AppName, Role};
 use jobs::{Act, Fault, JobsError, Procedure, Step, Work};
 use serde_json::{Value, json};
@@ -33,9 +34,9 @@ impl Step for Retain {
         })
     }
 
-    /// Rows that are gone stay gone.
-    fn undo<'a>(&'a self, _: &'a Work) -> Act<'a, ()> {
-        Box::pin(async { Ok(()) })
+    /// Rows that are gone stay gone, and those that are archived can be read.
+    fn undo<'a>(&'a self, work: &'a Work) -> Act<'a, ()> {
+        Box::pin(async { Ok(self.0.try_to_settle_archives(Unsettled::Operation(work.operation())).await?) })
     }
 }
 
@@ -49,10 +50,12 @@ impl Lifecycle {
             .collect();
         let total = u64::try_from(entries.len()).unwrap_or(u64::MAX);
         let (mut told, mut rows, mut failed) = (Vec::new(), 0_i64, Vec::new());
+        // A store that fails for one would keep everybody waiting, and migrations with them.
+        let mut store_failed = None;
         for (done, entry) in (0_u64..).zip(&entries) {
             work.holds().await?;
             work.progress(done, total).await?;
-            match self.retain_tenant(work, entry, app, order.dry).await {
+            match self.retain_tenant(work, entry, app, order.dry, store_failed.as_deref()).await {
                 Ok(outcomes) => {
                     for (table, outcome) in outcomes {
                         rows = rows.saturating_add(outcome.rows);
@@ -68,7 +71,12 @@ impl Lifecycle {
                     return Err(error.into());
                 }
                 // One tenant that cannot be reached keeps nobody else's old rows.
-                Err(error) => failed.push(json!({"tenant": entry.slug, "error": error.to_string()})),
+                Err(error) => {
+                    if matches!(error, LifecycleError::Objects(_)) {
+                        store_failed = Some(error.to_string());
+                    }
+                    failed.push(json!({"tenant": entry.slug, "error": error.to_string()}));
+                }
             }
         }
         work.progress(total, total).await?;
@@ -81,18 +89,19 @@ impl Lifecycle {
         entry: &catalog::Entry,
         app: &AppName,
         dry: bool,
+        store_failed: Option<&str>,
     ) -> Result<Vec<(String, Outcome)>, LifecycleError> {
         let limits = self.catalog.retention_limits(entry.tenant).await?;
         if limits.is_empty() {
             return Ok(Vec::new());
         }
         if !dry {
-            self.settle_archives(entry.tenant).await?;
+            self.settle_archives(Unsettled::Tenant(entry.tenant)).await?;
         }
         let session = self.as_tenant(entry).await?;
         let mut outcomes = Vec::new();
         for limit in limits {
-            let expiry = Expiry { desk: self, work, session: &session, entry, app, rule: &limit.rule };
+            let expiry = Expiry { desk: self, work, session: &session, entry, app, rule: &limit.rule, store_failed };
             let outcome = if dry { expiry.count().await? } else { expiry.remove().await? };
             outcomes.push((limit.rule.table, outcome));
         }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::server::Session;
 
-const MARK: &str = include_str!("mark.sql");
+pub(super) const MARK: &str = include_str!("mark.sql");
 
 /// What there is of a schema in the catalog, as a transaction sees it. Two that are alike are of the same rows.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,11 +30,14 @@ pub(crate) async fn run(command: ArchiveCommand, client: &Client, console: Conso
             });
         }
         ArchiveCommand::Export { which, to, format } => {
-            let (mut found, mut before) = (Vec::new(), String::new());
+            let (mut found, mut left_out, mut before) = (Vec::new(), 0, String::new());
             let which = words(which, client).await?;
             loop {
                 let page = client.get(&format!("/archives?limit=1000{which}{before}")).await?;
-                found.extend(rows(&page["items"]).iter().filter(|it| it["state"] == "kept").cloned());
+                let (kept, others): (Vec<_>, Vec<_>) =
+                    rows(&page["items"]).iter().partition(|it| it["state"] == "kept");
+                found.extend(kept.into_iter().cloned());
+                left_out += others.len();
                 let Some(next) = page["next"].as_str() else { break };
                 before = format!("&before={next}");
             }
@@ -44,17 +47,19 @@ pub(crate) async fn run(command: ArchiveCommand, client: &Client, console: Conso
             let mut folder = Folder::make(&to)?;
             for it in &found {
                 let word = |field: &str| segment(it[field].as_str().unwrap_or_default());
-                let file = format!("{}.{}.{}.{}", word("slug"), word("table"), word("id"), format.as_str());
+                let file = format!("{}.{}", word("id"), format.as_str());
                 let from = format!("/archives/{}/rows?format={}", word("id"), format.as_str());
                 folder.download(&file, &from, client).await?;
             }
             folder.write("archives.json", &format!("{:#}\n", json!(found)))?;
             folder.seal()?;
             let count: i64 = found.iter().filter_map(|it| it["rows"].as_i64()).sum();
-            let told = json!({"folder": to, "archives": found.len(), "rows": count});
+            let told = json!({"folder": to, "archives": found.len(), "left_out": left_out, "rows": count});
             console.result(&told, |told| {
+                let rest = if left_out == 0 { "" } else { ", but for those that are being written or removed," };
                 format!(
-                    "{} rows of {} archives are in {}; check them with `sha256sum --check SHA256SUMS` there",
+                    "{} rows of {} archives{rest} are in {}; archives.json says which is which; check them with \
+                     `sha256sum --check SHA256SUMS` there",
                     told["rows"],
                     told["archives"],
                     to.display()

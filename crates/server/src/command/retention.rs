@@ -11,8 +11,13 @@ use crate::console::{Console, rows, table};
 const RULES: [(&str, &str); 4] =
     [("table", "/table"), ("column", "/column"), ("kept", "/keep"), ("then archived", "/archive")];
 
-const LIMITS: [(&str, &str); 4] =
-    [("table", "/table"), ("column", "/column"), ("kept", "/keep"), ("the tenant's own", "/own")];
+const LIMITS: [(&str, &str); 5] = [
+    ("table", "/table"),
+    ("column", "/column"),
+    ("kept", "/keep"),
+    ("the tenant's own", "/own"),
+    ("then archived", "/archive"),
+];
 
 const RUNS: [(&str, &str); 6] = [
     ("tenant", "/slug"),

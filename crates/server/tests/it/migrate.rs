@@ -122,13 +122,14 @@ async fn what_was_rehearsed_is_not_tried_again() {
     assert_eq!(ended(&bed, &begun).await["state"], "succeeded");
     assert_eq!(apply(&bed, &two, json!({})).await["state"], "succeeded");
     let (_, begun) = rehearse(&three).await;
-    assert_eq!(tried(&ended(&bed, &begun).await).as_array().map(Vec::len), Some(2), "it stands on two clusters");
+    assert_eq!(tried(&ended(&bed, &begun).await).as_array().map(Vec::len), Some(1), "of one version of PostgreSQL");
     // Good on the clusters where it was tried, and on no other.
     let forget =
         "UPDATE sindico.app_releases SET rehearsed_from = rehearsed_from[1:1] WHERE rehearsed_from IS NOT NULL";
     bed.control().await.batch_execute(forget).await.expect("forgotten");
+    assert_eq!(status(&bed).await["version"], 6, "what is only tried is nobody's newest");
     let done = apply(&bed, &three, json!({})).await;
-    assert_eq!((&done["state"], tried(&done).as_array().map(Vec::len)), (&json!("succeeded"), Some(2)));
+    assert_eq!((&done["state"], tried(&done).as_array().map(Vec::len)), (&json!("succeeded"), Some(1)));
     bed.close().await;
 }
 
@@ -144,7 +145,20 @@ async fn what_a_rehearsal_refuses_touches_nobody() {
     let refused = ended(&bed, &begun).await;
     assert_eq!(refused["state"], "failed", "{refused:#}");
     assert!(refused["error"].to_string().contains("violates check constraint"), "{refused:#}");
-    assert_eq!(status(&bed).await["items"][0]["version"], 4);
+    let status = status(&bed).await;
+    assert_eq!((&status["version"], &status["items"][0]["version"]), (&json!(4), &json!(4)));
+    // It is tried again, and refused again.
+    let halted = apply(&bed, &bad, json!({})).await;
+    assert!(halted["error"].to_string().contains("violates check constraint"), "{halted:#}");
+    // First rows are tried as well, where nothing else is new.
+    let mut seeded = pet_shop(&bed.app);
+    let seed = AppFile { path: "seed/9999.sql".into(), content: "INSERT INTO clients (name) VALUES (NULL)".into() };
+    seeded.files.push(seed);
+    let mut body = self::body(&seeded, &json!({}));
+    body.as_object_mut().expect("an object").remove("options");
+    let (code, begun) = bed.call(Method::POST, &format!("/apps/{}/migrations/rehearse", bed.app), Some(body)).await;
+    assert_eq!(code, StatusCode::ACCEPTED, "{begun:#}");
+    assert_eq!(ended(&bed, &begun).await["state"], "failed");
     bed.close().await;
 }
 

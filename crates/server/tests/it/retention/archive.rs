@@ -147,7 +147,7 @@ async fn each_row_is_in_its_table_or_in_an_archive() {
                 let failed = ended(&bed, &begun).await;
                 assert_eq!(failed["state"], "failed", "{point}: {failed:#}");
                 let left: usize = one(&client, "SELECT count(*) FROM events").await.parse().expect("a number");
-                other.lifecycle.settle_ended_archives().await.expect("settled");
+                other.lifecycle.settle_archives(catalog::Unsettled::Ended).await.expect("settled");
                 assert_eq!(archived(&bed, "paws").await.len(), 25_000 - left, "{point}");
                 output(&bed, json!({})).await;
             }
@@ -177,7 +177,8 @@ async fn whoever_wakes_up_late_removes_nothing() {
         false
     });
     let bed = with_archives(Options { probe, ..Options::default() }).await;
-    let client = enter(&bed.tenant("paws", "schema").await).await;
+    // Nobody else is on that server, so no later transaction tells of this one.
+    let client = enter(&bed.tenant("paws", "cluster").await).await;
     run(&client, "INSERT INTO events (at, what) SELECT now() - interval '1 year', 'old' FROM generate_series(1, 100)")
         .await;
     let begun = begin(&bed, json!({})).await;
@@ -203,6 +204,29 @@ async fn whoever_wakes_up_late_removes_nothing() {
     assert_eq!(one(&client, "SELECT count(*) FROM events").await, "0");
     assert!(archived(&bed, "paws").await.keys().copied().eq(1..=100));
     other.leave().await;
+    bed.close().await;
+}
+
+/// What is put off to the end of the transaction may still say no.
+#[tokio::test]
+async fn what_a_commit_refuses_is_not_archived() {
+    let bed = with_archives(Options::default()).await;
+    for isolation in ["shared", "database"] {
+        let slug = format!("late-{isolation}");
+        let client = enter(&bed.tenant(&slug, isolation).await).await;
+        let many = "INSERT INTO events (at, what)
+            SELECT now() - interval '1 year' + n * interval '1 s', 'old' FROM generate_series(1, 20) n;
+            INSERT INTO late_proofs VALUES (7), (13)";
+        run(&client, many).await;
+        let done = output(&bed, json!({"tenants": [slug]})).await;
+        let told = &done["tables"][0];
+        assert_eq!((&told["rows"], &told["held"]), (&json!(18), &json!(2)), "{done:#}");
+        assert!(told["note"].to_string().contains("constraint late_proofs_keep"), "{done:#}");
+        assert_eq!(one(&client, "SELECT string_agg(id::text, ' ' ORDER BY id) FROM events").await, "7 13");
+        let expected = (1..=20).filter(|id| ![7, 13].contains(id));
+        assert!(archived(&bed, &slug).await.keys().copied().eq(expected), "{isolation}");
+    }
+    assert_eq!(walk(bed.store()).len(), archives(&bed, "limit=1000").await.len());
     bed.close().await;
 }
 
