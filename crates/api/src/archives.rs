@@ -1,6 +1,7 @@
 //! `/archives`: rows that retention has taken out of tenants' tables.
 
 pub(crate) mod delete;
+pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod rows;
 

@@ -92,7 +92,7 @@ fn routes() -> (OpenApiRouter<Door>, OpenApiRouter<Door>) {
         .routes(routes!(backups::create::create))
         .routes(routes!(backups::replace::replace))
         .routes(routes!(archives::list::list))
-        .routes(routes!(archives::delete::delete))
+        .routes(routes!(archives::get::get, archives::delete::delete))
         .routes(routes!(archives::rows::rows))
         .routes(routes!(backups::coverage::coverage, backups::create_all::create_all))
         .routes(routes!(retention::get::get))

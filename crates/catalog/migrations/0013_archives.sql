@@ -13,8 +13,10 @@ CREATE TABLE sindico.archives (
     -- Which store, as people call it.
     store text NOT NULL,
     operation uuid NOT NULL,
-    -- The transaction that removes the rows, and where.
+    begun_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- The transaction that removes the rows, and where: a cluster may come to be another server.
     cluster uuid NOT NULL,
+    system_identifier bigint NOT NULL,
     xid text NOT NULL,
     -- Names and types, in the order of the values; this and what follows is known when the object is whole.
     columns jsonb,

@@ -28,6 +28,8 @@ pub struct Archive {
     pub operation: Uuid,
     /// Where the table was.
     pub cluster: Uuid,
+    /// Which server that was.
+    pub system_identifier: i64,
     /// The transaction there that removes the rows.
     pub xid: String,
     /// Names and types of the columns, as JSON, in the order of the values; unknown until the object is whole, like the next five.
@@ -156,6 +158,7 @@ struct Row {
     store: String,
     operation: Uuid,
     cluster: Uuid,
+    system_identifier: i64,
     xid: String,
     columns: Option<serde_json::Value>,
     oldest: Option<String>,
@@ -183,6 +186,7 @@ impl TryFrom<Row> for Archive {
             store: row.store,
             operation: row.operation,
             cluster: row.cluster,
+            system_identifier: row.system_identifier,
             xid: row.xid,
             columns: row.columns,
             oldest: row.oldest,
@@ -201,8 +205,8 @@ impl Catalog {
     /// Records an archive before anything of it is written, so that whatever a crash leaves of it is known.
     pub async fn begin_archive(&self, tx: &mut ControlTx, new: &NewArchive<'_>) -> Result<(), CatalogError> {
         sqlx::query!(
-            "INSERT INTO sindico.archives (id, tenant, slug, app, table_name, store, operation, cluster, xid, keep)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            "INSERT INTO sindico.archives (id, tenant, slug, app, table_name, store, operation, cluster, system_identifier, xid, keep)
+             SELECT $1, $2, $3, $4, $5, $6, $7, id, system_identifier, $9, $10 FROM sindico.clusters WHERE id = $8",
             new.id,
             new.tenant.as_uuid(),
             new.slug.as_str(),
@@ -250,19 +254,22 @@ impl Catalog {
         Ok(kept.rows_affected() == 1)
     }
 
-    /// Marks an archive whose rows are in their table, before its object is removed.
-    pub async fn give_up_archive(&self, id: Uuid) -> Result<(), CatalogError> {
-        sqlx::query!("UPDATE sindico.archives SET state = 'removing' WHERE id = $1 AND state = 'writing'", id)
-            .execute(&self.db)
-            .await?;
-        Ok(())
+    /// Marks an archive whose rows are in their table, before its object is removed. `false` if it is not to be removed.
+    pub async fn give_up_archive(&self, id: Uuid) -> Result<bool, CatalogError> {
+        let given_up = sqlx::query!(
+            "UPDATE sindico.archives SET state = 'removing' WHERE id = $1 AND state IN ('writing', 'removing')",
+            id,
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(given_up.rows_affected() == 1)
     }
 
     /// A page of archives, newest first.
     pub async fn archives(&self, filter: &ArchiveFilter) -> Result<Vec<Archive>, CatalogError> {
         let rows = sqlx::query_as!(
             Row,
-            "SELECT id, tenant, slug, app, table_name, state, store, operation, cluster, xid, columns, oldest, newest, rows, bytes,
+            "SELECT id, tenant, slug, app, table_name, state, store, operation, cluster, system_identifier, xid, columns, oldest, newest, rows, bytes,
                     stored_bytes, keep, archived_at, expires_at
              FROM sindico.archives
              WHERE ($1::uuid IS NULL OR id = $1) AND ($2::uuid IS NULL OR tenant = $2) AND ($3::text IS NULL OR app = $3)
@@ -289,7 +296,7 @@ impl Catalog {
         };
         let rows = sqlx::query_as!(
             Row,
-            "SELECT id, tenant, slug, app, table_name, state, store, operation, cluster, xid, columns, oldest, newest, rows, bytes,
+            "SELECT id, tenant, slug, app, table_name, state, store, operation, cluster, system_identifier, xid, columns, oldest, newest, rows, bytes,
                     stored_bytes, keep, archived_at, expires_at
              FROM sindico.archives a
              WHERE state = 'writing' AND CASE
@@ -313,24 +320,39 @@ impl Catalog {
         Ok(())
     }
 
-    /// Forgets an archive that was marked and has no object any more.
-    pub async fn forget_archive(&self, id: Uuid) -> Result<(), CatalogError> {
-        sqlx::query!("DELETE FROM sindico.archives WHERE id = $1 AND state = 'removing'", id).execute(&self.db).await?;
+    /// Forgets an archive that was marked and has no object. One that somebody may still be writing, who has not heard that nobody waits for
+    /// it, is only forgotten after an hour.
+    pub async fn forget_archive(&self, id: Uuid, written: bool) -> Result<(), CatalogError> {
+        sqlx::query!(
+            "DELETE FROM sindico.archives WHERE id = $1 AND state = 'removing'
+                 AND ($2 OR archived_at IS NOT NULL OR begun_at < clock_timestamp() - interval '1 hour')",
+            id,
+            written,
+        )
+        .execute(&self.db)
+        .await?;
         Ok(())
     }
 
-    /// Marks those in a store that have been kept long enough, and gives them; after them those whose removal was cut off.
-    pub async fn expire_archives(&self, store: &str, most: i64) -> Result<Vec<Archive>, CatalogError> {
+    /// Marks those in a store that have been kept long enough, and gives them with those whose removal was cut off, page by page.
+    pub async fn expire_archives(
+        &self,
+        store: &str,
+        after: Option<Uuid>,
+        most: i64,
+    ) -> Result<Vec<Archive>, CatalogError> {
         let rows = sqlx::query_as!(
             Row,
             "UPDATE sindico.archives SET state = 'removing' WHERE id IN (
                  SELECT id FROM sindico.archives
                  WHERE store = $2 AND (state = 'removing' OR state = 'kept' AND expires_at < clock_timestamp())
-                 ORDER BY state, expires_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-             RETURNING id, tenant, slug, app, table_name, state, store, operation, cluster, xid, columns, oldest, newest, rows, bytes,
+                     AND ($3::uuid IS NULL OR id > $3)
+                 ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+             RETURNING id, tenant, slug, app, table_name, state, store, operation, cluster, system_identifier, xid, columns, oldest, newest, rows, bytes,
                  stored_bytes, keep, archived_at, expires_at",
             most,
             store,
+            after,
         )
         .fetch_all(&self.db)
         .await?;

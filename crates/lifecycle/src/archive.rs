@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{Lifecycle, LifecycleError};
 
+pub use read::archived_columns;
 pub(crate) use write::{Archiving, Chosen, Refused};
 
 /// What the names of an archive's objects begin with. Backups begin with an app's name and a tenant's id, which this is not.

@@ -43,6 +43,7 @@ mod warm_pool;
 
 pub use add_app::AddApp;
 pub use add_cluster::{AddCluster, AddedCluster};
+pub use archive::archived_columns;
 pub use backup::{
     BackupCoverage, BackupSettings, ColumnEntry, Manifest, RowFormat, RowReader, SequenceEntry, TableEntry,
 };

@@ -9,6 +9,7 @@ mod options;
 mod overview;
 mod reconcile;
 mod rehearse;
+mod rehearsed;
 mod shared;
 mod steps;
 pub(crate) mod transact;

@@ -76,11 +76,17 @@ pub(crate) struct FileView {
     content: String,
 }
 
+impl From<lifecycle::ColumnEntry> for ColumnView {
+    fn from(it: lifecycle::ColumnEntry) -> Self {
+        Self { name: it.name, kind: it.kind }
+    }
+}
+
 impl From<lifecycle::Manifest> for ContentsView {
     fn from(it: lifecycle::Manifest) -> Self {
         let table = |it: lifecycle::TableEntry| TableView {
             name: it.name,
-            columns: it.columns.into_iter().map(|it| ColumnView { name: it.name, kind: it.kind }).collect(),
+            columns: it.columns.into_iter().map(ColumnView::from).collect(),
             rows: it.rows,
             bytes: it.bytes,
             stored_bytes: it.stored_bytes,

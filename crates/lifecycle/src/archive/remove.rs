@@ -41,34 +41,31 @@ impl Lifecycle {
         let archive = self.settled_archive(id).await?;
         self.store_of_archive(&archive)?;
         self.catalog.begin_archive_removal(id).await?;
-        self.discard(&archive).await
+        self.discard(&archive, false).await
     }
 
     /// Removes those that have been kept long enough.
     pub async fn expire_archives(&self) -> Result<(), LifecycleError> {
         let Some(store) = &self.backups.store else { return Ok(()) };
+        let mut after = None;
         loop {
-            let mut removed = 0;
-            for archive in self.catalog.expire_archives(store.place(), AT_ONCE).await? {
-                let Archive { id, tenant, slug, table, .. } = &archive;
-                match self.discard(&archive).await {
-                    Ok(()) => {
-                        removed += 1;
-                        info!(archive = %id, %tenant, %slug, table, "archive removed");
-                    }
+            let page = self.catalog.expire_archives(store.place(), after, AT_ONCE).await?;
+            for archive in &page {
+                let Archive { id, tenant, slug, table, .. } = archive;
+                match self.discard(archive, false).await {
+                    Ok(()) => info!(archive = %id, %tenant, %slug, table, "archive removed"),
                     Err(error) => warn!(archive = %id, %error, "an archive could not be removed; trying again later"),
                 }
             }
-            if removed == 0 {
-                return Ok(());
-            }
+            let Some(last) = page.iter().map(|archive| archive.id).max() else { return Ok(()) };
+            after = Some(last);
         }
     }
 
-    /// The object of an archive that has been marked, and then the record.
-    pub(super) async fn discard(&self, archive: &Archive) -> Result<(), LifecycleError> {
+    /// The object of an archive that has been marked, and then the record, if nobody can be writing it any more.
+    pub(super) async fn discard(&self, archive: &Archive, written: bool) -> Result<(), LifecycleError> {
         let Archive { id, app, tenant, .. } = archive;
         self.store_of_archive(archive)?.remove_all(&folder(app, *tenant, *id)).await?;
-        Ok(self.catalog.forget_archive(*id).await?)
+        Ok(self.catalog.forget_archive(*id, written).await?)
     }
 }

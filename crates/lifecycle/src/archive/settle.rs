@@ -13,10 +13,10 @@ use crate::{Lifecycle, LifecycleError};
 const ATTEMPTS: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What came of a transaction. A server that was taken back to an earlier time does not know it yet, and one forgets it when all tables
-/// have been frozen since.
+/// What came of a transaction. Another server knows nothing of it, nor does one that was taken back to an earlier time, and each forgets it
+/// when all tables have been frozen since.
 const STATUS: &str = "
-    SELECT CASE WHEN $1::text::xid8 > pg_current_xact_id() THEN 'unknown'
+    SELECT CASE WHEN (SELECT system_identifier FROM pg_control_system()) <> $2 THEN 'unknown' WHEN $1::text::xid8 > pg_current_xact_id() THEN 'unknown'
         ELSE coalesce(pg_xact_status($1::text::xid8), 'unknown') END";
 
 /// Whoever of the tenant's has it is somebody who has lost the operation.
@@ -27,7 +27,7 @@ impl Lifecycle {
     /// Keeps archives whose rows are gone from their tables, and removes those whose rows are still there.
     pub async fn settle_archives(&self, which: Unsettled) -> Result<(), LifecycleError> {
         for archive in self.catalog.unsettled_archives(which).await? {
-            self.settle(&archive).await?;
+            self.settle(&archive, false).await?;
         }
         Ok(())
     }
@@ -35,15 +35,15 @@ impl Lifecycle {
     /// The same, as far as servers answer: what is left is asked for again later.
     pub async fn try_to_settle_archives(&self, which: Unsettled) -> Result<(), LifecycleError> {
         for archive in self.catalog.unsettled_archives(which).await? {
-            if let Err(error) = self.settle(&archive).await {
+            if let Err(error) = self.settle(&archive, false).await {
                 warn!(archive = %archive.id, %error, "it is not known yet whether archived rows are gone; asking again later");
             }
         }
         Ok(())
     }
 
-    /// Whether its rows are in it, and nowhere else.
-    pub(super) async fn settle(&self, archive: &Archive) -> Result<bool, LifecycleError> {
+    /// Whether its rows are in it, and nowhere else. Of what is `written` to its end, or not at all, nothing can come later.
+    pub(super) async fn settle(&self, archive: &Archive, written: bool) -> Result<bool, LifecycleError> {
         let Archive { id, tenant, .. } = archive;
         // Where nobody knows, rows may be there twice, but they are not lost.
         if self.came_of(archive).await? != "aborted" && archive.rows.is_some() {
@@ -52,20 +52,24 @@ impl Lifecycle {
             }
             return Err(LifecycleError::Unverified(format!("record of archive {id} of tenant {tenant}")));
         }
-        self.catalog.give_up_archive(*id).await?;
-        if let Err(error) = self.discard(archive).await {
+        if self.catalog.give_up_archive(*id).await?
+            && let Err(error) = self.discard(archive, written).await
+        {
             warn!(archive = %id, %error, "what was written of an archive could not be removed; trying again later");
         }
         Ok(false)
     }
 
     async fn came_of(&self, archive: &Archive) -> Result<String, LifecycleError> {
-        let Archive { xid, cluster, tenant, .. } = archive;
+        let Archive { xid, cluster, system_identifier, tenant, .. } = archive;
         let session = self.admin(*cluster, None).await?;
         let fault = |error| session.fault(&error);
         for _ in 0..ATTEMPTS {
-            let status: String =
-                session.query_one(STATUS, &[xid]).await.and_then(|row| row.try_get(0)).map_err(fault)?;
+            let status: String = session
+                .query_one(STATUS, &[xid, system_identifier])
+                .await
+                .and_then(|row| row.try_get(0))
+                .map_err(fault)?;
             if status != "in progress" {
                 return Ok(status);
             }

@@ -91,7 +91,8 @@ impl Archiving<'_> {
         let id = self.begin(&xid).await?;
         let sent = self.send(rows, id).await;
         let committed = match &sent {
-            Ok(_) => session.batch_execute("COMMIT").await,
+            // A trigger may have set it otherwise.
+            Ok(_) => session.batch_execute("SET LOCAL synchronous_commit = on; COMMIT").await,
             // Where the session is gone, so is what it did, unless that is seen otherwise below.
             Err(_) => session.batch_execute("ROLLBACK").await,
         };
@@ -103,7 +104,8 @@ impl Archiving<'_> {
         desk.probe.pass("archive committed")?;
         // Whatever was said, this is what counts: a transaction that has failed ends with COMMIT as well, and one that was committed may
         // have nobody left to say so.
-        let kept = desk.settle(&desk.find_archive(id).await?).await?;
+        let written = !matches!(sent, Err(Refused::Failed(_)));
+        let kept = desk.settle(&desk.find_archive(id).await?, written).await?;
         match (sent, committed, kept) {
             (Ok(count), _, true) => Ok(count),
             (Ok(_), Err(error), false) => Err(error.into()),
@@ -226,6 +228,9 @@ fn lost(fault: Fault) -> LifecycleError {
     match fault {
         Fault::Lost => JobsError::Lost.into(),
         Fault::Cancelled => LifecycleError::Cancelled,
-        Fault::Passing(error) | Fault::Lasting(error) => LifecycleError::Step(error.to_string()),
+        Fault::Passing(error) | Fault::Lasting(error) => match error.downcast::<JobsError>() {
+            Ok(error) => (*error).into(),
+            Err(error) => LifecycleError::Step(error.to_string()),
+        },
     }
 }

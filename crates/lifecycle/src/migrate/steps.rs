@@ -13,14 +13,14 @@ use tokio::time::sleep;
 
 use super::fan_out::Fan;
 use super::rehearse::Looks;
+use super::rehearsed::written;
 use super::shared::Commons;
 use super::transact::Stop;
 use super::{Course, Order};
 use crate::prepare::extensions;
 use crate::server::Session;
-use crate::shape::mark;
 use crate::turn::key;
-use crate::{Lifecycle, LifecycleError, shape, stamp};
+use crate::{Lifecycle, LifecycleError, stamp};
 
 /// For how long tenants that are just being made are waited for.
 const PATIENCE: u32 = 60;
@@ -46,23 +46,6 @@ impl Lifecycle {
         let course = self.course_of(&app, order.release).await?;
         let stands = self.stands(&app).await?;
         Ok(Journey { order, course, stands })
-    }
-
-    /// Whether a release has been tried, wherever it is yet to come to. What was tried from an older version has come by the one that is
-    /// there now.
-    pub(super) async fn is_rehearsed(
-        &self,
-        course: &Course,
-        release: i32,
-        stands: &[(Cluster, Standing)],
-    ) -> Result<bool, LifecycleError> {
-        let known = self.catalog.rehearsed_from(&course.app, release).await?;
-        let tried = |(cluster, standing): &(Cluster, Standing)| {
-            let mut versions =
-                known.iter().filter_map(|it| it.rsplit_once('/')).filter(|(at, _)| *at == place(course, cluster));
-            versions.any(|(_, version)| version.parse::<i32>().is_ok_and(|version| version <= standing.version))
-        };
-        Ok(stands.iter().filter(|(_, standing)| standing.version < course.version()).all(tried) && !known.is_empty())
     }
 
     /// Where an app stands.
@@ -105,10 +88,7 @@ impl Step for Rehearse {
                     self.0.put_looks(&course, cluster.id, looks).await?;
                 }
             }
-            let from: Vec<String> = stands
-                .iter()
-                .map(|(cluster, standing)| format!("{}/{}", place(&course, cluster), standing.version))
-                .collect();
+            let from: Vec<String> = stands.iter().map(|it| written(&course, it)).collect();
             let told = self.0.catalog.set_rehearsed(&course.app, course.release, &from).await;
             told.map_err(LifecycleError::from)?;
             Ok(json!({"clusters": names}))
@@ -370,18 +350,6 @@ impl Step for Tenants {
 
 fn nothing<'a>() -> Act<'a, ()> {
     Box::pin(async { Ok(()) })
-}
-
-/// Where a release is tried, as it is written down: the cluster, its major version, and what this síndico makes of the files and sees of
-/// tables.
-fn place(course: &Course, cluster: &Cluster) -> String {
-    format!(
-        "{}/{}/{}/{}",
-        cluster.id,
-        cluster.server_version / 10_000,
-        mark::built_from(&course.plan),
-        shape::read_by()
-    )
 }
 
 fn has_own(entry: &catalog::Entry) -> bool {

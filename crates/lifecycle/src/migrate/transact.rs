@@ -64,8 +64,8 @@ impl Stop {
 ///
 /// The session is a superuser's, and the app's statements call functions of the app, which may run whatever is in a row. So each runs
 /// inside a function of síndico's that is `SECURITY DEFINER` and belongs to the role that it runs as: PostgreSQL lets nobody leave such a
-/// role from within (`GUC_NOT_WHILE_SEC_REST`; "cannot set parameter within security-definer function"). Whoever owns one might alter it: so they are in
-/// a schema that nobody may enter, but for those of tenants, who are kept from all DDL (`guard_ddl.sql`).
+/// role from within (`GUC_NOT_WHILE_SEC_REST`; "cannot set parameter within security-definer function"). Whoever owns one might alter
+/// it: so they are in a schema that nobody may enter, but for those of tenants, who are kept from all DDL (`guard_ddl.sql`).
 #[derive(Debug)]
 pub(crate) struct Script {
     lines: Vec<Line>,
@@ -146,11 +146,13 @@ pub(crate) async fn has_as_owner(session: &Session, app: &AppName) -> Result<boo
     asked.and_then(|row| row.try_get(0)).map_err(|error| Stop::of(session, &error, None))
 }
 
-/// Puts constraints off again that are so from the beginning, after all of them have been checked.
-const PUT_OFF: &str = "DO $do$ DECLARE it record; BEGIN
+/// Puts constraints off again that are so from the beginning, after all of them have been checked: those that are not are few, and
+/// another of the same name, which cannot be put off at all, is no error where it is not to be.
+const PUT_OFF: &str = "SET CONSTRAINTS ALL DEFERRED; DO $do$ DECLARE it record; BEGIN
     FOR it IN SELECT DISTINCT n.nspname, c.conname FROM pg_catalog.pg_constraint c
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE c.condeferred
-    LOOP EXECUTE pg_catalog.format('SET CONSTRAINTS %I.%I DEFERRED', it.nspname, it.conname); END LOOP;
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace
+        WHERE c.condeferrable AND NOT c.condeferred AND n.nspname = ANY (pg_catalog.current_schemas(false))
+    LOOP EXECUTE pg_catalog.format('SET CONSTRAINTS %I.%I IMMEDIATE', it.nspname, it.conname); END LOOP;
 END $do$";
 
 impl Script {
@@ -325,5 +327,35 @@ impl Patience {
         self.left -= 1;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statements(sql: &str) -> Vec<Statement> {
+        vec![Statement { file: "migrations/1.sql".to_owned(), line: 1, sql: sql.to_owned() }]
+    }
+
+    #[test]
+    fn what_is_put_off_is_checked_before_a_role_is_left() {
+        let app: AppName = "shop".parse().expect("a name");
+        for as_owner in [true, false] {
+            let mut script = Script::new(as_owner);
+            script.owner(&app, "public", statements("ALTER TABLE a ADD COLUMN b int DEFAULT f()"));
+            script.tenant(TenantId::from_uuid(Uuid::nil()), Runner::Tenant, "public", statements("UPDATE a SET b = 1"));
+            let lines: Vec<&str> = script.lines.iter().map(Line::sql).collect();
+            let nth = |part: &str, from: usize| {
+                let found = lines.iter().skip(from).position(|line| line.contains(part));
+                from + found.unwrap_or_else(|| panic!("no {part} after {from}: {lines:#?}"))
+            };
+            let checked = nth("SET CONSTRAINTS ALL IMMEDIATE", nth("ALTER TABLE", 0));
+            let again = nth("SET CONSTRAINTS ALL DEFERRED", checked);
+            let left = nth("SESSION AUTHORIZATION DEFAULT", nth("UPDATE a", again));
+            assert!(nth("SET CONSTRAINTS ALL IMMEDIATE", again) < left, "{lines:#?}");
+            // The owner of tables may alter what it owns where it can name it.
+            assert!(!lines.iter().take(again).any(|line| line.contains(" sindico.")), "{lines:#?}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use catalog::{Entry, RetentionRule};
 use domain::{AppName, quote_ident, quote_literal};
 use jobs::Work;
+use objects::ObjectError;
 use tokio::time::sleep;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
@@ -28,7 +29,7 @@ const AGAIN: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(
 /// What of a session the tenant, or a trigger of the app's, may have set otherwise. Times without a zone are taken for UTC, and archived
 /// values are written as in a backup.
 const BEGIN: &str = "
-    BEGIN READ WRITE; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s';
+    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s';
     SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
     SET LOCAL IntervalStyle = 'postgres'; SET LOCAL row_security = on; SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = hex;
     SET LOCAL lc_monetary = 'C'; SET LOCAL xmloption = content; SET LOCAL client_encoding = 'UTF8';
@@ -230,6 +231,11 @@ impl Expiry<'_> {
             let error = match self.attempt(old, &sql, rows).await {
                 Ok(removed) => return Ok(removed),
                 Err(Refused::Failed(error)) => return Err(Stop::Lost(error)),
+                // With so few rows it is the store that is slow, for everybody.
+                Err(Refused::Slow(reason)) if rows.len() < BATCH => {
+                    let failed = ObjectError::Store { object: "an archive".to_owned(), reason };
+                    return Err(Stop::Lost(failed.into()));
+                }
                 Err(Refused::Slow(why)) => return Err(Stop::Held(why)),
                 Err(Refused::Server(error)) => error,
             };

@@ -18,6 +18,11 @@ pub enum ArchiveCommand {
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=1000))]
         limit: i64,
     },
+    /// Show an archive and the columns of its rows.
+    Show {
+        /// Its id.
+        archive: String,
+    },
     /// Write archived rows into a folder, in formats that everything reads.
     Export {
         #[command(flatten)]

@@ -7,7 +7,7 @@ use super::backup::{confirm, of_whom};
 use super::export::Folder;
 use crate::cli::{ArchiveCommand, WhichArchives};
 use crate::client::{Client, segment};
-use crate::console::{Console, rows, table};
+use crate::console::{Console, card, rows, table};
 
 const LIST: [(&str, &str); 8] = [
     ("id", "/id"),
@@ -20,6 +20,25 @@ const LIST: [(&str, &str); 8] = [
     ("expires", "/expires_at"),
 ];
 
+const CARD: [(&str, &str); 14] = [
+    ("id", "/id"),
+    ("tenant", "/slug"),
+    ("tenant id", "/tenant"),
+    ("app", "/app"),
+    ("table", "/table"),
+    ("state", "/state"),
+    ("store", "/store"),
+    ("rows", "/rows"),
+    ("bytes", "/bytes"),
+    ("stored", "/stored_bytes"),
+    ("oldest", "/oldest"),
+    ("newest", "/newest"),
+    ("archived", "/archived_at"),
+    ("expires", "/expires_at"),
+];
+
+const COLUMNS: [(&str, &str); 2] = [("column", "/name"), ("type", "/type")];
+
 pub(crate) async fn run(command: ArchiveCommand, client: &Client, console: Console) -> anyhow::Result<()> {
     match command {
         ArchiveCommand::List { which, limit } => {
@@ -27,6 +46,16 @@ pub(crate) async fn run(command: ArchiveCommand, client: &Client, console: Conso
             console.result(&page["items"], |all| match rows(all) {
                 [] => "no archives; `archive` in a rule of app.toml has rows archived that are removed".to_owned(),
                 rows => table(rows, &LIST),
+            });
+        }
+        ArchiveCommand::Show { archive } => {
+            let shown = client.get(&format!("/archives/{}", segment(&archive))).await?;
+            console.result(&shown, |shown| {
+                let card = card(shown, &CARD);
+                match rows(&shown["columns"]) {
+                    [] => card,
+                    columns => format!("{card}\n\n{}", table(columns, &COLUMNS)),
+                }
             });
         }
         ArchiveCommand::Export { which, to, format } => {

@@ -8,5 +8,6 @@ JOIN pg_roles r ON r.oid = p.proowner
 WHERE p.prosecdef AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND NOT (n.nspname = 'sindico' AND r.rolname = :definer
            AND p.proname IN ('enter', 'next_value', 'restart_sequence', 'notify'))
-  AND NOT (n.nspname = 'sindico_act' AND r.rolname = :owner AND p.proname = 'as_owner')
+  AND NOT (n.nspname = 'sindico_act' AND r.rolname = :owner AND p.oid = to_regprocedure('sindico_act.as_owner(text)')
+           AND p.prosrc = 'BEGIN EXECUTE statement; END' AND p.proconfig IS NULL)
   AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')

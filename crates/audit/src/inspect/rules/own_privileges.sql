@@ -7,8 +7,8 @@ FROM pg_namespace n
 CROSS JOIN LATERAL aclexplode(n.nspacl) a
 LEFT JOIN pg_roles g ON g.oid = a.grantee
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND a.grantee <> n.nspowner
-  AND coalesce(g.rolname, 'PUBLIC') NOT IN (:owner, :definer)
-  AND NOT (a.privilege_type = 'USAGE' AND coalesce(g.rolname, 'PUBLIC') IN (:own_rw, :own_ro))
+  AND (n.nspname = 'sindico_act' OR coalesce(g.rolname, 'PUBLIC') NOT IN (:owner, :definer)
+      AND NOT (a.privilege_type = 'USAGE' AND coalesce(g.rolname, 'PUBLIC') IN (:own_rw, :own_ro)))
 GROUP BY n.nspname, g.rolname
 UNION ALL
 SELECT c.oid::regclass::text,
