@@ -35,9 +35,9 @@ pub(crate) struct ArchiveView {
     store: String,
     /// The operation that has removed the rows.
     operation: Uuid,
-    /// The least value of the rule's column, as PostgreSQL writes it in UTC.
+    /// No row's value of the rule's column is less, as PostgreSQL writes it in UTC.
     oldest: Option<String>,
-    /// The greatest.
+    /// Nor greater.
     newest: Option<String>,
     /// How many rows.
     rows: Option<i64>,
@@ -48,7 +48,7 @@ pub(crate) struct ArchiveView {
     /// For how long it is kept, or `forever`.
     #[schema(value_type = String, example = "5 years")]
     keep: domain::ArchiveFor,
-    /// When the rows were gone from the table (RFC 3339).
+    /// When it was known that the rows are gone from the table (RFC 3339).
     #[serde(with = "time::serde::rfc3339::option")]
     archived_at: Option<OffsetDateTime>,
     /// When it is removed (RFC 3339); null if it never is.

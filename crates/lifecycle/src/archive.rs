@@ -28,14 +28,7 @@ fn object(folder: &str) -> String {
 }
 
 impl Lifecycle {
-    /// The store that an archive is in, if it is the one that is configured.
     fn store_of_archive(&self, archive: &catalog::Archive) -> Result<&Store, LifecycleError> {
-        let store = self.backups.store.as_ref().ok_or(LifecycleError::NoStore)?;
-        if store.place() == archive.store {
-            return Ok(store);
-        }
-        let why =
-            format!("it is in {}, and this síndico's store is {}; configure that one", archive.store, store.place());
-        Err(LifecycleError::BadArchive { archive: archive.id, why })
+        self.store_at(&archive.store, |why| LifecycleError::BadArchive { archive: archive.id, why })
     }
 }

@@ -49,24 +49,25 @@ pub struct BackupSettings {
 }
 
 impl Lifecycle {
-    fn store(&self) -> Result<&Store, LifecycleError> {
+    pub(crate) fn store(&self) -> Result<&Store, LifecycleError> {
         self.backups.store.as_ref().ok_or(LifecycleError::NoStore)
     }
 
-    /// The store, if it is the one that a backup is in.
-    fn store_of(&self, backup: &catalog::Backup) -> Result<&Store, LifecycleError> {
+    /// The store, if it is the one that something is in; otherwise why that cannot be used.
+    pub(crate) fn store_at(
+        &self,
+        place: &str,
+        unusable: impl FnOnce(String) -> LifecycleError,
+    ) -> Result<&Store, LifecycleError> {
         let store = self.store()?;
-        if store.place() == backup.store {
+        if store.place() == place {
             return Ok(store);
         }
-        Err(LifecycleError::BadBackup {
-            backup: backup.id,
-            why: format!(
-                "it is in {}, and this síndico's store is {}; configure that one",
-                backup.store,
-                store.place()
-            ),
-        })
+        Err(unusable(format!("it is in {place}, and this síndico's store is {}; configure that one", store.place())))
+    }
+
+    fn store_of(&self, backup: &catalog::Backup) -> Result<&Store, LifecycleError> {
+        self.store_at(&backup.store, |why| LifecycleError::BadBackup { backup: backup.id, why })
     }
 
     pub(crate) fn backup_key(&self, tenant: domain::TenantId) -> ObjectKey {

@@ -73,11 +73,16 @@ impl Client {
 
     /// Every item of a list that comes in pages, with what else the first page says. The path has a `?` already.
     pub(crate) async fn pages(&self, path: &str) -> anyhow::Result<(Value, Vec<Value>)> {
+        self.pages_by("after", path).await
+    }
+
+    /// The same where the next page is asked for by another word.
+    pub(crate) async fn pages_by(&self, word: &str, path: &str) -> anyhow::Result<(Value, Vec<Value>)> {
         let mut first = self.get(path).await?;
         let mut all = taken(&mut first);
         let mut next = first["next"].as_str().map(segment);
-        while let Some(after) = next {
-            let mut page = self.get(&format!("{path}&after={after}")).await?;
+        while let Some(last) = next {
+            let mut page = self.get(&format!("{path}&{word}={last}")).await?;
             all.append(&mut taken(&mut page));
             next = page["next"].as_str().map(segment);
         }

@@ -125,7 +125,7 @@ impl Archiving<'_> {
             slug: &entry.slug,
             app: self.app,
             table: self.table,
-            store: desk.backups.store.as_ref().ok_or(LifecycleError::NoStore)?.place(),
+            store: desk.store()?.place(),
             operation: work.operation(),
             cluster: entry.placement.cluster,
             xid,
@@ -143,7 +143,7 @@ impl Archiving<'_> {
         let columns = self.columns(rows.table).await?;
         let names: Vec<String> = columns.iter().map(|column| quote_ident(&column.name)).collect();
         let copy = format!("COPY ({} RETURNING {}) TO STDOUT", rows.delete, names.join(", "));
-        let store = desk.backups.store.as_ref().ok_or(LifecycleError::NoStore)?;
+        let store = desk.store()?;
         let folder = folder(self.app, entry.tenant, id);
         let mut writer = store.write(&object(&folder), &desk.backup_key(entry.tenant));
         let stream = Box::pin(session.copy_out(&copy).await?);

@@ -88,7 +88,7 @@ impl Step for Rehearse {
                     self.0.put_looks(&course, cluster.id, looks).await?;
                 }
             }
-            let from: Vec<String> = stands.iter().map(|it| written(&course, it)).collect();
+            let from = stands.iter().map(|it| written(&course, it)).collect::<Result<Vec<_>, _>>()?;
             let told = self.0.catalog.set_rehearsed(&course.app, course.release, &from).await;
             told.map_err(LifecycleError::from)?;
             Ok(json!({"clusters": names}))

@@ -59,17 +59,10 @@ pub(crate) async fn run(command: ArchiveCommand, client: &Client, console: Conso
             });
         }
         ArchiveCommand::Export { which, to, format } => {
-            let (mut found, mut left_out, mut before) = (Vec::new(), 0, String::new());
-            let which = words(which, client).await?;
-            loop {
-                let page = client.get(&format!("/archives?limit=1000{which}{before}")).await?;
-                let (kept, others): (Vec<_>, Vec<_>) =
-                    rows(&page["items"]).iter().partition(|it| it["state"] == "kept");
-                found.extend(kept.into_iter().cloned());
-                left_out += others.len();
-                let Some(next) = page["next"].as_str() else { break };
-                before = format!("&before={next}");
-            }
+            let path = format!("/archives?limit=1000{}", words(which, client).await?);
+            let (_, all) = client.pages_by("before", &path).await?;
+            let (found, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| it["state"] == "kept");
+            let left_out = others.len();
             if found.is_empty() {
                 bail!("there are no archives of these; `sindico archive list` shows those that there are");
             }
